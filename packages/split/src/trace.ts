@@ -1,0 +1,87 @@
+// The trace: what one relay run leaves behind. The page draws it, eval scores it, the simulator replays it, so it
+// holds every token's owner, time and price. Schema name and field names are a stable contract.
+
+import type { FinishReason } from '@baton/runtime/text-model';
+
+export const TRACE_SCHEMA = 'baton.trace/1';
+
+export type Origin = 'small' | 'large';
+
+/** Why a segment ended. */
+export type SegmentReason =
+  | 'hand-off' // small wrote the open tag (or its policy asked for the large model)
+  | 'hand-back' // small's own logits closed the span
+  | 'end' // end of text
+  | 'span-limit' // tokens-per-span cap
+  | 'length' // total token cap
+  | 'context' // the small model's context capacity
+  | 'budget' // an offload budget was reached
+  | 'rejected' // policy declined the request
+  | 'loop' // the model repeated itself without progress
+  | 'endpoint-error'
+  | 'small-error'
+  | 'aborted';
+
+export interface TraceSegment {
+  origin: Origin;
+  /** Text kept in the answer, without tags. */
+  text: string;
+  /** Tokens kept, counted by the origin model. */
+  tokens: number;
+  /** Large tokens that were generated and thrown away after the hand-back position (0 for small). */
+  discardedTokens: number;
+  discardedText?: string;
+  /** Milliseconds since the trace began. */
+  startMs: number;
+  firstTokenMs: number | null;
+  endMs: number;
+  reason: SegmentReason;
+  /** One line of detail for errors and rejections. */
+  detail?: string;
+  /** Prompt tokens sent for this segment, and how many the endpoint served from its cache. */
+  promptTokens?: number;
+  cachedTokens?: number;
+  /** Log-probability of the decision that ended the segment, where there was one. */
+  decisionLogprob?: number;
+}
+
+export interface TraceModel {
+  id: string;
+  location: string;
+}
+
+export interface TraceTotals {
+  smallTokens: number;
+  largeTokens: number;
+  discardedTokens: number;
+  /** largeTokens / (smallTokens + largeTokens); 0 for an empty trace. */
+  offloadRatio: number;
+  offloadSpans: number;
+  elapsedMs: number;
+  /** In the currency of the configured prices; null where no prices are configured. */
+  cost: number | null;
+}
+
+export type TraceStopReason = 'end' | 'length' | 'context' | 'budget' | 'aborted' | 'error';
+
+export interface Trace {
+  schema: typeof TRACE_SCHEMA;
+  question: string;
+  /** Exact text both models continued from (the small model's rendering). */
+  prompt: string;
+  segments: TraceSegment[];
+  /** Texts of the segments joined, exactly. */
+  text: string;
+  /** Contents of the last \boxed{}, or null. */
+  answer: string | null;
+  totals: TraceTotals;
+  models: { small: TraceModel; large: TraceModel | null };
+  policy: string;
+  seed: number | null;
+  stopReason: TraceStopReason;
+  finishReason?: FinishReason;
+  /** ISO 8601. */
+  startedAt: string;
+  /** Things a person should know: an endpoint that failed, a target that was lost. */
+  notes: string[];
+}
