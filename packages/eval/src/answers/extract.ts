@@ -1,0 +1,69 @@
+// Finds the final answer in the text of a trace. The rules are few, in a fixed order, and each result says which one
+// found it; there is no guess such as "the last number seen", because a trace that was cut off would then be credited
+// with whatever it happened to be writing.
+
+export type ExtractionRule = 'boxed' | 'hash' | 'phrase';
+
+export interface ExtractedAnswer {
+  /** The answer as written, trimmed; never empty. */
+  text: string;
+  rule: ExtractionRule;
+}
+
+/**
+ * The final answer of a trace, or null. In order:
+ * 1. the last \boxed{...} or \fbox{...} with balanced braces and something inside (an unfinished or empty box is
+ *    passed over, so that neither a cut-off trace nor a prompt's "\boxed{}" counts);
+ * 2. the last line of the form "#### answer" (GSM8K's form);
+ * 3. the last "answer is ..." or "answer: ...", to the end of its sentence or line, after </think> when there is one.
+ */
+export function extractAnswer(text: string): ExtractedAnswer | null {
+  const boxed = lastBoxed(text);
+  if (boxed !== null) return { text: boxed, rule: 'boxed' };
+  const hash = lastMatch(text, /^####[ \t]*(\S.*)$/gm);
+  if (hash !== null) return { text: hash, rule: 'hash' };
+  const end = text.lastIndexOf('</think>');
+  const spoken = end === -1 ? text : text.slice(end + '</think>'.length);
+  const phrase = lastMatch(spoken, /\banswer(?:[ \t]+is[ \t]*:?|[ \t]*[:=])[ \t]*(\S[^\n]*)/gi);
+  const cleaned = phrase === null ? '' : endOfSentence(phrase);
+  return cleaned === '' ? null : { text: cleaned, rule: 'phrase' };
+}
+
+function lastMatch(text: string, pattern: RegExp): string | null {
+  let found: string | null = null;
+  for (const match of text.matchAll(pattern)) found = match[1]!.trim();
+  return found;
+}
+
+/** Cuts at the first full stop that ends a sentence (not a decimal point) and drops emphasis marks. */
+function endOfSentence(text: string): string {
+  const stop = text.search(/[.!?](?:\s|$)/);
+  const sentence = stop === -1 ? text : text.slice(0, stop);
+  return sentence
+    .replace(/\*\*|__/g, '')
+    .replace(/[\s.,;]+$/, '')
+    .trim();
+}
+
+function lastBoxed(text: string): string | null {
+  const pattern = /\\(?:boxed|fbox)\s*\{/g;
+  const starts: number[] = [];
+  for (const match of text.matchAll(pattern)) starts.push(match.index + match[0].length);
+  for (const start of starts.reverse()) {
+    const inside = balancedUntilClose(text, start);
+    if (inside !== null && inside.trim() !== '') return inside.trim();
+  }
+  return null;
+}
+
+/** Text from `start` (just after an open brace) to its closing brace, or null when it never closes. */
+function balancedUntilClose(text: string, start: number): string | null {
+  let depth = 1;
+  for (let i = start; i < text.length; i++) {
+    const character = text[i];
+    if (character === '\\') i++;
+    else if (character === '{') depth++;
+    else if (character === '}' && --depth === 0) return text.slice(start, i);
+  }
+  return null;
+}
