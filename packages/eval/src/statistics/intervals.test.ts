@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { bootstrap, mean, median, quantile, wilson } from './intervals.ts';
 import { comparePaired, gapClosed, signTest } from './paired.ts';

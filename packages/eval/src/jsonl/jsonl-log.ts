@@ -1,0 +1,89 @@
+// An append-only file of JSON lines that survives being killed at any moment: every row is one write of one whole line,
+// synced before the append returns, and a line torn by a crash is cut off when the file is opened again. Node only.
+
+import { mkdir, open, readFile, rename, truncate, writeFile } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+import { EvalError } from '../eval-error.ts';
+
+export interface JsonlContents {
+  /** Parsed lines in file order, with their 1-based line numbers. */
+  rows: { value: unknown; line: number }[];
+  /** Bytes up to and including the last complete line. */
+  completeBytes: number;
+  /** Bytes after it: what a crash left of an unfinished line. */
+  tornBytes: number;
+}
+
+/**
+ * Reads a JSONL file; a missing file is empty. A last line without its newline is torn and not returned; a malformed
+ * line before it throws EvalError with its line number, since it was not written by this log.
+ */
+export async function readJsonlLog(path: string): Promise<JsonlContents> {
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
+      return { rows: [], completeBytes: 0, tornBytes: 0 };
+    throw new EvalError(`${path}: cannot be read (${(error as Error).message})`);
+  }
+  const completeBytes = bytes.lastIndexOf(0x0a) + 1;
+  const rows: JsonlContents['rows'] = [];
+  for (const [index, line] of bytes.subarray(0, completeBytes).toString('utf8').split('\n').entries()) {
+    if (line.trim() === '') continue;
+    try {
+      rows.push({ value: JSON.parse(line), line: index + 1 });
+    } catch {
+      throw new EvalError(
+        `${path}:${index + 1}: not JSON; the file was changed by hand, or is not a log of this command`,
+      );
+    }
+  }
+  return { rows, completeBytes, tornBytes: bytes.length - completeBytes };
+}
+
+/** A log opened for appending. Appends may overlap: they are written one after another, whole. */
+export interface JsonlLog {
+  /** What the file held when it was opened. */
+  readonly rows: JsonlContents['rows'];
+  /** Bytes of a torn last line that opening removed. */
+  readonly repairedBytes: number;
+  append(value: unknown): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Opens (or creates, with its folder) a log; removes a torn last line. */
+export async function openJsonlLog(path: string): Promise<JsonlLog> {
+  const { rows, completeBytes, tornBytes } = await readJsonlLog(path);
+  await mkdir(dirname(path), { recursive: true });
+  if (tornBytes > 0) await truncate(path, completeBytes);
+  const file: FileHandle = await open(path, 'a');
+  let last: Promise<void> = Promise.resolve();
+  return {
+    rows,
+    repairedBytes: tornBytes,
+    append(value) {
+      const line = `${JSON.stringify(value)}\n`;
+      const written = last.then(async () => {
+        await file.appendFile(line);
+        await file.datasync();
+      });
+      last = written.catch(() => undefined);
+      return written;
+    },
+    async close() {
+      await last;
+      await file.close();
+    },
+  };
+}
+
+/** Replaces a file as a whole: a reader, and a crash, see the old contents or the new, never a part. */
+export async function writeFileWhole(path: string, contents: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const unfinished = `${path}.${process.pid}.tmp`;
+  await writeFile(unfinished, contents);
+  await rename(unfinished, path);
+}

@@ -1,0 +1,182 @@
+// A whole evaluation: several arms over one task into one folder, resumable at any point, ending in a report. Models come
+// in through the arms, and an arm is opened only when it has something left to run, so that a finished folder can be
+// reported again without any model.
+
+import { EvalError } from '../eval-error.ts';
+import { openJsonlLog } from '../jsonl/index.ts';
+import { buildReport } from '../report/build-report.ts';
+import type { ArmRuns, EvalReport, EvalSettings, ReportedFailure } from '../report/build-report.ts';
+import { runArm } from '../runner/run-arm.ts';
+import type { ArmProgress, Solve } from '../runner/run-arm.ts';
+import { parseRunRecord, runKey } from '../runner/run-record.ts';
+import type { RunRecord } from '../runner/run-record.ts';
+import { scoreTrace } from '../scoring/score.ts';
+import type { Problem } from '../tasks/problem.ts';
+import { armFileName, openOutFolder } from './out-folder.ts';
+import type { Task } from './load-task.ts';
+import { writeReport } from './write-report.ts';
+
+export interface Arm {
+  /** The policy as the person wrote it; names the arm everywhere. */
+  name: string;
+  /** Called once, when there is something to run; `finished` holds the arms before this one. */
+  open(finished: readonly ArmRuns[]): Promise<Solve>;
+}
+
+export interface EvaluateOptions {
+  task: Task;
+  arms: readonly Arm[];
+  settings: Omit<EvalSettings, 'task' | 'taskSha256'>;
+  out: string;
+  samples?: number;
+  /** Only the first so many problems. */
+  limit?: number;
+  concurrency?: number;
+  /** Run again what an endpoint or model error cut short. */
+  retryErrors?: boolean;
+  /** Run nothing; report what the folder holds. */
+  reportOnly?: boolean;
+  signal?: AbortSignal;
+  onProgress?: (progress: ArmProgress) => void;
+}
+
+export interface EvaluateResult {
+  report: EvalReport;
+  /** Paths written, report.json first. */
+  written: string[];
+}
+
+/** Runs what is missing, then reports. Everything finished is on disk before the next run starts. */
+export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult> {
+  const { task, arms } = options;
+  const samples = options.samples ?? 1;
+  checkArms(arms, samples, options.settings.temperature);
+  const problems = task.problems.slice(0, options.limit ?? task.problems.length);
+  if (problems.length === 0) throw new EvalError('--limit leaves no problem to run');
+  const settings = { task: task.name, taskSha256: task.sha256, ...options.settings };
+  const folder = await openOutFolder(options.out, settings);
+  try {
+    const finished: ArmRuns[] = [];
+    const failures: ReportedFailure[] = [];
+    for (const arm of arms) {
+      const { records, failed } = await runInto(
+        folder.tracePath(arm.name),
+        arm,
+        problems,
+        samples,
+        finished,
+        options,
+      );
+      failures.push(...failed.map((one) => ({ arm: arm.name, ...one })));
+      finished.push(scoreArm(arm.name, problems, records));
+    }
+    const report = buildReport({ settings, problems: problems.length, samples, arms: finished, failures });
+    return { report, written: await writeReport(report, finished, folder.file) };
+  } finally {
+    await folder.release();
+  }
+}
+
+function checkArms(arms: readonly Arm[], samples: number, temperature: number): void {
+  if (arms.length === 0) throw new EvalError('no policy to evaluate; name at least one with --policy');
+  const owners = new Map<string, string>();
+  for (const { name } of arms) {
+    const other = owners.get(armFileName(name));
+    if (other !== undefined) {
+      throw new EvalError(
+        `policies ${JSON.stringify(other)} and ${JSON.stringify(name)} would share one trace file; keep one`,
+      );
+    }
+    owners.set(armFileName(name), name);
+  }
+  if (samples > 1 && temperature === 0) {
+    throw new EvalError(
+      `${samples} samples at temperature 0 would all be the same; set --temperature, e.g. 0.6`,
+    );
+  }
+}
+
+async function runInto(
+  path: string,
+  arm: Arm,
+  problems: readonly Problem[],
+  samples: number,
+  finished: readonly ArmRuns[],
+  options: EvaluateOptions,
+): Promise<{ records: Map<string, RunRecord>; failed: { id: string; sample: number; message: string }[] }> {
+  const log = await openJsonlLog(path);
+  try {
+    const records = new Map<string, RunRecord>();
+    for (const { value, line } of log.rows) {
+      const record = parseRunRecord(value, `${path}:${line}`);
+      records.set(runKey(record.id, record.sample), record);
+    }
+    const done = new Set(
+      [...records].filter(([, one]) => !(options.retryErrors && cutShort(one))).map(([key]) => key),
+    );
+    const missing = problems.some((problem) =>
+      Array.from({ length: samples }, (_, sample) => runKey(problem.id, sample)).some(
+        (key) => !done.has(key),
+      ),
+    );
+    if (!missing || options.reportOnly || options.signal?.aborted)
+      return { records: wanted(records, problems, samples), failed: [] };
+    const result = await runArm({
+      arm: arm.name,
+      problems,
+      samples,
+      seed: options.settings.seed,
+      done,
+      solve: await arm.open(finished),
+      record: async (record) => {
+        await log.append(record);
+        records.set(runKey(record.id, record.sample), record);
+      },
+      ...(options.concurrency === undefined ? {} : { concurrency: options.concurrency }),
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+      ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+    });
+    return { records: wanted(records, problems, samples), failed: result.failed };
+  } finally {
+    await log.close();
+  }
+}
+
+function cutShort(record: RunRecord): boolean {
+  const { trace } = record;
+  return (
+    trace.stopReason === 'error' ||
+    trace.segments.some((segment) => segment.reason === 'endpoint-error' || segment.reason === 'small-error')
+  );
+}
+
+/** The folder may hold more (an earlier call without --limit); the report is over what this call asked for. */
+function wanted(
+  records: ReadonlyMap<string, RunRecord>,
+  problems: readonly Problem[],
+  samples: number,
+): Map<string, RunRecord> {
+  const kept = new Map<string, RunRecord>();
+  for (const problem of problems) {
+    for (let sample = 0; sample < samples; sample++) {
+      const key = runKey(problem.id, sample);
+      const record = records.get(key);
+      if (record) kept.set(key, record);
+    }
+  }
+  return kept;
+}
+
+function scoreArm(
+  arm: string,
+  problems: readonly Problem[],
+  records: ReadonlyMap<string, RunRecord>,
+): ArmRuns {
+  const gold = new Map(problems.map((problem) => [problem.id, problem.answer]));
+  const rows = [...records.values()];
+  return {
+    arm,
+    scored: rows.map((record) => scoreTrace(record, gold.get(record.id)!)),
+    traces: rows.map((record) => record.trace),
+  };
+}

@@ -1,0 +1,59 @@
+// Latency of whole arms under each protocol: fits one cost model to all traces at hand, then prices every trace with it.
+// The relay protocol is also compared with what was really measured, so that a reader knows how far to trust the rest.
+
+import type { Trace } from '@baton/split/trace';
+
+import { mean, median } from '../statistics/intervals.ts';
+import { fitCostModel } from './cost-model.ts';
+import type { CostModel } from './cost-model.ts';
+import { PROTOCOLS, simulate } from './simulate.ts';
+import type { Protocol } from './simulate.ts';
+
+export interface ArmLatency {
+  arm: string;
+  measuredMs: { mean: number; median: number };
+  simulatedMs: Record<Protocol, { mean: number; median: number }>;
+  /** Median over traces of |simulated relay - measured| / measured. */
+  calibrationError: number;
+}
+
+export interface LatencyReplay {
+  cost: CostModel;
+  arms: ArmLatency[];
+}
+
+/** Replays arms; null when no trace has a large segment, since there is then no hand-off to price. */
+export function replayLatency(
+  arms: readonly { arm: string; traces: readonly Trace[] }[],
+): LatencyReplay | null {
+  const all = arms.flatMap((arm) => arm.traces);
+  const handsOff = (trace: Trace): boolean =>
+    trace.segments.some((segment) => segment.origin === 'small') &&
+    trace.segments.some((segment) => segment.origin === 'large');
+  if (!all.some(handsOff)) return null;
+  const cost = fitCostModel(all);
+  return {
+    cost,
+    arms: arms
+      .filter((arm) => arm.traces.some(handsOff))
+      .map(({ arm, traces }) => {
+        const measured = traces.map((trace) => trace.totals.elapsedMs);
+        const simulated = (protocol: Protocol): number[] =>
+          traces.map((trace) => simulate(trace, cost, protocol).totalMs);
+        const relay = simulated('relay');
+        return {
+          arm,
+          measuredMs: centre(measured),
+          simulatedMs: Object.fromEntries(
+            PROTOCOLS.map((protocol) => [protocol, centre(simulated(protocol))]),
+          ) as ArmLatency['simulatedMs'],
+          calibrationError:
+            median(relay.map((ms, i) => Math.abs(ms - measured[i]!) / Math.max(measured[i]!, 1e-9))) ?? 0,
+        };
+      }),
+  };
+}
+
+function centre(values: readonly number[]): { mean: number; median: number } {
+  return { mean: mean(values) ?? 0, median: median(values) ?? 0 };
+}
