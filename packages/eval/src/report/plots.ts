@@ -37,7 +37,7 @@ export function drawPlots(
   const relays = arms.filter(({ scored }) =>
     scored.some((run) => run.offloadRatio > 0 && run.offloadRatio < 1),
   );
-  if (relays.length > 0) plots.push(ratios(relays, names, draw), positions(relays, colour, draw));
+  if (relays.length > 0) plots.push(ratios(relays, names, draw), positions(relays, names, draw));
   return plots;
 }
 
@@ -72,7 +72,7 @@ function byK(report: EvalReport, color: Plot.ScaleOptions, draw: Draw): ReportPl
   ]);
   const svg = draw({
     color,
-    fx: { label: null },
+    fx: { label: null, padding: 0.3 },
     x: { label: 'k', type: 'log', base: 2, ticks: [...new Set(rows.map((row) => row.k))], tickFormat: 'd' },
     y: { label: '% of questions', domain: [0, 100], grid: true },
     marks: [
@@ -148,7 +148,7 @@ function ratios(
 /** Share of runs in which a position of the text, from its start (0) to its end (1), was written by the large model. */
 function positions(
   arms: readonly { arm: string; scored: readonly ScoredRun[] }[],
-  color: Plot.ScaleOptions,
+  names: readonly string[],
   draw: Draw,
 ): ReportPlot {
   const rows = arms.flatMap(({ arm, scored }) =>
@@ -160,17 +160,15 @@ function positions(
       return { arm, position: at * 100, share: (inside / scored.length) * 100 };
     }),
   );
+  const shown = names.filter((name) => arms.some((one) => one.arm === name));
   const svg = draw({
-    color: { ...color, legend: false },
+    height: 100 + 140 * shown.length,
     marginRight: 90,
-    x: { label: 'position in the text, %' },
+    fy: { label: null, domain: shown },
+    x: { label: 'position in the text, %', domain: [0, 100] },
     y: { label: 'written by the large model, % of runs', grid: true },
     marks: [
-      Plot.line(rows, { x: 'position', y: 'share', stroke: 'arm', curve: 'step' }),
-      Plot.text(
-        rows,
-        Plot.selectLast({ x: 'position', y: 'share', z: 'arm', text: 'arm', dx: 6, textAnchor: 'start' }),
-      ),
+      Plot.areaY(rows, { fy: 'arm', x: 'position', y: 'share', fill: '#4269d0', curve: 'step' }),
       Plot.ruleY([0]),
     ],
   });
