@@ -1,0 +1,81 @@
+import { expect, test } from 'vitest';
+import { ngramModel } from '../../test/ngram-model.ts';
+import { disagreementAnnotator } from './mark-disagreement.ts';
+import { splitSteps } from './steps.ts';
+
+const QUESTION = 'A baker has 38 trays of 95 rolls and eats 10. How many are left?';
+const TRACE = [
+  '<think>',
+  'There are 38 trays.',
+  'So 95 * 38 = 3610 rolls. After eating, 3610 - 10 = 3600.',
+  '</think>',
+  '\\boxed{3600}',
+].join('\n');
+const WRONG = TRACE.replaceAll('3610 rolls', '3510 rolls');
+
+const signal = new AbortController().signal;
+const row = { id: 'a', question: QUESTION, text: TRACE, prompt: null };
+const small = (sessions: boolean) => ngramModel('small', `${QUESTION}\n${WRONG}\n`, sessions);
+const large = () => ngramModel('large', `${QUESTION}\n${TRACE}\n`, false);
+const quoted = (spans: readonly { start: number; end: number }[]): string[] =>
+  spans.map((span) => TRACE.slice(span.start, span.end));
+
+test('only the step that the small model gets wrong is marked, from its first to its last character', async () => {
+  const model = small(false);
+  const { annotate, close } = disagreementAnnotator({ small: model, large: large() });
+  const { spans, calls } = await annotate(row, signal);
+  expect(quoted(spans)).toEqual(['So 95 * 38 = 3610 rolls.']);
+  expect(calls).toBe(2 * splitSteps(TRACE).length);
+  // The small model continues the trace, its own mistakes are never fed back.
+  expect(model.asked.every((prompt) => `${QUESTION}\n${TRACE}`.startsWith(prompt))).toBe(true);
+  await close();
+});
+
+test('one teacher-forced pass marks what a generation per step marks', async () => {
+  const forced = disagreementAnnotator({ small: small(true) });
+  const stepwise = disagreementAnnotator({ small: small(false) });
+  const [one, many] = [await forced.annotate(row, signal), await stepwise.annotate(row, signal)];
+  expect(one.spans).toEqual(many.spans);
+  expect(quoted(one.spans)).toEqual(['So 95 * 38 = 3610 rolls.']);
+  expect([one.calls, many.calls]).toEqual([1, splitSteps(TRACE).length]);
+  await forced.close();
+  await stepwise.close();
+});
+
+test('through sessions with a large model, and with numbers only', async () => {
+  const wordy = ngramModel('wordy', `${QUESTION}\n${TRACE.replace('There are', 'We see')}\n`, true);
+  const exact = disagreementAnnotator({ small: wordy, large: large() });
+  expect(quoted((await exact.annotate(row, signal)).spans)).toEqual(['There are 38 trays.']);
+  const numbers = disagreementAnnotator({ small: wordy, large: large(), comparison: 'numbers' });
+  expect((await numbers.annotate(row, signal)).spans).toEqual([]);
+  await exact.close();
+  await numbers.close();
+});
+
+test('neighbouring wrong steps become one span, overlapping calls do not mix', async () => {
+  const hopeless = ngramModel('hopeless', 'zzzz\n', true);
+  const { annotate, close } = disagreementAnnotator({ small: hopeless });
+  const other = { ...row, id: 'b', text: 'Short one.\nAnd 2.' };
+  const [a, b] = await Promise.all([annotate(row, signal), annotate(other, signal)]);
+  expect(quoted(a.spans)).toHaveLength(2);
+  expect(b.spans).toEqual([{ start: 0, end: other.text.length }]);
+  await expect(annotate({ ...row, text: '...\n' }, signal)).rejects.toThrow(/no step/);
+  await close();
+});
+
+test('steps: lines and sentences, decimals whole, markers and blank lines left out', () => {
+  const text = '<think>\n\n  We get 2.5. Then 3!\n</think>\n---\nSo 4.';
+  expect(splitSteps(text).map((step) => text.slice(step.start, step.end))).toEqual([
+    'We get 2.5.',
+    'Then 3!',
+    'So 4.',
+  ]);
+  expect(splitSteps('')).toEqual([]);
+});
+
+test('an abort ends the annotation', async () => {
+  const stop = new AbortController();
+  stop.abort();
+  const { annotate } = disagreementAnnotator({ small: small(false), large: large() });
+  await expect(annotate(row, stop.signal)).rejects.toThrow(/abort/i);
+});
