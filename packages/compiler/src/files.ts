@@ -1,0 +1,36 @@
+// How the compiler reads checkpoints and writes models without knowing what a disk is: three small interfaces that a
+// directory, a list of Files, a URL, a Hugging Face repository, OPFS or memory can implement.
+
+/** A Hugging Face checkpoint, read by ranges. Paths are relative, with forward slashes. */
+export interface CheckpointSource {
+  /** Shown to people and kept in the manifest: a folder's name, a Hugging Face id, a URL. */
+  readonly name: string;
+  list(): Promise<readonly string[]>;
+  /** Bytes. Rejects if there is no such file. */
+  size(path: string): Promise<number>;
+  /** Exactly `length` bytes from `offset`; rejects when the file is shorter. */
+  read(path: string, offset: number, length: number): Promise<Uint8Array>;
+}
+
+/** A compiled model's files. */
+export interface ModelFiles {
+  /** The whole file, or `length` bytes from `offset`. Rejects when the file is missing or shorter. */
+  read(path: string, offset?: number, length?: number): Promise<Uint8Array>;
+  size(path: string): Promise<number>;
+  /** The folder on disk, where there is one: lets a native runtime map the weight file instead of copying it. */
+  readonly directory?: string;
+}
+
+/** One file being written, front to back. */
+export interface FileWriter {
+  /** The bytes may be reused by the caller once the promise resolves. */
+  write(bytes: Uint8Array): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Where a model is written. Nothing is visible under its final name before `commit`, and nothing is left by `abort`. */
+export interface ModelSink {
+  create(path: string): Promise<FileWriter>;
+  commit(): Promise<void>;
+  abort(): Promise<void>;
+}

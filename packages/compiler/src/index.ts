@@ -1,0 +1,5 @@
+// The compiler's face: Hugging Face checkpoint in, static ONNX graphs and baton.json out, and the pure helpers that every
+// host of such graphs needs. Runs in Node and in a browser worker; file access in Node is @baton/compiler/node.
+export * from './manifest.ts';
+export type { CheckpointSource, FileWriter, ModelFiles, ModelSink } from './files.ts';
+export * from './host/index.ts';
