@@ -56,6 +56,8 @@ export interface TextChunk {
   /** The stop string or the end-of-text token that ended it, when finishReason is 'stop'. */
   stopped?: string;
   usage?: Usage;
+  /** Things a person should know, one line each: a lost device and where the run went on. */
+  notes?: readonly string[];
 }
 
 export interface TextModelCapabilities {
@@ -106,6 +108,7 @@ export interface SyncResult {
   ingested: number;
   /** One entry per newly ingested token when `watch` was given, oldest first. */
   watched: readonly WatchedPosition[];
+  notes?: readonly string[];
 }
 
 /** One conversation's KV cache, addressed by text. One call runs at a time. */
@@ -117,8 +120,13 @@ export interface TextSession {
    * the rest in chunks. `watch` asks for the log-probabilities of those ids at every newly ingested position.
    */
   sync(text: string, options?: { watch?: readonly number[]; signal?: AbortSignal }): Promise<SyncResult>;
-  /** Generates from the current end; the generated tokens stay in the session. */
-  generate(options?: GenerateOptions & { watch?: readonly number[] }): AsyncIterable<TextChunk & { watched?: readonly WatchedPosition[] }>;
+  /**
+   * Generates from the current end; the generated tokens stay in the session. `watched` of a chunk is the position its
+   * token was drawn from (its `textLength` ends before that token).
+   */
+  generate(
+    options?: GenerateOptions & { watch?: readonly number[] },
+  ): AsyncIterable<TextChunk & { watched?: readonly WatchedPosition[] }>;
   /** Number of tokens held and the most that fit. */
   state(): Promise<{ tokens: number; capacity: number; text: string }>;
   close(): Promise<void>;

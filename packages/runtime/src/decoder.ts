@@ -1,0 +1,261 @@
+// One token sequence over one backend cache: prefill in chunks, decode step by step, roll back, grow. It keeps the
+// tokens themselves, so that a sequence can be rebuilt on another backend. Knows no text and no ONNX.
+
+import type { Backend, ForwardResult, Sequence, Wanted, WatchedRow } from './backend.ts';
+import { RuntimeError, throwIfAborted } from './errors.ts';
+import { watch } from './sampling/log-probs.ts';
+
+export interface DecoderOptions {
+  /** Slots wanted at once; the cache grows through the backend's capacities beyond it. */
+  capacity?: number;
+  /** Never grow beyond this many slots. */
+  maxCapacity?: number;
+  /**
+   * What happens when the largest capacity is full: 'stop' throws `context-full`; 'slide' keeps the first `sinks`
+   * tokens and the newest ones and drops from the middle (attention sinks: Xiao et al. 2023, arXiv 2309.17453).
+   */
+  whenFull?: 'stop' | 'slide';
+  /** Tokens kept at the front when sliding. Default 4, as in the paper. */
+  sinks?: number;
+}
+
+export interface IngestResult {
+  /** The last token's logits ('last', {watch}), or one row per token ('all'). The caller may keep it. */
+  logits?: Float32Array;
+  watched: WatchedRow[];
+}
+
+export class Decoder {
+  readonly #options: DecoderOptions & { whenFull: 'stop' | 'slide'; sinks: number };
+  readonly #tokens: number[] = [];
+  #backend: Backend;
+  #sequence: Sequence;
+  #lastLogits: Float32Array | null = null;
+  /** Cache slots in use: they hold the first tokens, and, after sliding, those behind the dropped ones. */
+  #live = 0;
+  /** Tokens behind the sinks that are no longer in the cache. */
+  #dropped = 0;
+
+  private constructor(backend: Backend, sequence: Sequence, options: DecoderOptions) {
+    this.#backend = backend;
+    this.#sequence = sequence;
+    this.#options = { ...options, whenFull: options.whenFull ?? 'stop', sinks: options.sinks ?? 4 };
+  }
+
+  static async create(backend: Backend, options: DecoderOptions = {}): Promise<Decoder> {
+    return new Decoder(backend, await backend.createSequence(options.capacity), options);
+  }
+
+  get backend(): Backend {
+    return this.#backend;
+  }
+
+  /** Every token of the sequence, oldest first, those that sliding dropped from the cache included. */
+  get tokens(): readonly number[] {
+    return this.#tokens;
+  }
+
+  get length(): number {
+    return this.#tokens.length;
+  }
+
+  /** Slots the cache can grow to. With whenFull 'stop' also the most tokens the sequence can hold. */
+  get capacity(): number {
+    const largest = this.#backend.capacities.at(-1)!;
+    return Math.min(this.#options.maxCapacity ?? largest, largest);
+  }
+
+  get whenFull(): 'stop' | 'slide' {
+    return this.#options.whenFull;
+  }
+
+  /** Tokens that sliding has dropped from the cache. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /**
+   * Logits after the newest token, f32 [vocabSize]; null for an empty sequence, after a rollback, and after an ingest
+   * that did not ask for them.
+   */
+  get lastLogits(): Float32Array | null {
+    return this.#lastLogits;
+  }
+
+  /**
+   * Appends tokens, in chunks of the backend's size. Throws `context-full` before any work if they do not fit. When it
+   * throws or is aborted later, the sequence holds the chunks that were done.
+   */
+  async ingest(
+    tokens: readonly number[],
+    options: { logits?: Wanted; signal?: AbortSignal | undefined } = {},
+  ): Promise<IngestResult> {
+    const wanted = options.logits ?? 'none';
+    this.#check(tokens);
+    await this.#catchUp(options.signal);
+    const watched: WatchedRow[] = [];
+    const rows: Float32Array[] = [];
+    for (let done = 0; done < tokens.length;) {
+      throwIfAborted(options.signal);
+      const part = tokens.slice(done, done + this.#backend.maxRows);
+      done += part.length;
+      const ask = wanted === 'last' && done < tokens.length ? 'none' : wanted;
+      this.#lastLogits = null;
+      const result = await this.#forward(part, ask);
+      this.#tokens.push(...part);
+      if (result.logits) this.#lastLogits = lastRow(result.logits, this.#backend.vocabSize);
+      if (result.watched) watched.push(...result.watched);
+      if (wanted === 'all') rows.push(result.logits!.slice());
+    }
+    const logits = wanted === 'all' ? join(rows) : this.#lastLogits;
+    return logits ? { logits, watched } : { watched };
+  }
+
+  /** Appends one token and gives the logits after it, f32 [vocabSize]. */
+  async step(token: number, signal?: AbortSignal): Promise<Float32Array> {
+    const { logits } = await this.ingest([token], { logits: 'last', signal });
+    return logits!;
+  }
+
+  /**
+   * Keeps the first `length` tokens. Costs nothing: later rows are dead until they are overwritten. Only rolling back
+   * to before what sliding dropped makes the next ingest run the missing tokens again.
+   */
+  rollback(length: number): void {
+    if (!Number.isInteger(length) || length < 0 || length > this.#tokens.length) {
+      throw new RuntimeError(
+        'bad-input',
+        `rollback to ${length}: the sequence holds ${this.#tokens.length} tokens`,
+      );
+    }
+    if (length === this.#tokens.length) return;
+    this.#tokens.length = length;
+    this.#lastLogits = null;
+    if (length >= this.#options.sinks + this.#dropped) {
+      this.#live = Math.min(this.#live, length - this.#dropped);
+    } else {
+      this.#live = Math.min(this.#live, length, this.#dropped > 0 ? this.#options.sinks : length);
+      this.#dropped = 0;
+    }
+  }
+
+  /** Goes on with another backend of the same model; the next ingest runs the tokens again there. */
+  async moveTo(backend: Backend): Promise<void> {
+    const capacity = backend.capacities.find((c) => c >= this.#live);
+    const next = await backend.createSequence(capacity);
+    this.#backend = backend;
+    this.#sequence = next;
+    this.#live = 0;
+    this.#dropped = 0;
+    this.#lastLogits = null;
+  }
+
+  async close(): Promise<void> {
+    await this.#sequence.close();
+  }
+
+  async #forward(part: readonly number[], wanted: Wanted): Promise<ForwardResult> {
+    await this.#makeRoom(part.length);
+    const result = await this.#sequence.forward(part, this.#live, wanted);
+    this.#live += part.length;
+    return result;
+  }
+
+  /** Runs tokens that are in the sequence but not in the cache (after a move, a growth or a deep rollback). */
+  async #catchUp(signal: AbortSignal | undefined): Promise<void> {
+    while (this.#live + this.#dropped < this.#tokens.length) {
+      throwIfAborted(signal);
+      const at = this.#live + this.#dropped;
+      await this.#forward(this.#tokens.slice(at, at + this.#backend.maxRows), 'none');
+    }
+  }
+
+  #check(tokens: readonly number[]): void {
+    const size = this.#backend.vocabSize;
+    const bad = tokens.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= size);
+    if (bad >= 0) {
+      throw new RuntimeError(
+        'bad-input',
+        `token ${bad} of ${tokens.length} has id ${tokens[bad]}; ids are 0 to ${size - 1}`,
+      );
+    }
+    if (this.#options.whenFull === 'slide' || this.#tokens.length + tokens.length <= this.capacity) return;
+    throw new RuntimeError(
+      'context-full',
+      `${tokens.length} more tokens do not fit: ${this.#tokens.length} of ${this.capacity} slots are used; ` +
+        'shorten the prompt, compile with a larger --context, or open with whenFull: "slide"',
+    );
+  }
+
+  async #makeRoom(rows: number): Promise<void> {
+    const need = this.#live + rows;
+    if (need <= this.#sequence.capacity) return;
+    const larger = this.#backend.capacities.find((c) => c >= need && c <= this.capacity);
+    if (larger === undefined) return this.#slide(need);
+    if (this.#sequence.resize) return this.#sequence.resize(larger, this.#live);
+    const old = this.#sequence;
+    this.#sequence = await this.#backend.createSequence(larger);
+    await old.close();
+    await this.#reingest(this.#kept());
+  }
+
+  /** Drops half of what lies between the sinks and the end, so that sliding happens once per many tokens. */
+  async #slide(need: number): Promise<void> {
+    const sinks = this.#options.sinks;
+    const drop = Math.max(need - this.#sequence.capacity, Math.floor((this.#live - sinks) / 2));
+    if (drop > this.#live - sinks) {
+      throw new RuntimeError(
+        'context-full',
+        `${need - this.#live} tokens at once and ${sinks} sinks exceed ${this.#sequence.capacity} slots`,
+      );
+    }
+    if (this.#sequence.evict) {
+      await this.#sequence.evict(sinks, drop, this.#live);
+      this.#live -= drop;
+      this.#dropped += drop;
+    } else {
+      const kept = this.#kept().filter((_, slot) => slot < sinks || slot >= sinks + drop);
+      this.#dropped += drop;
+      await this.#reingest(kept);
+    }
+  }
+
+  /** The tokens in the cache, by slot. */
+  #kept(): number[] {
+    const front = this.#dropped > 0 ? this.#options.sinks : 0;
+    const end = this.#live + this.#dropped;
+    return [...this.#tokens.slice(0, front), ...this.#tokens.slice(front + this.#dropped, end)];
+  }
+
+  async #reingest(kept: readonly number[]): Promise<void> {
+    const dropped = this.#dropped;
+    // Until it is done the cache counts as empty: a failure half-way must leave a state that can be caught up.
+    this.#live = 0;
+    this.#dropped = 0;
+    for (let at = 0; at < kept.length; at += this.#backend.maxRows) {
+      await this.#sequence.forward(kept.slice(at, at + this.#backend.maxRows), at, 'none');
+    }
+    this.#live = kept.length;
+    this.#dropped = dropped;
+  }
+}
+
+function lastRow(logits: Float32Array, size: number): Float32Array {
+  return logits.slice(logits.length - size);
+}
+
+/** Logits for one position reduced to the watched ids; for backends that have no cheaper way. */
+export function watchRows(logits: Float32Array, rows: number, ids: readonly number[]): WatchedRow[] {
+  const size = logits.length / rows;
+  return Array.from({ length: rows }, (_, r) => watch(logits.subarray(r * size, (r + 1) * size), ids));
+}
+
+function join(rows: readonly Float32Array[]): Float32Array {
+  const out = new Float32Array(rows.reduce((n, r) => n + r.length, 0));
+  let at = 0;
+  for (const row of rows) {
+    out.set(row, at);
+    at += row.length;
+  }
+  return out;
+}

@@ -1,0 +1,295 @@
+// A conversation over one cache, addressed by text: TextSession for a model that runs here. Turns text into tokens and
+// back, keeps the cache on the common token prefix, and writes the decode loop's stops, samples and log-probabilities.
+// What the numbers are computed on is the Decoder's business.
+
+import type { Decoder } from './decoder.ts';
+import { RuntimeError, isAbort, throwIfAborted } from './errors.ts';
+import { Mutex } from './mutex.ts';
+import { topLogprobs, watch } from './sampling/log-probs.ts';
+import { Sampler } from './sampling/sampler.ts';
+import type {
+  FinishReason,
+  GenerateOptions,
+  SyncResult,
+  TextChunk,
+  TextSession,
+  WatchedPosition,
+} from './text-model.ts';
+import { rawLengths } from './text/normalized-lengths.ts';
+import { StopStrings } from './text/stop-strings.ts';
+import type { TextStream } from './text/text-stream.ts';
+import type { Tokenizer } from './text/tokenizer.ts';
+
+export interface SessionParts {
+  decoder: Decoder;
+  tokenizer: Tokenizer;
+  /** Tokens that end a generation. */
+  stopIds: ReadonlySet<number>;
+  onClose?: () => Promise<void>;
+  /** Runs cache work; a model that can move to another target on a lost device does so here. */
+  guard?: <T>(work: () => Promise<T>) => Promise<T>;
+  /** Takes the notes (one line each) that arose since the last call, e.g. a lost device. */
+  takeNotes?: () => readonly string[];
+}
+
+export type SessionChunk = TextChunk & { watched?: readonly WatchedPosition[] };
+
+export class LocalSession implements TextSession {
+  readonly #parts: SessionParts;
+  readonly #turn = new Mutex();
+  /** Text length after each token of the sequence (pending ones included), or -1 inside a character. */
+  readonly #ends: number[] = [];
+  /** Sampled, but not yet in the cache. */
+  #pending: number[] = [];
+  #text = '';
+  #stream: TextStream | null = null;
+  #closed = false;
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts;
+  }
+
+  /** Tokens held, those still to be put in the cache included. */
+  get tokens(): readonly number[] {
+    return [...this.#parts.decoder.tokens, ...this.#pending];
+  }
+
+  async encode(text: string): Promise<readonly number[]> {
+    return this.#parts.tokenizer.encode(text);
+  }
+
+  async state(): Promise<{ tokens: number; capacity: number; text: string }> {
+    const { decoder } = this.#parts;
+    return { tokens: decoder.length + this.#pending.length, capacity: decoder.capacity, text: this.#text };
+  }
+
+  sync(text: string, options: { watch?: readonly number[]; signal?: AbortSignal } = {}): Promise<SyncResult> {
+    return this.#turn.run(() => this.#sync(text, options));
+  }
+
+  async #sync(
+    text: string,
+    options: { watch?: readonly number[]; signal?: AbortSignal },
+  ): Promise<SyncResult> {
+    this.#checkOpen();
+    const { decoder, tokenizer } = this.#parts;
+    throwIfAborted(options.signal);
+    const ids = tokenizer.encodeSequence(text);
+    const kept = commonPrefix(ids, decoder.tokens);
+    const fresh = ids.slice(kept);
+    this.#stream = null;
+    this.#truncate(kept);
+    this.#measure(text, ids, kept);
+    try {
+      const wanted = options.watch ? { watch: options.watch } : 'last';
+      const { watched } = await this.#guard(() =>
+        decoder.ingest(fresh, { logits: wanted, signal: options.signal }),
+      );
+      this.#text = text;
+      return {
+        kept,
+        ingested: fresh.length,
+        watched: watched.map((row, i) => ({ ...row, textLength: this.#ends[kept + i]! })),
+        ...this.#notes(),
+      };
+    } catch (error) {
+      this.#truncate(decoder.length);
+      throw error;
+    }
+  }
+
+  /**
+   * Generates from the current end. One chunk per token. `watched` of a chunk is the position the token was drawn
+   * from: what the model predicted there for the watched ids, the drawn token's own text not included in `textLength`.
+   * After a stop string the session keeps the tokens that lie wholly before it (or, with `includeStop`, up to its end).
+   * An abort ends the stream with finishReason 'aborted' within one decode step. Throws `bad-input` on an empty session.
+   */
+  async *generate(
+    options: GenerateOptions & { watch?: readonly number[] } = {},
+  ): AsyncGenerator<SessionChunk> {
+    const release = await this.#turn.acquire();
+    try {
+      yield* this.#generate(options);
+    } finally {
+      release();
+    }
+  }
+
+  async *#generate(options: GenerateOptions & { watch?: readonly number[] }): AsyncGenerator<SessionChunk> {
+    this.#checkOpen();
+    const { decoder, tokenizer, stopIds } = this.#parts;
+    const { signal, maxTokens = Infinity } = options;
+    const promptTokens = decoder.length + this.#pending.length;
+    const sampler = new Sampler(options.sampling, this.tokens);
+    const stops = new StopStrings(options.stop ?? []);
+    const began = this.#text.length;
+    const stream = (this.#stream ??= tokenizer.stream(began === 0));
+    let produced = 0;
+    let length = began;
+    const end = (finishReason: FinishReason, text = '', stopped?: string): SessionChunk => ({
+      text,
+      tokenIds: [],
+      finishReason,
+      ...(stopped === undefined ? {} : { stopped }),
+      usage: { promptTokens, completionTokens: produced },
+      ...this.#notes(),
+    });
+    try {
+      if (maxTokens <= 0) return yield end('length');
+      let logits = await this.#logits(signal);
+      for (;;) {
+        throwIfAborted(signal);
+        const id = sampler.next(logits);
+        if (stopIds.has(id)) {
+          this.#stream = null;
+          return yield end('stop', stops.flush(), tokenizer.tokenText(id));
+        }
+        produced++;
+        const piece = stream.push(id);
+        const found = stops.push(piece);
+        const chunk = this.#describe(id, found.text, logits, options);
+        this.#pending.push(id);
+        length += piece.length;
+        this.#text += piece;
+        this.#ends.push(stream.midCharacter ? -1 : length);
+        if (found.match !== undefined) {
+          return yield* this.#stopAt(found.text, found.match, chunk, options.includeStop ?? false, end);
+        }
+        const last = produced >= maxTokens ? 'length' : this.#isFull() ? 'context' : null;
+        yield chunk;
+        if (last) return yield end(last, stops.flush());
+        logits = await this.#logits(signal);
+      }
+    } catch (error) {
+      if (!isAbort(error)) throw error;
+      yield end('aborted', stops.flush());
+    }
+  }
+
+  /** Ends at a stop string: `before` is the last shown text; the session gives up what lies behind it. */
+  *#stopAt(
+    before: string,
+    stop: string,
+    chunk: SessionChunk,
+    include: boolean,
+    end: (reason: FinishReason, text?: string, stopped?: string) => SessionChunk,
+  ): Generator<SessionChunk> {
+    // The stop string ends somewhere in the newest piece; search from the last place it can begin.
+    const at = this.#text.indexOf(stop, Math.max(0, this.#text.length - this.#lastPiece() - stop.length + 1));
+    const cut = include ? at + stop.length : at;
+    this.#stream = null;
+    this.#truncate(this.#ends.findLastIndex((e) => e >= 0 && e <= cut) + 1);
+    yield { ...chunk, text: include ? before + stop : before };
+    yield end('stop', '', stop);
+  }
+
+  /** Characters the newest token may have added. */
+  #lastPiece(): number {
+    const known = this.#ends.slice(0, -1).findLast((e) => e >= 0) ?? 0;
+    return this.#text.length - known;
+  }
+
+  #describe(
+    id: number,
+    text: string,
+    logits: Float32Array,
+    options: GenerateOptions & { watch?: readonly number[] },
+  ): SessionChunk {
+    const { tokenizer } = this.#parts;
+    const named = (t: { id: number; logprob: number }): { id: number; text: string; logprob: number } => ({
+      ...t,
+      text: tokenizer.tokenText(t.id),
+    });
+    const chunk: SessionChunk = { text, tokenIds: [id] };
+    if (options.topLogprobs !== undefined) {
+      const own = named({ id, logprob: watch(logits, [id]).logprobs[0]! });
+      const top = topLogprobs(logits, options.topLogprobs).map(named);
+      chunk.logprobs = [top.length > 0 ? { ...own, top } : own];
+    }
+    if (options.watch)
+      chunk.watched = [{ ...watch(logits, options.watch), textLength: this.#ends.at(-1) ?? 0 }];
+    return chunk;
+  }
+
+  /** Next-token logits at the end of the session, running whatever is not in the cache yet. */
+  async #logits(signal: AbortSignal | undefined): Promise<Float32Array> {
+    const { decoder } = this.#parts;
+    if (this.#pending.length === 0) {
+      if (decoder.lastLogits) return decoder.lastLogits;
+      const last = decoder.tokens.at(-1);
+      if (last === undefined)
+        throw new RuntimeError('bad-input', 'the session is empty: sync a prompt before generating');
+      decoder.rollback(decoder.length - 1);
+      this.#pending = [last];
+    }
+    const todo = this.#pending;
+    const before = decoder.length;
+    const run = (): Promise<unknown> =>
+      decoder.ingest(todo.slice(decoder.length - before), { logits: 'last', signal });
+    try {
+      await this.#guard(run);
+    } finally {
+      this.#pending = todo.slice(decoder.length - before);
+    }
+    return decoder.lastLogits!;
+  }
+
+  #isFull(): boolean {
+    const { decoder } = this.#parts;
+    return decoder.whenFull === 'stop' && decoder.length + this.#pending.length > decoder.capacity;
+  }
+
+  /** Keeps the first `count` tokens. */
+  #truncate(count: number): void {
+    const { decoder } = this.#parts;
+    this.#pending = this.#pending.slice(0, Math.max(0, count - decoder.length));
+    decoder.rollback(Math.min(count, decoder.length));
+    this.#ends.length = Math.min(count, this.#ends.length);
+    this.#text = this.#text.slice(0, this.#ends.findLast((e) => e >= 0) ?? 0);
+  }
+
+  /** Extends the text lengths from `kept` tokens to all of `ids`. */
+  #measure(text: string, ids: readonly number[], kept: number): void {
+    const { tokenizer } = this.#parts;
+    const silent = tokenizer.silentPrefix(text);
+    // Decoding can only resume where a character ends.
+    let from = kept;
+    while (from > 0 && this.#ends[from - 1] === -1) from--;
+    const base = from > 0 ? this.#ends[from - 1]! : 0;
+    const raw = rawLengths(text, (t) => tokenizer.normalize(t));
+    this.#ends.length = from;
+    const stream = tokenizer.stream(base === 0);
+    let length = base;
+    for (let i = from; i < ids.length; i++) {
+      if (i >= silent) length += stream.push(ids[i]!).length;
+      this.#ends.push(stream.midCharacter ? -1 : raw(length));
+    }
+  }
+
+  #notes(): { notes?: readonly string[] } {
+    const notes = this.#parts.takeNotes?.() ?? [];
+    return notes.length > 0 ? { notes } : {};
+  }
+
+  #guard<T>(work: () => Promise<T>): Promise<T> {
+    return this.#parts.guard ? this.#parts.guard(work) : work();
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new RuntimeError('closed', 'this session is closed; open another one');
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    const release = await this.#turn.acquire();
+    release();
+    await (this.#parts.onClose ? this.#parts.onClose() : this.#parts.decoder.close());
+  }
+}
+
+function commonPrefix(a: readonly number[], b: readonly number[]): number {
+  let n = 0;
+  while (n < a.length && n < b.length && a[n] === b[n]) n++;
+  return n;
+}

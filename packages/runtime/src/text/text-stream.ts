@@ -1,0 +1,50 @@
+// Token ids to text, one at a time, never showing half a character: bytes that do not yet make a character are held
+// until they do. Knows nothing of stop strings (stop-strings.ts).
+
+export class TextStream {
+  readonly #bytes: readonly Uint8Array[];
+  readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  #stripSpace: boolean;
+  #held = 0;
+
+  constructor(bytes: readonly Uint8Array[], stripLeadingSpace: boolean) {
+    this.#bytes = bytes;
+    this.#stripSpace = stripLeadingSpace;
+  }
+
+  /** Text completed by this id; may be empty. Ids outside the vocabulary add nothing. */
+  push(id: number): string {
+    const piece = this.#bytes[id];
+    if (piece === undefined || piece.length === 0) return '';
+    const text = this.#strip(this.#decoder.decode(piece, { stream: true }));
+    this.#held = unfinishedBytes(piece, this.#held);
+    return text;
+  }
+
+  /** Whether some bytes of an unfinished character are held. */
+  get midCharacter(): boolean {
+    return this.#held > 0;
+  }
+
+  /** What is held, as U+FFFD, at the end of the text. */
+  flush(): string {
+    this.#held = 0;
+    return this.#strip(this.#decoder.decode());
+  }
+
+  #strip(text: string): string {
+    if (!this.#stripSpace || text === '') return text;
+    this.#stripSpace = false;
+    return text.startsWith(' ') ? text.slice(1) : text;
+  }
+}
+
+/** Bytes still missing from the last character after `piece`, given how many were missing before. */
+function unfinishedBytes(piece: Uint8Array, before: number): number {
+  let missing = before;
+  for (const byte of piece) {
+    if (byte >= 0x80 && byte < 0xc0) missing = Math.max(0, missing - 1);
+    else missing = byte >= 0xf0 ? 3 : byte >= 0xe0 ? 2 : byte >= 0xc0 ? 1 : 0;
+  }
+  return missing;
+}

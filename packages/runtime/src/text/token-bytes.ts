@@ -1,0 +1,105 @@
+// What each token id contributes to the text, as bytes. Working in bytes is what makes streaming exact: a character may
+// be spread over several tokens, and only its last byte completes it. Covers the two decoders that language models use:
+// byte-level BPE (GPT-2 table) and SentencePiece style (metaspace and <0xNN> byte tokens).
+
+import { RuntimeError } from '../errors.ts';
+
+/** The parts of a tokenizer.json that say how ids become text. */
+export interface TokenizerJson {
+  decoder: DecoderJson | null;
+  added_tokens?: { id: number; content: string; special?: boolean }[];
+  model: { type?: string; vocab: Record<string, number> | [string, number][] };
+}
+
+interface DecoderJson {
+  type: string;
+  decoders?: DecoderJson[];
+  replacement?: string;
+  pattern?: { String?: string };
+  content?: string;
+  start?: number;
+  add_prefix_space?: boolean;
+  prepend_scheme?: string;
+}
+
+const UTF8 = new TextEncoder();
+
+/**
+ * GPT-2's printable stand-ins for the 256 bytes: bytes that print as themselves in Latin-1 keep their code point, the
+ * rest take 256, 257, ... in order (openai/gpt-2, encoder.py, bytes_to_unicode).
+ */
+function byteOfStandIn(): Map<string, number> {
+  const table = new Map<string, number>();
+  let next = 256;
+  for (let byte = 0; byte < 256; byte++) {
+    const prints = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+    table.set(String.fromCodePoint(prints ? byte : next++), byte);
+  }
+  return table;
+}
+
+export interface TokenBytes {
+  /** Bytes by token id; empty for ids that have no token. */
+  bytes: readonly Uint8Array[];
+  /** True where the decoder drops one leading space of the whole text (SentencePiece's dummy prefix). */
+  stripsLeadingSpace: boolean;
+}
+
+/** Reads the decoder kind and the vocabulary of a tokenizer.json; throws `bad-tokenizer` for other decoder kinds. */
+export function tokenBytes(json: TokenizerJson): TokenBytes {
+  const steps =
+    json.decoder?.type === 'Sequence' ? (json.decoder.decoders ?? []) : json.decoder ? [json.decoder] : [];
+  const kinds = new Set(steps.map((s) => s.type));
+  const toBytes = kinds.has('ByteLevel') ? byteLevel() : sentencePiece(steps);
+  const bytes: Uint8Array[] = [];
+  const vocabulary = Array.isArray(json.model.vocab)
+    ? json.model.vocab.map(([token], id): [string, number] => [token, id])
+    : Object.entries(json.model.vocab);
+  for (const [token, id] of vocabulary) bytes[id] = toBytes(token);
+  for (const token of json.added_tokens ?? []) bytes[token.id] = UTF8.encode(token.content);
+  for (let id = 0; id < bytes.length; id++) bytes[id] ??= new Uint8Array();
+  const strip = steps.some(
+    (s) =>
+      (s.type === 'Strip' && s.content === ' ' && (s.start ?? 0) > 0) ||
+      (s.type === 'Metaspace' && s.prepend_scheme !== 'never' && s.add_prefix_space !== false),
+  );
+  return { bytes, stripsLeadingSpace: strip };
+}
+
+function byteLevel(): (token: string) => Uint8Array {
+  const table = byteOfStandIn();
+  return (token) => {
+    const out: number[] = [];
+    for (const char of token) {
+      const byte = table.get(char);
+      // Not in the table: a token that was never byte-encoded (some vocabularies list added tokens here too).
+      if (byte === undefined) return UTF8.encode(token);
+      out.push(byte);
+    }
+    return Uint8Array.from(out);
+  };
+}
+
+function sentencePiece(steps: readonly DecoderJson[]): (token: string) => Uint8Array {
+  const known = new Set(['Replace', 'ByteFallback', 'Fuse', 'Strip', 'Metaspace']);
+  const odd = steps.find((s) => !known.has(s.type));
+  if (odd || steps.length === 0) {
+    throw new RuntimeError(
+      'bad-tokenizer',
+      `tokenizer.json: decoder "${odd?.type ?? 'none'}" is not supported; byte-level and SentencePiece (Metaspace, ByteFallback) decoders are`,
+    );
+  }
+  const replacements: [string, string][] = [];
+  for (const step of steps) {
+    if (step.type === 'Metaspace') replacements.push([step.replacement ?? '\u2581', ' ']);
+    if (step.type === 'Replace' && step.pattern?.String !== undefined) {
+      replacements.push([step.pattern.String, step.content ?? '']);
+    }
+  }
+  const fallback = steps.some((s) => s.type === 'ByteFallback');
+  return (token) => {
+    const hex = fallback ? /^<0x([0-9A-Fa-f]{2})>$/.exec(token) : null;
+    if (hex) return Uint8Array.of(Number.parseInt(hex[1]!, 16));
+    return UTF8.encode(replacements.reduce((text, [from, to]) => text.replaceAll(from, to), token));
+  };
+}
