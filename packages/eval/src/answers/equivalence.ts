@@ -28,9 +28,11 @@ export function isEquivalent(left: string, right: string): boolean {
 }
 
 function sameWords(a: string, b: string): boolean {
+  // White space beside a sign or a bracket means nothing; between two words or numbers it does.
   const word = (text: string): string =>
     text
       .replace(/^\((.)\)$/, '$1')
+      .replace(/\s*([^A-Za-z0-9\s])\s*/g, '$1')
       .replace(/\s+/g, ' ')
       .toLowerCase();
   return word(a) === word(b);
@@ -125,7 +127,8 @@ function sides(text: string): string[] {
 }
 
 function statedValue(sides: readonly string[]): string {
-  const named = sides.length === 2 && /^(?:[a-zA-Z]|\\[a-zA-Z]+)(?:_\{?\w+\}?)?$/.test(sides[0]!);
+  const named =
+    sides.length === 2 && /^(?:[a-zA-Z]|\\[a-zA-Z]+)(?:_\{?\w+\}?)?(?:\([a-zA-Z]\))?$/.test(sides[0]!);
   return named ? sides[1]! : sides.join('=');
 }
 

@@ -6,7 +6,7 @@ const LONGEST = 400;
 const DEEPEST = 24;
 
 const SPACING =
-  /\\[,;:!> ]|~|\\q?quad\b|\\(?:left|right|big|Big|bigg|Bigg|displaystyle|textstyle|limits)(?![a-zA-Z])/g;
+  /(?<!\\)\\[,;:!> ]|~|\\q?quad\b|\\(?:left|right|big|Big|bigg|Bigg|displaystyle|textstyle|limits)(?![a-zA-Z])/g;
 
 /** Removes what has no bearing on the value: dollars, spacing macros, \text, degree and percent signs, units, final stops. */
 export function tidyLatex(text: string): string {
@@ -14,7 +14,7 @@ export function tidyLatex(text: string): string {
     .normalize('NFKC')
     .replace(/\\\$/g, '')
     .replace(/\$|\\\(|\\\)|\\\[|\\\]/g, '')
-    .replace(/(\d)(?:\{,\}|\\,|\\!,|,\\!)(?=\d{3}(?!\d))/g, '$1')
+    .replace(/(\d)(?:\{,\}|\\,|\\!,|,\\!)\s*(?=\d{3}(?!\d))/g, '$1')
     .replace(/\\[dtc]frac(?![a-zA-Z])/g, '\\frac')
     .replace(/[\u2212\u2013\u2014]/g, '-')
     .replace(/[\u00d7\u00b7\u2217\u22c5]|\\cdot(?![a-zA-Z])|\\times(?![a-zA-Z])|\\ast(?![a-zA-Z])/g, '*')
@@ -30,6 +30,7 @@ export function tidyLatex(text: string): string {
     ' $1 ',
   );
   return tidy
+    .replace(/^\s*[a-zA-Z]\s*\\in(?![a-zA-Z])/, '') // "x \\in [0, 1]" states the interval
     .replace(/\s+/g, ' ')
     .trim()
     .replace(/[.,;]+$/, '')
@@ -44,19 +45,6 @@ function dropUnits(text: string): string {
 }
 
 type Token = { kind: 'operand' | 'integer' | 'mixed' | 'operator' | 'open' | 'close'; text: string };
-
-/** Functions that the evaluation knows; every other name is a product of one-letter variables. */
-export const KNOWN_FUNCTIONS: ReadonlySet<string> = new Set([
-  'sqrt',
-  'nthRoot',
-  'sin',
-  'cos',
-  'tan',
-  'ln',
-  'log',
-  'exp',
-  'abs',
-]);
 
 /** Plain infix with explicit products, or null when the text is not a single expression. Expects tidied text. */
 export function latexToInfix(tidy: string): string | null {
