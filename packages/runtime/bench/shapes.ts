@@ -1,0 +1,47 @@
+// The decoder shapes that figures are given for.
+
+export interface Shape {
+  name: string;
+  hidden: number;
+  layers: number;
+  heads: number;
+  keyValueHeads: number;
+  headWidth: number;
+  feedForward: number;
+  vocabulary: number;
+  /** Query, key and value biases (Qwen2). */
+  biases: boolean;
+}
+
+export const SHAPES = {
+  /** About 100 million parameters in the graph (the embedding table is not). */
+  '100m': {
+    name: '100m',
+    hidden: 768,
+    layers: 12,
+    heads: 12,
+    keyValueHeads: 4,
+    headWidth: 64,
+    feedForward: 2048,
+    vocabulary: 32000,
+    biases: true,
+  },
+  /** Qwen2-0.5B. */
+  '0.5b': {
+    name: '0.5b',
+    hidden: 896,
+    layers: 24,
+    heads: 14,
+    keyValueHeads: 2,
+    headWidth: 64,
+    feedForward: 4864,
+    vocabulary: 151936,
+    biases: true,
+  },
+} as const satisfies Record<string, Shape>;
+
+/** Weights that a decode step reads, without embeddings, norms and biases. */
+export function graphWeights(shape: Shape): number {
+  const attention = shape.headWidth * (2 * shape.heads + 2 * shape.keyValueHeads) * shape.hidden;
+  return shape.layers * (attention + 3 * shape.feedForward * shape.hidden) + shape.vocabulary * shape.hidden;
+}

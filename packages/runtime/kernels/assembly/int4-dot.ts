@@ -1,0 +1,103 @@
+// The 4-bit product by four-way dot products (relaxed SIMD). Packing and limits: int4-parts.ts.
+import { fold, high, low } from './int4-parts';
+import { put } from './put';
+import { scales } from './scale';
+
+@inline
+function dot(a: v128, w: v128, sum: v128): v128 {
+  return v128.relaxed_dot_add<i32>(a, w, sum);
+}
+
+/** As int4Pairs, with 32-bit sums. */
+export function int4Dot(
+  w: usize, panels: i32, blocks: i32, act: usize, actStride: usize, meta: usize, metaStride: usize,
+  out: usize, outStride: usize, bias: usize, add: i32, tokens: i32,
+): void {
+  const panelBytes = <usize>blocks * 144;
+  for (let p = 0; p < panels; p++) {
+    let t = 0;
+    for (; t + 4 <= tokens; t += 4) {
+      let x0 = act + <usize>t * actStride, x1 = x0 + actStride, x2 = x1 + actStride, x3 = x2 + actStride;
+      let m0 = meta + <usize>t * metaStride, m1 = m0 + metaStride, m2 = m1 + metaStride, m3 = m2 + metaStride;
+      let a0 = f32x4.splat(0), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
+      let v = w;
+      for (let b = 0; b < blocks; b++) {
+        let A0 = v128.load32_splat(m0, 4), A1 = v128.load32_splat(m1, 4), A2 = v128.load32_splat(m2, 4), A3 = v128.load32_splat(m3, 4);
+        let B0 = A0, B1 = A1, B2 = A2, B3 = A3;
+        for (let g = 0; g < 4; g++) {
+          let wa = v128.load(v), wb = v128.load(v, 16);
+          const al = low(wa), ah = high(wa), bl = low(wb), bh = high(wb);
+          let s = v128.load32_splat(x0);
+          A0 = dot(s, al, A0); B0 = dot(s, bl, B0);
+          s = v128.load32_splat(x0, 4);
+          A0 = dot(s, ah, A0); B0 = dot(s, bh, B0);
+          s = v128.load32_splat(x1);
+          A1 = dot(s, al, A1); B1 = dot(s, bl, B1);
+          s = v128.load32_splat(x1, 4);
+          A1 = dot(s, ah, A1); B1 = dot(s, bh, B1);
+          s = v128.load32_splat(x2);
+          A2 = dot(s, al, A2); B2 = dot(s, bl, B2);
+          s = v128.load32_splat(x2, 4);
+          A2 = dot(s, ah, A2); B2 = dot(s, bh, B2);
+          s = v128.load32_splat(x3);
+          A3 = dot(s, al, A3); B3 = dot(s, bl, B3);
+          s = v128.load32_splat(x3, 4);
+          A3 = dot(s, ah, A3); B3 = dot(s, bh, B3);
+          v += 32; x0 += 8; x1 += 8; x2 += 8; x3 += 8;
+        }
+        const sa = scales(v), sb = scales(v + 8);
+        let f = v128.load32_splat(m0);
+        a0 = fold(A0, f32x4.mul(sa, f), a0); b0 = fold(B0, f32x4.mul(sb, f), b0);
+        f = v128.load32_splat(m1);
+        a1 = fold(A1, f32x4.mul(sa, f), a1); b1 = fold(B1, f32x4.mul(sb, f), b1);
+        f = v128.load32_splat(m2);
+        a2 = fold(A2, f32x4.mul(sa, f), a2); b2 = fold(B2, f32x4.mul(sb, f), b2);
+        f = v128.load32_splat(m3);
+        a3 = fold(A3, f32x4.mul(sa, f), a3); b3 = fold(B3, f32x4.mul(sb, f), b3);
+        v += 16; m0 += 8; m1 += 8; m2 += 8; m3 += 8;
+      }
+      let o = out + <usize>t * outStride;
+      const bias4 = bias ? bias + 16 : 0;
+      put(o, a0, bias, add); put(o + 16, b0, bias4, add); o += outStride;
+      put(o, a1, bias, add); put(o + 16, b1, bias4, add); o += outStride;
+      put(o, a2, bias, add); put(o + 16, b2, bias4, add); o += outStride;
+      put(o, a3, bias, add); put(o + 16, b3, bias4, add);
+    }
+    for (; t < tokens; t++) {
+      let x = act + <usize>t * actStride, m = meta + <usize>t * metaStride;
+      let a = f32x4.splat(0), b = a;
+      let v = w;
+      for (let k = 0; k < blocks; k++) {
+        let A = v128.load32_splat(m, 4), B = A;
+        let wa = v128.load(v), wb = v128.load(v, 16);
+        let s = v128.load32_splat(x);
+        A = dot(s, low(wa), A); B = dot(s, low(wb), B);
+        s = v128.load32_splat(x, 4);
+        A = dot(s, high(wa), A); B = dot(s, high(wb), B);
+        wa = v128.load(v, 32); wb = v128.load(v, 48);
+        s = v128.load32_splat(x, 8);
+        A = dot(s, low(wa), A); B = dot(s, low(wb), B);
+        s = v128.load32_splat(x, 12);
+        A = dot(s, high(wa), A); B = dot(s, high(wb), B);
+        wa = v128.load(v, 64); wb = v128.load(v, 80);
+        s = v128.load32_splat(x, 16);
+        A = dot(s, low(wa), A); B = dot(s, low(wb), B);
+        s = v128.load32_splat(x, 20);
+        A = dot(s, high(wa), A); B = dot(s, high(wb), B);
+        wa = v128.load(v, 96); wb = v128.load(v, 112);
+        s = v128.load32_splat(x, 24);
+        A = dot(s, low(wa), A); B = dot(s, low(wb), B);
+        s = v128.load32_splat(x, 28);
+        A = dot(s, high(wa), A); B = dot(s, high(wb), B);
+        const f = v128.load32_splat(m);
+        a = fold(A, f32x4.mul(scales(v + 128), f), a);
+        b = fold(B, f32x4.mul(scales(v + 136), f), b);
+        v += 144; x += 32; m += 8;
+      }
+      const o = out + <usize>t * outStride;
+      put(o, a, bias, add); put(o + 16, b, bias ? bias + 16 : 0, add);
+    }
+    w += panelBytes; out += 32;
+    if (bias) bias += 32;
+  }
+}

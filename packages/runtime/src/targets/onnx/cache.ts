@@ -1,0 +1,113 @@
+// The KV cache of one sequence in host memory: per layer, keys and values [kvHeads, capacity, headDim]. The graphs read
+// it and return only the new rows; writing them here is 20 times cheaper than letting a graph copy its whole cache
+// (measured for ONNX Runtime on CPU: 21 against 39 ms a step for a 100 M model with 1024 slots).
+
+import { type Manifest, type ManifestRope, ropeRows } from '@baton/compiler';
+import { floatBuffer, type FloatBuffer } from './buffers.ts';
+
+export interface LayerCache {
+  key: FloatBuffer;
+  value: FloatBuffer;
+}
+
+export class HostCache {
+  readonly layers: LayerCache[] = [];
+  readonly #manifest: Manifest;
+  readonly #dtype: 'f32' | 'f16';
+  #capacity: number;
+
+  constructor(manifest: Manifest, capacity: number, dtype: 'f32' | 'f16') {
+    this.#manifest = manifest;
+    this.#capacity = capacity;
+    this.#dtype = dtype;
+    for (let i = 0; i < manifest.architecture.layers.length; i++) this.layers.push(this.#empty(capacity));
+  }
+
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  get bytes(): number {
+    return this.layers.reduce((n, l) => n + l.key.byteLength + l.value.byteLength, 0);
+  }
+
+  /** Copies rows 0 .. count - 1 of `rows` [kvHeads, length, headDim] to slots from `slot` on. */
+  write(into: FloatBuffer, rows: FloatBuffer, length: number, slot: number, count: number): void {
+    const { kvHeads, headDim } = this.#manifest.architecture;
+    for (let h = 0; h < kvHeads; h++) {
+      const from = h * length * headDim;
+      into.set(rows.subarray(from, from + count * headDim), (h * this.#capacity + slot) * headDim);
+    }
+  }
+
+  /** Changes the capacity and keeps the first `live` slots. */
+  resize(capacity: number, live: number): void {
+    const { kvHeads, headDim } = this.#manifest.architecture;
+    const old = this.#capacity;
+    this.layers.forEach((layer, i) => {
+      const next = this.#empty(capacity);
+      for (const part of ['key', 'value'] as const) {
+        for (let h = 0; h < kvHeads; h++) {
+          const from = h * old * headDim;
+          next[part].set(layer[part].subarray(from, from + live * headDim), h * capacity * headDim);
+        }
+      }
+      this.layers[i] = next;
+    });
+    this.#capacity = capacity;
+  }
+
+  /**
+   * Drops slots `from .. from + count - 1` of `live`. The keys behind them move to earlier positions, so they are
+   * turned back by `count` positions: rotations compose, R(p - count) = R(-count) R(p), so nothing is recomputed.
+   */
+  evict(from: number, count: number, live: number): void {
+    const { kvHeads, headDim, layers } = this.#manifest.architecture;
+    const backwards = this.#manifest.rope.map((rope) => turnBack(rope, count));
+    this.layers.forEach((layer, i) => {
+      const rope = layers[i]!.rope;
+      for (let h = 0; h < kvHeads; h++) {
+        const base = h * this.#capacity * headDim;
+        const to = base + from * headDim;
+        for (const part of [layer.key, layer.value]) {
+          part.copyWithin(to, base + (from + count) * headDim, base + live * headDim);
+        }
+        if (rope !== null) backwards[rope]!(layer.key, to, live - from - count, headDim);
+      }
+    });
+  }
+
+  #empty(capacity: number): LayerCache {
+    const { kvHeads, headDim } = this.#manifest.architecture;
+    const shape = { name: 'cache', dtype: this.#dtype, dims: [kvHeads, capacity, headDim] };
+    return { key: floatBuffer(shape), value: floatBuffer(shape) };
+  }
+}
+
+/** Rotates `rows` keys of `headDim` numbers, from `at`, back by `count` positions (half-split pairs j, j + dims / 2). */
+function turnBack(
+  rope: ManifestRope,
+  count: number,
+): (keys: FloatBuffer, at: number, rows: number, headDim: number) => void {
+  const { cos, sin } = ropeRows(
+    { ...rope, attentionFactor: 1 },
+    count,
+    1,
+    new Float32Array(rope.dims),
+    new Float32Array(rope.dims),
+  );
+  const half = rope.dims / 2;
+  return (keys, at, rows, headDim) => {
+    for (let r = 0, row = at; r < rows; r++, row += headDim) {
+      for (let j = 0; j < half; j++) {
+        const a = keys[row + j]!;
+        const b = keys[row + half + j]!;
+        const c = cos[j]!;
+        // sin's second half is not negated: it is sin(+angle), and turning back uses its opposite.
+        const s = sin[half + j]!;
+        keys[row + j] = a * c + b * s;
+        keys[row + half + j] = b * c - a * s;
+      }
+    }
+  };
+}

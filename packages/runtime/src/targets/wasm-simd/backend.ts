@@ -1,0 +1,187 @@
+// The execution target wasm-simd behind the runtime's Backend face: own kernels, weights and KV caches in one
+// WebAssembly memory, threads over it where the platform shares memory.
+import type { Backend, ForwardResult, Sequence, Wanted, WatchedRow } from '../../backend.ts';
+import { BackendLostError } from '../../backend.ts';
+import { fastestInt4 } from './calibrate.ts';
+import { bestKernelSet, detectFeatures } from './features.ts';
+import { Heap } from './heap.ts';
+import type { KernelSet } from './kernels.ts';
+import { instantiateKernels, loadKernelModule } from './kernels.ts';
+import { loadPlan } from './load.ts';
+import type { Network, NetworkWeights } from './network.ts';
+import type { Plan } from './plan.ts';
+import type { Pool } from './pool.ts';
+import { inlinePool, workerPool } from './pool.ts';
+import type { Pass } from './program.ts';
+import { HeapSequence } from './sequence.ts';
+
+export interface WasmSimdOptions {
+  /** Cache capacities on offer, ascending. */
+  capacities: readonly number[];
+  /** Most tokens of one forward pass; default 64. */
+  maxRows?: number;
+  /** Default: one per core up to 8, but 1 where memory cannot be shared. */
+  threads?: number;
+  /** Default: relaxed where the engine has it. */
+  kernels?: KernelSet;
+  /**
+   * Bits of the activations that 4-bit weights meet; default 8. 16 takes the plain product: about half as fast, and
+   * without the rounding of activations (for comparisons).
+   */
+  activationBits?: 8 | 16;
+}
+
+// Logits of this many rows are computed at once: the head is then read once for all of them, and the buffer stays
+// small (a 152k vocabulary takes 10 MB).
+const LOGIT_ROWS = 16;
+const MOST_THREADS = 8;
+
+export class WasmSimdBackend implements Backend {
+  readonly target = 'wasm-simd';
+  readonly vocabSize: number;
+  readonly maxRows: number;
+  readonly capacities: readonly number[];
+  readonly description: string;
+  readonly threads: number;
+  readonly #heap: Heap;
+  readonly #plan: Plan;
+  readonly #pool: Pool;
+  readonly #weights: NetworkWeights;
+  /** Passes run one at a time, whichever sequence they belong to. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    heap: Heap,
+    plan: Plan,
+    pool: Pool,
+    weights: NetworkWeights,
+    capacities: readonly number[],
+    description: string,
+  ) {
+    this.#heap = heap;
+    this.#plan = plan;
+    this.#pool = pool;
+    this.#weights = weights;
+    this.vocabSize = plan.vocabulary;
+    this.maxRows = plan.maxRows;
+    this.capacities = capacities;
+    this.threads = pool.threads;
+    this.description = description;
+  }
+
+  /** Packs the weights into the heap and starts the threads. Throws RangeError when memory does not suffice. */
+  static async create(
+    network: Network,
+    weights: NetworkWeights,
+    options: WasmSimdOptions,
+  ): Promise<WasmSimdBackend> {
+    const features = detectFeatures();
+    const set = options.kernels ?? bestKernelSet(features);
+    const threads = features.shared ? (options.threads ?? Math.min(features.cores, MOST_THREADS)) : 1;
+    const shared = features.shared;
+    const heap = new Heap(shared);
+    const module = await loadKernelModule(set, shared);
+    const activationBits = options.activationBits ?? 8;
+    const int4 =
+      activationBits === 16 || set === 'plain'
+        ? 'int4Plain'
+        : fastestInt4(instantiateKernels(module, heap.memory), heap);
+    const before = heap.bytes;
+    const plan = await loadPlan(heap, network, weights, {
+      threads,
+      maxRows: options.maxRows ?? 64,
+      logitRows: Math.min(LOGIT_ROWS, options.maxRows ?? 64),
+      capacity: Math.max(...options.capacities),
+      int4,
+      activationBits,
+    });
+    const held = heap.bytes - before;
+    const pool = shared
+      ? workerPool(module, heap.memory, plan, threads)
+      : inlinePool(module, heap.memory, plan);
+    const description =
+      `own ${set} SIMD kernels, ${threads} thread${threads === 1 ? '' : 's'}, ` +
+      `${(held / 2 ** 20).toFixed(1)} MiB of weights and working memory, one copy`;
+    return new WasmSimdBackend(heap, plan, pool, weights, options.capacities, description);
+  }
+
+  async createSequence(capacity: number = this.capacities[0]!): Promise<Sequence> {
+    const fitting = this.capacities.find((c) => c >= capacity);
+    if (fitting === undefined) {
+      throw new RangeError(
+        `wasm-simd: ${capacity} slots asked for, at most ${this.capacities.at(-1)} compiled`,
+      );
+    }
+    return new HeapSequence(
+      this.#heap,
+      this.#plan,
+      fitting,
+      (work) => this.#exclusive(work),
+      (tokens, pass, wanted) => this.#forward(tokens, pass, wanted),
+    );
+  }
+
+  async close(): Promise<void> {
+    await this.#last.catch(() => undefined);
+    await this.#pool.close();
+  }
+
+  #exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const run = this.#last.then(work, work);
+    this.#last = run.catch(() => undefined);
+    return run;
+  }
+
+  async #forward(
+    tokens: readonly number[],
+    pass: Pick<Pass, 'tokens' | 'position' | 'cache'>,
+    wanted: Wanted,
+  ): Promise<ForwardResult> {
+    const plan = this.#plan;
+    for (const [t, token] of tokens.entries()) {
+      this.#weights.embed(token, this.#heap.floats(plan.buffers.x + t * plan.hiddenPadded * 4, plan.hidden));
+    }
+    const watch = typeof wanted === 'object' ? wanted.watch : undefined;
+    const from = wanted === 'last' ? tokens.length - 1 : 0;
+    const rows = wanted === 'none' ? 0 : tokens.length - from;
+    const logits = rows > 0 && !watch ? new Float32Array(rows * plan.vocabulary) : undefined;
+    const watched: WatchedRow[] = [];
+    for (let done = 0; done === 0 || done < rows; done += plan.logitRows) {
+      const count = Math.min(plan.logitRows, rows - done);
+      await this.#run({
+        ...pass,
+        tokens: done === 0 ? tokens.length : 0,
+        logitsFrom: from + done,
+        logitsCount: count,
+        summarise: watch ? 1 : 0,
+      });
+      for (let t = 0; t < count; t++) {
+        const row = this.#heap.floats(plan.buffers.logits + t * plan.head.panels * 32, plan.vocabulary);
+        if (watch) watched.push(this.#watched(t, row, watch));
+        else logits!.set(row, (done + t) * plan.vocabulary);
+      }
+    }
+    return { ...(logits ? { logits } : {}), ...(watch ? { watched } : {}) };
+  }
+
+  #watched(t: number, row: Float32Array, watch: readonly number[]): WatchedRow {
+    const view = new DataView(this.#heap.memory.buffer, this.#plan.buffers.summaries + t * 16, 16);
+    const top = view.getFloat32(0, true);
+    const logSum = top + Math.log(view.getFloat64(8, true));
+    return {
+      logprobs: watch.map((id) => row[id]! - logSum),
+      argmax: view.getInt32(4, true),
+      argmaxLogprob: top - logSum,
+    };
+  }
+
+  async #run(pass: Pass): Promise<void> {
+    try {
+      await this.#pool.run(pass);
+    } catch (cause) {
+      throw new BackendLostError('wasm-simd', `the forward pass failed: ${(cause as Error).message}`, {
+        cause,
+      });
+    }
+  }
+}

@@ -1,0 +1,162 @@
+// Network + weights -> plan: packs every matrix into the heap, lays out the working memory.
+import type { Heap } from './heap.ts';
+import type { Network, NetworkWeights } from './network.ts';
+import type { SourceMatrix } from './pack.ts';
+import { packPanels } from './pack.ts';
+import type { Buffers, LayerPlan, Matrix, Plan, RowBuffer } from './plan.ts';
+import { matrixBytes } from './products.ts';
+
+export interface LoadOptions {
+  threads: number;
+  maxRows: number;
+  logitRows: number;
+  /** Slots of the largest cache. */
+  capacity: number;
+  int4: Plan['int4'];
+  activationBits: 8 | 16;
+}
+
+const up = (n: number, to: number): number => Math.ceil(n / to) * to;
+
+export async function loadPlan(
+  heap: Heap,
+  network: Network,
+  weights: NetworkWeights,
+  options: LoadOptions,
+): Promise<Plan> {
+  const hiddenPadded = up(network.hidden, 32);
+  const layers: LayerPlan[] = [];
+  for (const [index, { window, rotary }] of network.layers.entries()) {
+    const w = await weights.layer(index);
+    const norm = (values: Float32Array | undefined): number =>
+      values ? heap.store(values, hiddenPadded) : 0;
+    layers.push({
+      inputNorm: norm(w.inputNorm),
+      postAttentionNorm: norm(w.postAttentionNorm),
+      feedForwardNorm: norm(w.feedForwardNorm),
+      postFeedForwardNorm: norm(w.postFeedForwardNorm),
+      queryNorm: w.queryNorm ? heap.store(w.queryNorm) : 0,
+      keyNorm: w.keyNorm ? heap.store(w.keyNorm) : 0,
+      qkv: stacked(heap, [w.query, w.key, w.value], [w.queryBias, w.keyBias, w.valueBias]),
+      output: stacked(heap, [w.output], [w.outputBias]),
+      gateUp: alternating(heap, w.gate, w.up),
+      down: stacked(heap, [w.down], []),
+      window: window ?? 0,
+      rotary,
+    });
+  }
+  const finalNorm = heap.store(await weights.finalNorm(), hiddenPadded);
+  const head = stacked(heap, [await weights.head()], []);
+  const plan: Omit<Plan, 'buffers'> = {
+    hidden: network.hidden,
+    hiddenPadded,
+    heads: network.heads,
+    keyValueHeads: network.keyValueHeads,
+    headWidth: network.headWidth,
+    feedForward: network.feedForward,
+    vocabulary: network.vocabulary,
+    epsilon: network.epsilon,
+    activation: network.activation === 'silu' ? 0 : 1,
+    attentionScale: network.attentionScale,
+    attentionCap: network.attentionCap ?? 0,
+    logitCap: network.logitCap ?? 0,
+    layers,
+    finalNorm,
+    head,
+    rotary: network.rotary.map(({ half, cos, sin }) => ({
+      half,
+      cos: heap.store(cos),
+      sin: heap.store(sin),
+    })),
+    maxRows: options.maxRows,
+    logitRows: options.logitRows,
+    int4: options.int4,
+    activationBits: options.activationBits,
+  };
+  return { ...plan, buffers: layOut(heap, plan, options) };
+}
+
+/** Matrices one under the other, each padded to whole panels. */
+function stacked(heap: Heap, parts: SourceMatrix[], biases: (Float32Array | undefined)[]): Matrix {
+  const { kind, inputs: width } = parts[0]!;
+  const inputs = up(width, 32);
+  const panelsOf = parts.map((part) => Math.ceil(part.rows / 8));
+  const panels = panelsOf.reduce((sum, n) => sum + n, 0);
+  const address = packed(heap, kind, panels, inputs, (panel) => {
+    let part = 0;
+    while (panel >= panelsOf[part]!) panel -= panelsOf[part++]!;
+    return { source: parts[part]!, rows: eightRows(parts[part]!, panel) };
+  });
+  let bias = 0;
+  if (biases.some(Boolean)) {
+    const values = new Float32Array(panels * 8);
+    let at = 0;
+    for (const [part, n] of panelsOf.entries()) {
+      if (biases[part]) values.set(biases[part], at);
+      at += n * 8;
+    }
+    bias = heap.store(values);
+  }
+  return { kind, address, panels, inputs, bias };
+}
+
+/** Panels of `a` and `b` in turn (gate and up). */
+function alternating(heap: Heap, a: SourceMatrix, b: SourceMatrix): Matrix {
+  const inputs = up(a.inputs, 32);
+  const panels = 2 * Math.ceil(a.rows / 8);
+  const address = packed(heap, a.kind, panels, inputs, (panel) => {
+    const source = panel % 2 === 0 ? a : b;
+    return { source, rows: eightRows(source, panel >> 1) };
+  });
+  return { kind: a.kind, address, panels, inputs, bias: 0 };
+}
+
+function eightRows(source: SourceMatrix, panel: number): number[] {
+  return Array.from({ length: 8 }, (_, r) => (panel * 8 + r < source.rows ? panel * 8 + r : -1));
+}
+
+function packed(
+  heap: Heap,
+  kind: Matrix['kind'],
+  panels: number,
+  inputs: number,
+  rowsOf: (panel: number) => { source: SourceMatrix; rows: readonly number[] },
+): number {
+  const bytes = matrixBytes(kind, panels, inputs);
+  const address = heap.allocate(bytes);
+  packPanels(panels, inputs, rowsOf, heap.bytesAt(address, bytes));
+  return address;
+}
+
+function layOut(heap: Heap, plan: Omit<Plan, 'buffers'>, options: LoadOptions): Buffers {
+  const { maxRows, logitRows, threads, capacity } = options;
+  const first = plan.layers[0]!;
+  const widest = Math.max(plan.hiddenPadded, first.output.inputs, first.down.inputs);
+  const rows = (count: number): RowBuffer => {
+    const [plainStride, quantisedStride, metaStride] = [widest * 4, widest * 2, (widest / 32) * 8];
+    return {
+      plain: heap.allocate(count * plainStride),
+      plainStride,
+      quantised: heap.allocate(count * quantisedStride),
+      quantisedStride,
+      meta: heap.allocate(count * metaStride),
+      metaStride,
+    };
+  };
+  const floats = (count: number): number => heap.allocate(count * 4);
+  return {
+    x: floats(maxRows * plan.hiddenPadded),
+    branch: floats(maxRows * plan.hiddenPadded),
+    qkv: floats(maxRows * first.qkv.panels * 8),
+    attended: floats(maxRows * first.output.inputs),
+    gateUp: floats(maxRows * first.gateUp.panels * 8),
+    inner: floats(maxRows * first.down.inputs),
+    logits: floats(logitRows * plan.head.panels * 8),
+    summaries: heap.allocate(logitRows * 16),
+    rows: rows(Math.max(maxRows, logitRows)),
+    own: Array.from({ length: threads }, () => ({
+      row: rows(1),
+      scratch: heap.allocate(3 * (2 * plan.headWidth + 4 * (up(capacity, 4) + 8))),
+    })),
+  };
+}

@@ -1,0 +1,51 @@
+// What this target needs to know of a network, in its own words, so that the compiled model's format (or a benchmark's
+// random weights) can be poured into it layer by layer without all of it being in memory twice.
+import type { SourceMatrix } from './pack.ts';
+
+export interface Network {
+  hidden: number;
+  heads: number;
+  keyValueHeads: number;
+  /** A multiple of 16. */
+  headWidth: number;
+  feedForward: number;
+  vocabulary: number;
+  epsilon: number;
+  activation: 'silu' | 'gelu-tanh';
+  /** Factor of q . k, usually headWidth^-0.5. */
+  attentionScale: number;
+  attentionCap?: number;
+  logitCap?: number;
+  /** Rotary tables: cos and sin, [positions][half] each. */
+  rotary: { half: number; cos: Float32Array; sin: Float32Array }[];
+  layers: { window?: number; rotary: number }[];
+}
+
+/** Weights of one layer; norms are multipliers as applied (families that store w - 1 have 1 added). */
+export interface LayerWeights {
+  inputNorm: Float32Array;
+  postAttentionNorm?: Float32Array;
+  feedForwardNorm: Float32Array;
+  postFeedForwardNorm?: Float32Array;
+  queryNorm?: Float32Array;
+  keyNorm?: Float32Array;
+  query: SourceMatrix;
+  key: SourceMatrix;
+  value: SourceMatrix;
+  output: SourceMatrix;
+  gate: SourceMatrix;
+  up: SourceMatrix;
+  down: SourceMatrix;
+  queryBias?: Float32Array;
+  keyBias?: Float32Array;
+  valueBias?: Float32Array;
+  outputBias?: Float32Array;
+}
+
+export interface NetworkWeights {
+  layer(index: number): Promise<LayerWeights>;
+  finalNorm(): Promise<Float32Array>;
+  head(): Promise<SourceMatrix>;
+  /** Writes the embedding of `token` (scaled as the family wants it) to `out`, `hidden` floats. */
+  embed(token: number, out: Float32Array): void;
+}

@@ -1,0 +1,163 @@
+// Row-major weights -> the panels that the kernels read in order (layouts: kernels/assembly/int4-parts.ts, int8.ts,
+// float.ts). Runs once at load; 100 million 4-bit weights take about a tenth of a second.
+
+/** Weights as a checkpoint or compiled model has them: row-major [rows][inputs]. */
+export type SourceMatrix =
+  | { kind: 'f32'; rows: number; inputs: number; data: Float32Array }
+  /** Integers -127..127. `scales` [rows][inputs / group]; weight = integer * scale. */
+  | { kind: 'int8'; rows: number; inputs: number; group: number; data: Int8Array; scales: Float32Array }
+  /** Nibbles, low one first, holding integer + 8 (`offset`) or two's complement; rows of ceil(inputs / 2) bytes. */
+  | {
+      kind: 'int4';
+      rows: number;
+      inputs: number;
+      group: number;
+      data: Uint8Array;
+      offset: boolean;
+      scales: Float32Array;
+    };
+
+/** Where each packed row comes from: part and row; panels of several matrices may alternate. */
+export interface PackedRow {
+  source: SourceMatrix;
+  row: number;
+}
+
+const BLOCK = 32;
+const NO_ROW = -1;
+
+/**
+ * Packs panels of 8 rows into `out`. `rowsOf(panel)` gives the source and its 8 row numbers (-1 = a row of zeros). All
+ * sources have the kind and input count of the first. Quantised groups must be a multiple of 32 or cover the whole row.
+ */
+export function packPanels(
+  panels: number,
+  inputs: number,
+  rowsOf: (panel: number) => { source: SourceMatrix; rows: readonly number[] },
+  out: Uint8Array,
+): void {
+  const blocks = inputs / BLOCK;
+  for (let panel = 0; panel < panels; panel++) {
+    const { source, rows } = rowsOf(panel);
+    if (source.kind === 'f32') packFloat(source.data, source.inputs, rows, inputs, out, panel * inputs * 32);
+    else if (source.kind === 'int8') packInt8(source, rows, blocks, out, panel * blocks * 272);
+    else packInt4(source, rows, blocks, out, panel * blocks * 144);
+  }
+}
+
+function packFloat(
+  data: Float32Array,
+  width: number,
+  rows: readonly number[],
+  inputs: number,
+  out: Uint8Array,
+  at: number,
+): void {
+  const to = new Float32Array(out.buffer, out.byteOffset + at, inputs * 8);
+  for (let r = 0; r < 8; r++) {
+    if (rows[r] === NO_ROW) continue;
+    const from = rows[r]! * width;
+    for (let k = 0; k < width; k++) to[k * 8 + r] = data[from + k]!;
+  }
+}
+
+function packInt8(
+  source: SourceMatrix & { kind: 'int8' },
+  rows: readonly number[],
+  blocks: number,
+  out: Uint8Array,
+  at: number,
+): void {
+  const { data, inputs } = source;
+  for (let r = 0; r < 8; r++) {
+    if (rows[r] === NO_ROW) continue;
+    const from = rows[r]! * inputs;
+    for (let b = 0; b < blocks; b++) {
+      let to = at + b * 272 + 2 * r;
+      const last = Math.min(inputs, (b + 1) * BLOCK);
+      for (let k = b * BLOCK; k < last; k += 2, to += 16) {
+        out[to] = data[from + k]!;
+        if (k + 1 < last) out[to + 1] = data[from + k + 1]!;
+      }
+      putScale(source, rows[r]!, b, out, at + b * 272 + 256 + 2 * r);
+    }
+  }
+}
+
+function packInt4(
+  source: SourceMatrix & { kind: 'int4' },
+  rows: readonly number[],
+  blocks: number,
+  out: Uint8Array,
+  at: number,
+): void {
+  const { data, inputs } = source;
+  const stride = Math.ceil(inputs / 2);
+  const flip = source.offset ? 0 : 0x88888888;
+  const words = new Uint32Array(out.buffer, out.byteOffset + at, blocks * 36);
+  for (let r = 0; r < 8; r++) {
+    if (rows[r] === NO_ROW) {
+      // Zero is nibble 8.
+      for (let b = 0; b < blocks; b++) for (let g = 0; g < 4; g++) words[b * 36 + g * 8 + r] = 0x88888888;
+      continue;
+    }
+    const from = rows[r]! * stride;
+    for (let b = 0; b < blocks; b++) {
+      for (let g = 0; g < 4; g++) {
+        const k = b * BLOCK + g * 8;
+        const i = from + k / 2;
+        // Eight nibbles: inputs k .. k + 7 from the lowest bits up. Bytes beyond the row read as zero weights.
+        let w = 0x88888888;
+        if (k + 8 <= inputs)
+          w = (data[i]! | (data[i + 1]! << 8) | (data[i + 2]! << 16) | (data[i + 3]! << 24)) ^ flip;
+        else if (k < inputs) {
+          for (let j = 0; k + j < inputs; j++) {
+            const nibble = ((data[i + (j >> 1)]! >> (4 * (j & 1))) ^ flip) & 15;
+            w = (w & ~(15 << (4 * j))) | (nibble << (4 * j));
+          }
+        }
+        words[b * 36 + g * 8 + r] = spread(w & 0xffff) | (spread(w >>> 16) << 4);
+      }
+      putScale(source, rows[r]!, b, out, at + b * 144 + 128 + 2 * r);
+    }
+  }
+}
+
+/** Nibbles 0..3 of a 16-bit number to the low halves of four bytes. */
+function spread(x: number): number {
+  const wide = (x | (x << 8)) & 0x00ff00ff;
+  return (wide | (wide << 4)) & 0x0f0f0f0f;
+}
+
+function putScale(
+  source: { group: number; inputs: number; scales: Float32Array },
+  row: number,
+  block: number,
+  out: Uint8Array,
+  at: number,
+): void {
+  const groups = Math.ceil(source.inputs / source.group);
+  const group = Math.min(groups - 1, Math.floor((block * BLOCK) / source.group));
+  const code = scaleCode(source.scales[row * groups + group]!);
+  out[at] = code & 255;
+  out[at + 1] = code >> 8;
+}
+
+const bits = new DataView(new ArrayBuffer(4));
+
+/** Nearest scale code (kernels/assembly/scale.ts) of a scale >= 0. Throws RangeError for one out of range or negative. */
+export function scaleCode(scale: number): number {
+  if (scale === 0) return 0;
+  bits.setFloat32(0, scale);
+  const code = ((bits.getUint32(0) + 0x1000) >>> 13) - (80 << 10);
+  if (!(scale > 0) || code > 0xffff)
+    throw new RangeError(`wasm-simd: a weight scale of ${scale} is outside 2^-47 .. 2^17`);
+  // Anything smaller is below every activation's rounding.
+  return Math.max(0, code);
+}
+
+/** The scale a code stands for. */
+export function scaleValue(code: number): number {
+  bits.setUint32(0, (code << 13) + (80 << 23));
+  return bits.getFloat32(0);
+}

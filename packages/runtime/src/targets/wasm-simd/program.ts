@@ -1,0 +1,300 @@
+// The forward pass as every thread runs it: the same code on each, work shared out by claims, a meeting after every
+// phase whose results the others need. One token (decode) prepares its row on every thread rather than meeting once
+// more; several tokens (prefill) share the preparation.
+import type { Control } from './control.ts';
+import type { Kernels } from './kernels.ts';
+import type { CacheLayout, LayerPlan, Matrix, Plan, RowBuffer } from './plan.ts';
+import { keyLimit } from './plan.ts';
+import { Products } from './products.ts';
+
+/** One command of the host. */
+export interface Pass {
+  /** Rows of x to run through the layers; 0 = none, only logits. */
+  tokens: number;
+  position: number;
+  cache: CacheLayout;
+  /** Rows of x whose logits are wanted, at most plan.logitRows of them. */
+  logitsFrom: number;
+  logitsCount: number;
+  /** 1: also summarise each row. */
+  summarise: number;
+}
+
+// Rows of work per claim. Small enough that a slow or interrupted thread holds up the others for microseconds only,
+// large enough that a claim (about 50 ns) does not count: 8 panels = 64 rows.
+const PANELS_PER_CLAIM = 8;
+const QUERIES = 3; // attention.ts takes up to three query heads at once
+
+export class Program {
+  readonly #kernels: Kernels;
+  readonly #memory: WebAssembly.Memory;
+  readonly #plan: Plan;
+  readonly #control: Control;
+  readonly #products: Products;
+  readonly #own: { row: RowBuffer; scratch: number };
+  #phase = 0;
+
+  constructor(kernels: Kernels, memory: WebAssembly.Memory, plan: Plan, control: Control, thread: number) {
+    this.#kernels = kernels;
+    this.#memory = memory;
+    this.#plan = plan;
+    this.#control = control;
+    this.#products = new Products(kernels, plan);
+    this.#own = plan.buffers.own[thread]!;
+  }
+
+  run(pass: Pass): void {
+    this.#phase = 0;
+    if (pass.tokens > 0) {
+      for (const [index, layer] of this.#plan.layers.entries()) this.#layer(layer, index, pass);
+    }
+    if (pass.logitsCount > 0) this.#logits(pass);
+  }
+
+  #layer(layer: LayerPlan, index: number, pass: Pass): void {
+    const plan = this.#plan;
+    const { buffers: b } = plan;
+    const { tokens } = pass;
+    const x = { at: b.x, stride: plan.hiddenPadded * 4 };
+    const qkvStride = layer.qkv.panels * 32;
+    const rows = tokens === 1 ? this.#own.row : b.rows;
+
+    this.#normalised(layer.inputNorm, layer.qkv, tokens);
+    this.#heads(layer, index, pass, rows, qkvStride);
+    this.#meet();
+    this.#attention(layer, index, pass, qkvStride);
+    this.#meet();
+    this.#branch(layer.output, b.attended, layer.output.inputs * 4, layer.postAttentionNorm, x, tokens);
+    this.#normalised(layer.feedForwardNorm, layer.gateUp, tokens);
+    this.#share(layer.gateUp, PANELS_PER_CLAIM, (first, count) => {
+      const stride = layer.gateUp.panels * 32;
+      this.#products.run(
+        layer.gateUp,
+        first,
+        count,
+        rows,
+        rows.plain,
+        rows.plainStride,
+        b.gateUp,
+        stride,
+        0,
+        tokens,
+      );
+      for (let t = 0; t < tokens; t++) {
+        const inner = b.inner + t * layer.down.inputs * 4 + first * 16;
+        this.#kernels.gated(b.gateUp + t * stride + first * 32, count / 2, plan.activation, inner);
+      }
+    });
+    this.#meet();
+    this.#branch(layer.down, b.inner, layer.down.inputs * 4, layer.postFeedForwardNorm, x, tokens);
+  }
+
+  /** Normalised rows of x, quantised for `matrix`: on every thread for itself for one token, shared for several. */
+  #normalised(norm: number, matrix: Matrix, tokens: number): void {
+    const { buffers: b, hiddenPadded, hidden, epsilon } = this.#plan;
+    const one = (rows: RowBuffer, t: number): void => {
+      const to = rows.plain + t * rows.plainStride;
+      this.#kernels.rmsNorm(b.x + t * hiddenPadded * 4, norm, hiddenPadded, hidden, epsilon, to);
+      this.#products.prepare(matrix, to, rows, t);
+    };
+    this.#eachRow(tokens, one);
+  }
+
+  #eachRow(tokens: number, one: (rows: RowBuffer, t: number) => void): void {
+    if (tokens === 1) {
+      one(this.#own.row, 0);
+      return;
+    }
+    const phase = this.#phase++;
+    for (let t = this.#control.claim(phase); t < tokens; t = this.#control.claim(phase)) {
+      one(this.#plan.buffers.rows, t);
+    }
+    this.#meet();
+  }
+
+  /** Query, key and value rows, a head at a time; keys are rotated and keys and values written to the cache at once. */
+  #heads(layer: LayerPlan, index: number, pass: Pass, rows: RowBuffer, stride: number): void {
+    const plan = this.#plan;
+    const k = this.#kernels;
+    const { cache, tokens } = pass;
+    const width = plan.headWidth;
+    const base = cache.base + index * cache.layerBytes;
+    const view = new Float32Array(this.#memory.buffer);
+    const rotary = plan.rotary[layer.rotary]!;
+    this.#share(layer.qkv, width / 8, (first, count) => {
+      this.#products.run(
+        layer.qkv,
+        first,
+        count,
+        rows,
+        rows.plain,
+        rows.plainStride,
+        plan.buffers.qkv,
+        stride,
+        0,
+        tokens,
+      );
+      const head = (first * 8) / width;
+      for (let t = 0; t < tokens; t++) {
+        const at = plan.buffers.qkv + t * stride + head * width * 4;
+        const slot = pass.position + t;
+        const angles = slot * rotary.half * 4;
+        if (head < plan.heads) {
+          k.rotateHead(
+            at,
+            width,
+            rotary.half,
+            rotary.cos + angles,
+            rotary.sin + angles,
+            layer.queryNorm,
+            plan.epsilon,
+          );
+        } else if (head < plan.heads + plan.keyValueHeads) {
+          const h = head - plan.heads;
+          k.rotateHead(
+            at,
+            width,
+            rotary.half,
+            rotary.cos + angles,
+            rotary.sin + angles,
+            layer.keyNorm,
+            plan.epsilon,
+          );
+          const scale = k.quantizeRow(
+            at,
+            width,
+            keyLimit(width),
+            base + h * cache.keyHeadBytes + slot * width * 2,
+          );
+          view[(base + cache.keyScales) / 4 + h * cache.capacity + slot] = scale;
+        } else {
+          const h = head - plan.heads - plan.keyValueHeads;
+          const to = base + cache.values + h * cache.valueHeadBytes + slot * 32;
+          view[(base + cache.valueScales) / 4 + h * cache.capacity + slot] = k.quantizeValue(
+            at,
+            width,
+            to,
+            cache.capacity * 32,
+          );
+        }
+      }
+    });
+  }
+
+  #attention(layer: LayerPlan, index: number, pass: Pass, qkvStride: number): void {
+    const plan = this.#plan;
+    const { cache, tokens } = pass;
+    const width = plan.headWidth;
+    const group = plan.heads / plan.keyValueHeads;
+    const parts = Math.ceil(group / QUERIES);
+    const perToken = plan.keyValueHeads * parts;
+    const base = cache.base + index * cache.layerBytes;
+    const outStride = layer.output.inputs * 4;
+    const phase = this.#phase++;
+    for (let unit = this.#control.claim(phase); unit < tokens * perToken; unit = this.#control.claim(phase)) {
+      const t = Math.floor(unit / perToken);
+      const h = Math.floor((unit % perToken) / parts);
+      const query = (unit % parts) * QUERIES;
+      const queries = Math.min(QUERIES, group - query);
+      const head = (h * group + query) * width * 4;
+      const end = pass.position + t + 1;
+      const begin = layer.window > 0 ? Math.max(0, end - layer.window) : 0;
+      this.#kernels.attend(
+        plan.buffers.qkv + t * qkvStride + head,
+        queries,
+        width * 4,
+        width,
+        base + h * cache.keyHeadBytes,
+        base + cache.keyScales + h * cache.capacity * 4,
+        base + cache.values + h * cache.valueHeadBytes,
+        base + cache.valueScales + h * cache.capacity * 4,
+        cache.capacity * 32,
+        begin,
+        end,
+        plan.attentionScale,
+        plan.attentionCap,
+        keyLimit(width),
+        this.#own.scratch,
+        cache.capacity + 8,
+        plan.buffers.attended + t * outStride + head,
+      );
+    }
+  }
+
+  /** x += matrix . source, through a norm where the family has one behind the block; ends with a meeting. */
+  #branch(
+    matrix: Matrix,
+    source: number,
+    stride: number,
+    norm: number,
+    x: { at: number; stride: number },
+    tokens: number,
+  ): void {
+    const { buffers: b, hidden, hiddenPadded, epsilon } = this.#plan;
+    this.#eachRow(tokens, (rows, t) => this.#products.prepare(matrix, source + t * stride, rows, t));
+    const rows = tokens === 1 ? this.#own.row : b.rows;
+    const out = norm ? b.branch : x.at;
+    this.#share(matrix, PANELS_PER_CLAIM, (first, count) => {
+      this.#products.run(matrix, first, count, rows, source, stride, out, x.stride, norm ? 0 : 1, tokens);
+    });
+    this.#meet();
+    if (!norm) return;
+    const phase = this.#phase++;
+    for (let t = this.#control.claim(phase); t < tokens; t = this.#control.claim(phase)) {
+      this.#kernels.addRmsNorm(
+        x.at + t * x.stride,
+        b.branch + t * x.stride,
+        norm,
+        hiddenPadded,
+        hidden,
+        epsilon,
+      );
+    }
+    this.#meet();
+  }
+
+  #logits(pass: Pass): void {
+    const plan = this.#plan;
+    const { buffers: b, head } = plan;
+    const { logitsFrom: from, logitsCount: count } = pass;
+    const rows = count === 1 ? this.#own.row : b.rows;
+    const stride = head.panels * 32;
+    this.#eachRow(count, (to, t) => {
+      const at = to.plain + t * to.plainStride;
+      this.#kernels.rmsNorm(
+        b.x + (from + t) * plan.hiddenPadded * 4,
+        plan.finalNorm,
+        plan.hiddenPadded,
+        plan.hidden,
+        plan.epsilon,
+        at,
+      );
+      this.#products.prepare(head, at, to, t);
+    });
+    this.#share(head, PANELS_PER_CLAIM * 2, (first, panels) => {
+      this.#products.run(head, first, panels, rows, rows.plain, rows.plainStride, b.logits, stride, 0, count);
+      if (plan.logitCap > 0) {
+        for (let t = 0; t < count; t++)
+          this.#kernels.softCap(b.logits + t * stride + first * 32, panels * 8, plan.logitCap);
+      }
+    });
+    if (!pass.summarise) return;
+    this.#meet();
+    const phase = this.#phase++;
+    for (let t = this.#control.claim(phase); t < count; t = this.#control.claim(phase)) {
+      this.#kernels.summarize(b.logits + t * stride, plan.vocabulary, b.summaries + t * 16);
+    }
+  }
+
+  /** Calls `work(first panel, panels)` for every piece of the matrix that this thread gets hold of. */
+  #share(matrix: Matrix, piece: number, work: (first: number, count: number) => void): void {
+    const phase = this.#phase++;
+    for (let i = this.#control.claim(phase); i * piece < matrix.panels; i = this.#control.claim(phase)) {
+      work(i * piece, Math.min(piece, matrix.panels - i * piece));
+    }
+  }
+
+  #meet(): void {
+    this.#control.meet();
+  }
+}

@@ -1,0 +1,178 @@
+// The same network in plain double arithmetic, slow and obvious: what the kernels are compared with in tests and in the
+// self-test. Optionally rounds activations per block of 32 the way the quantised products do, so that what is left to
+// compare is the kernels' own arithmetic.
+import type { LayerWeights, Network, NetworkWeights } from './network.ts';
+import type { SourceMatrix } from './pack.ts';
+import { scaleCode, scaleValue } from './pack.ts';
+
+export interface ReferenceOptions {
+  /** Largest integer of rounded activations for 4-bit and 8-bit weights; absent = not rounded. */
+  activationLimit?: { int4: number; int8: number };
+  /** Round weight scales to the kernels' 16-bit codes. */
+  scaleCodes?: boolean;
+}
+
+/** Logits [tokens][vocabulary] of a whole sequence from slot 0. */
+export async function referenceLogits(
+  network: Network,
+  weights: NetworkWeights,
+  tokens: readonly number[],
+  options: ReferenceOptions = {},
+): Promise<Float64Array[]> {
+  const product = (m: SourceMatrix, x: Float64Array, bias?: Float32Array): Float64Array =>
+    multiply(m, x, bias, options);
+  let rows: Float64Array[] = tokens.map((token) => {
+    const row = new Float32Array(network.hidden);
+    weights.embed(token, row);
+    return Float64Array.from(row);
+  });
+  for (const [index, shape] of network.layers.entries()) {
+    const w = await weights.layer(index);
+    rows = add(
+      rows,
+      attention(
+        network,
+        shape,
+        w,
+        rows.map((x) => normalise(x, w.inputNorm, network.epsilon)),
+        product,
+      ),
+      w.postAttentionNorm,
+      network,
+    );
+    const branch = rows.map((x) => {
+      const h = normalise(x, w.feedForwardNorm, network.epsilon);
+      const gate = product(w.gate, h);
+      const up = product(w.up, h);
+      return product(
+        w.down,
+        gate.map((g, i) => activate(g, network.activation) * up[i]!),
+      );
+    });
+    rows = add(rows, branch, w.postFeedForwardNorm, network);
+  }
+  const finalNorm = await weights.finalNorm();
+  const head = await weights.head();
+  return rows.map((x) => {
+    const logits = product(head, normalise(x, finalNorm, network.epsilon));
+    const cap = network.logitCap;
+    return cap ? logits.map((v) => cap * Math.tanh(v / cap)) : logits;
+  });
+}
+
+function attention(
+  network: Network,
+  shape: Network['layers'][number],
+  w: LayerWeights,
+  rows: Float64Array[],
+  product: (m: SourceMatrix, x: Float64Array, bias?: Float32Array) => Float64Array,
+): Float64Array[] {
+  const { heads, keyValueHeads, headWidth: width, attentionScale, attentionCap: cap } = network;
+  const rotary = network.rotary[shape.rotary]!;
+  const split = (
+    x: Float64Array,
+    count: number,
+    position: number,
+    norm?: Float32Array,
+    rotate = true,
+  ): Float64Array[] =>
+    Array.from({ length: count }, (_, h) => {
+      let head: Float64Array = x.slice(h * width, (h + 1) * width);
+      if (norm) head = normalise(head, norm, network.epsilon);
+      if (rotate) turn(head, rotary, position);
+      return head;
+    });
+  const q = rows.map((x, t) => split(product(w.query, x, w.queryBias), heads, t, w.queryNorm));
+  const k = rows.map((x, t) => split(product(w.key, x, w.keyBias), keyValueHeads, t, w.keyNorm));
+  const v = rows.map((x, t) => split(product(w.value, x, w.valueBias), keyValueHeads, t, undefined, false));
+  return rows.map((_, t) => {
+    const out = new Float64Array(heads * width);
+    const begin = shape.window ? Math.max(0, t + 1 - shape.window) : 0;
+    for (let h = 0; h < heads; h++) {
+      const group = Math.floor(h / (heads / keyValueHeads));
+      const scores: number[] = [];
+      for (let s = begin; s <= t; s++) {
+        let dot = 0;
+        for (let i = 0; i < width; i++) dot += q[t]![h]![i]! * k[s]![group]![i]!;
+        const score = dot * attentionScale;
+        scores.push(cap ? cap * Math.tanh(score / cap) : score);
+      }
+      const top = Math.max(...scores);
+      const sum = scores.reduce((total, score) => total + Math.exp(score - top), 0);
+      for (let s = begin; s <= t; s++) {
+        const p = Math.exp(scores[s - begin]! - top) / sum;
+        for (let i = 0; i < width; i++) out[h * width + i]! += p * v[s]![group]![i]!;
+      }
+    }
+    return product(w.output, out, w.outputBias);
+  });
+}
+
+function add(
+  rows: Float64Array[],
+  branch: Float64Array[],
+  norm: Float32Array | undefined,
+  network: Network,
+): Float64Array[] {
+  return rows.map((x, t) => {
+    const y = norm ? normalise(branch[t]!, norm, network.epsilon) : branch[t]!;
+    return x.map((value, i) => value + y[i]!);
+  });
+}
+
+function normalise(x: Float64Array, weight: Float32Array, epsilon: number): Float64Array {
+  const s = 1 / Math.sqrt(x.reduce((sum, v) => sum + v * v, 0) / x.length + epsilon);
+  return x.map((v, i) => v * s * weight[i]!);
+}
+
+function turn(head: Float64Array, { half, cos, sin }: Network['rotary'][number], position: number): void {
+  for (let i = 0; i < half; i++) {
+    const [c, s, a, b] = [cos[position * half + i]!, sin[position * half + i]!, head[i]!, head[i + half]!];
+    head[i] = a * c - b * s;
+    head[i + half] = b * c + a * s;
+  }
+}
+
+function activate(x: number, kind: Network['activation']): number {
+  if (kind === 'silu') return x / (1 + Math.exp(-x));
+  return 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+}
+
+function multiply(
+  m: SourceMatrix,
+  source: Float64Array,
+  bias: Float32Array | undefined,
+  options: ReferenceOptions,
+): Float64Array {
+  const limit = m.kind === 'f32' ? undefined : options.activationLimit?.[m.kind];
+  const x = limit ? rounded(source, limit) : source;
+  const out = new Float64Array(m.rows);
+  for (let r = 0; r < m.rows; r++) {
+    let sum = bias?.[r] ?? 0;
+    for (let k = 0; k < m.inputs; k++) sum += weightAt(m, r, k, options.scaleCodes ?? false) * x[k]!;
+    out[r] = sum;
+  }
+  return out;
+}
+
+/** The number that row r, input k of a source matrix stands for. */
+export function weightAt(m: SourceMatrix, r: number, k: number, scaleCodes = false): number {
+  if (m.kind === 'f32') return m.data[r * m.inputs + k]!;
+  const raw = m.scales[r * Math.ceil(m.inputs / m.group) + Math.floor(k / m.group)]!;
+  const scale = scaleCodes ? scaleValue(scaleCode(raw)) : raw;
+  if (m.kind === 'int8') return m.data[r * m.inputs + k]! * scale;
+  const nibble = (m.data[r * Math.ceil(m.inputs / 2) + (k >> 1)]! >> (4 * (k & 1))) & 15;
+  return (m.offset ? nibble - 8 : (nibble << 28) >> 28) * scale;
+}
+
+function rounded(x: Float64Array, limit: number): Float64Array {
+  const out = new Float64Array(x.length);
+  for (let b = 0; b < x.length; b += 32) {
+    let most = 0;
+    for (let i = b; i < Math.min(b + 32, x.length); i++) most = Math.max(most, Math.abs(x[i]!));
+    const scale = most / limit;
+    for (let i = b; i < Math.min(b + 32, x.length); i++)
+      out[i] = scale > 0 ? Math.round(x[i]! / scale) * scale : 0;
+  }
+  return out;
+}
