@@ -109,7 +109,7 @@ export function randomNetwork(
     weights: {
       layer,
       finalNorm: async () => vector(hidden, 1, 0.1),
-      head: async () => matrix(shape.vocabulary, hidden),
+      head: async () => ({ matrix: matrix(shape.vocabulary, hidden) }),
       embed: (token, out) => void out.set(embeddings.subarray(token * hidden, (token + 1) * hidden)),
     },
   };

@@ -7,7 +7,7 @@ import type { Shape } from '../../../bench/shapes.ts';
 import type { ForwardResult } from '../../backend.ts';
 import type { WasmSimdOptions } from './backend.ts';
 import { WasmSimdBackend } from './backend.ts';
-import type { Network, NetworkWeights } from './network.ts';
+import type { LayerWeights, Network, NetworkWeights } from './network.ts';
 import type { ReferenceOptions } from './reference.ts';
 import { referenceLogits } from './reference.ts';
 
@@ -139,7 +139,9 @@ describe('forward passes', () => {
     ['no biases, a width that is no multiple of 32', () => undefined, { hidden: 88, biases: false }],
     ['a sliding window on one layer', (n) => (n.layers[1]!.window = 9), {}],
     ['soft caps', (n) => Object.assign(n, { attentionCap: 2, logitCap: 1.5 }), {}],
-    ['gelu', (n) => (n.activation = 'gelu-tanh'), {}],
+    ['gelu in tanh form', (n) => (n.activation = 'gelu-tanh'), {}],
+    ['gelu', (n) => (n.activation = 'gelu'), {}],
+    ['no rotation', (n) => (n.rotary = [{ half: 0, cos: new Float32Array(), sin: new Float32Array() }]), {}],
     ['partial rotation', (n) => (n.rotary = [{ ...rotaryTables(64, 12), half: 6 }]), {}],
   ])('computes %s', async (_name, change, shape) => {
     const made = small('f32', shape);
@@ -150,27 +152,59 @@ describe('forward passes', () => {
       expect(relativeError(await run(backend, TOKENS, pieces), expected)).toBeLessThan(1e-4);
   });
 
-  it('normalises queries and keys, and behind the blocks, where the weights say so', async () => {
-    const made = small('f32');
-    const random = randomNumbers(3);
-    const norm = (n: number): Float32Array => Float32Array.from({ length: n }, () => 0.5 + random());
-    const extra = {
-      queryNorm: norm(16),
-      keyNorm: norm(16),
-      postAttentionNorm: norm(96),
-      postFeedForwardNorm: norm(96),
-    };
-    const { weights } = made;
-    const changed = {
-      network: made.network,
-      weights: { ...weights, layer: async (i: number) => ({ ...(await weights.layer(i)), ...extra }) },
-    };
-    const expected = await referenceLogits(changed.network, changed.weights, TOKENS);
-    const backend = await start(changed);
-    for (const pieces of [[1], [16]])
+  const norm = (n: number, seed: number): Float32Array => {
+    const random = randomNumbers(seed);
+    return Float32Array.from({ length: n }, () => 0.5 + random());
+  };
+  it.each<[string, Partial<LayerWeights>]>([
+    ['norms of query and key heads', { queryNorm: norm(16, 1), keyNorm: norm(16, 2) }],
+    ['norms of whole queries and keys', { queryNorm: norm(96, 1), keyNorm: norm(32, 2) }],
+    [
+      'norms before and behind the blocks',
+      { postAttentionNorm: norm(96, 1), postFeedForwardNorm: norm(96, 2) },
+    ],
+    [
+      'biases everywhere',
+      { outputBias: norm(96, 1), gateBias: norm(136, 2), upBias: norm(136, 3), downBias: norm(96, 4) },
+    ],
+  ])('computes %s', async (_name, extra) => {
+    const made = withLayers(small('f32'), extra);
+    const expected = await referenceLogits(made.network, made.weights, TOKENS);
+    const backend = await start(made);
+    for (const pieces of [[1], [16]]) {
       expect(relativeError(await run(backend, TOKENS, pieces), expected)).toBeLessThan(1e-4);
+    }
+  });
+
+  it('computes norms behind the blocks only, and a bias of the head', async () => {
+    const made = withLayers(
+      small('f32'),
+      { postAttentionNorm: norm(96, 1), postFeedForwardNorm: norm(96, 2) },
+      ['inputNorm', 'feedForwardNorm'],
+    );
+    const { matrix } = await made.weights.head();
+    made.weights.head = async () => ({ matrix, bias: norm(SMALL.vocabulary, 5) });
+    const expected = await referenceLogits(made.network, made.weights, TOKENS);
+    const backend = await start(made);
+    for (const pieces of [[1], [16]]) {
+      expect(relativeError(await run(backend, TOKENS, pieces), expected)).toBeLessThan(1e-4);
+    }
   });
 });
+
+/** The same network with every layer's weights changed. */
+function withLayers(
+  made: { network: Network; weights: NetworkWeights },
+  extra: Partial<LayerWeights>,
+  without: (keyof LayerWeights)[] = [],
+): { network: Network; weights: NetworkWeights } {
+  const layer = async (i: number): Promise<LayerWeights> => {
+    const weights = { ...(await made.weights.layer(i)), ...extra };
+    for (const name of without) delete weights[name];
+    return weights;
+  };
+  return { network: made.network, weights: { ...made.weights, layer } };
+}
 
 describe('sequences', () => {
   it('go back and on again as if nothing had been', async () => {

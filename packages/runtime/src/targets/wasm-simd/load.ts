@@ -37,16 +37,18 @@ export async function loadPlan(
       postFeedForwardNorm: norm(w.postFeedForwardNorm),
       queryNorm: w.queryNorm ? heap.store(w.queryNorm) : 0,
       keyNorm: w.keyNorm ? heap.store(w.keyNorm) : 0,
+      wholeNorm: (w.queryNorm?.length ?? network.headWidth) > network.headWidth,
       qkv: stacked(heap, [w.query, w.key, w.value], [w.queryBias, w.keyBias, w.valueBias]),
       output: stacked(heap, [w.output], [w.outputBias]),
-      gateUp: alternating(heap, w.gate, w.up),
-      down: stacked(heap, [w.down], []),
+      gateUp: alternating(heap, [w.gate, w.up], [w.gateBias, w.upBias]),
+      down: stacked(heap, [w.down], [w.downBias]),
       window: window ?? 0,
       rotary,
     });
   }
   const finalNorm = heap.store(await weights.finalNorm(), hiddenPadded);
-  const head = stacked(heap, [await weights.head()], []);
+  const last = await weights.head();
+  const head = stacked(heap, [last.matrix], [last.bias]);
   const plan: Omit<Plan, 'buffers'> = {
     hidden: network.hidden,
     hiddenPadded,
@@ -56,7 +58,7 @@ export async function loadPlan(
     feedForward: network.feedForward,
     vocabulary: network.vocabulary,
     epsilon: network.epsilon,
-    activation: network.activation === 'silu' ? 0 : 1,
+    activation: ['silu', 'gelu-tanh', 'gelu'].indexOf(network.activation),
     attentionScale: network.attentionScale,
     attentionCap: network.attentionCap ?? 0,
     logitCap: network.logitCap ?? 0,
@@ -100,15 +102,28 @@ function stacked(heap: Heap, parts: SourceMatrix[], biases: (Float32Array | unde
   return { kind, address, panels, inputs, bias };
 }
 
-/** Panels of `a` and `b` in turn (gate and up). */
-function alternating(heap: Heap, a: SourceMatrix, b: SourceMatrix): Matrix {
-  const inputs = up(a.inputs, 32);
-  const panels = 2 * Math.ceil(a.rows / 8);
-  const address = packed(heap, a.kind, panels, inputs, (panel) => {
-    const source = panel % 2 === 0 ? a : b;
+/** Panels of two matrices in turn (gate and up). */
+function alternating(
+  heap: Heap,
+  parts: [SourceMatrix, SourceMatrix],
+  biases: [Float32Array | undefined, Float32Array | undefined],
+): Matrix {
+  const { kind, rows, inputs: width } = parts[0];
+  const inputs = up(width, 32);
+  const panels = 2 * Math.ceil(rows / 8);
+  const address = packed(heap, kind, panels, inputs, (panel) => {
+    const source = parts[panel % 2]!;
     return { source, rows: eightRows(source, panel >> 1) };
   });
-  return { kind: a.kind, address, panels, inputs, bias: 0 };
+  let bias = 0;
+  if (biases.some(Boolean)) {
+    const values = new Float32Array(panels * 8);
+    for (const [part, numbers] of biases.entries()) {
+      numbers?.forEach((value, row) => (values[(2 * (row >> 3) + part) * 8 + (row & 7)] = value));
+    }
+    bias = heap.store(values);
+  }
+  return { kind, address, panels, inputs, bias };
 }
 
 function eightRows(source: SourceMatrix, panel: number): number[] {

@@ -11,7 +11,7 @@ export interface Network {
   feedForward: number;
   vocabulary: number;
   epsilon: number;
-  activation: 'silu' | 'gelu-tanh';
+  activation: 'silu' | 'gelu-tanh' | 'gelu';
   /** Factor of q . k, usually headWidth^-0.5. */
   attentionScale: number;
   attentionCap?: number;
@@ -23,10 +23,11 @@ export interface Network {
 
 /** Weights of one layer; norms are multipliers as applied (families that store w - 1 have 1 added). */
 export interface LayerWeights {
-  inputNorm: Float32Array;
+  inputNorm?: Float32Array;
   postAttentionNorm?: Float32Array;
-  feedForwardNorm: Float32Array;
+  feedForwardNorm?: Float32Array;
   postFeedForwardNorm?: Float32Array;
+  /** `headWidth` numbers: each head apart (Qwen3); as many as the projection has rows: all heads together (OLMo 2). */
   queryNorm?: Float32Array;
   keyNorm?: Float32Array;
   query: SourceMatrix;
@@ -40,12 +41,15 @@ export interface LayerWeights {
   keyBias?: Float32Array;
   valueBias?: Float32Array;
   outputBias?: Float32Array;
+  gateBias?: Float32Array;
+  upBias?: Float32Array;
+  downBias?: Float32Array;
 }
 
 export interface NetworkWeights {
   layer(index: number): Promise<LayerWeights>;
   finalNorm(): Promise<Float32Array>;
-  head(): Promise<SourceMatrix>;
+  head(): Promise<{ matrix: SourceMatrix; bias?: Float32Array }>;
   /** Writes the embedding of `token` (scaled as the family wants it) to `out`, `hidden` floats. */
   embed(token: number, out: Float32Array): void;
 }

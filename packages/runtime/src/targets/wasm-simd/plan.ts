@@ -20,6 +20,8 @@ export interface LayerPlan {
   postFeedForwardNorm: number;
   queryNorm: number;
   keyNorm: number;
+  /** queryNorm and keyNorm go over all heads together. */
+  wholeNorm: boolean;
   /** Rows: query heads, key heads, value heads. */
   qkv: Matrix;
   output: Matrix;
@@ -42,7 +44,7 @@ export interface Plan {
   feedForward: number;
   vocabulary: number;
   epsilon: number;
-  /** 0 silu, 1 gelu in tanh form. */
+  /** 0 silu, 1 gelu in tanh form, 2 gelu. */
   activation: number;
   attentionScale: number;
   /** 0 = none. */

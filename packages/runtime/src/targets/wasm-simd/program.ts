@@ -3,6 +3,7 @@
 // more; several tokens (prefill) share the preparation.
 import type { Control } from './control.ts';
 import type { Kernels } from './kernels.ts';
+import { headFinisher } from './heads.ts';
 import type { CacheLayout, LayerPlan, Matrix, Plan, RowBuffer } from './plan.ts';
 import { keyLimit } from './plan.ts';
 import { Products } from './products.ts';
@@ -94,7 +95,9 @@ export class Program {
     const { buffers: b, hiddenPadded, hidden, epsilon } = this.#plan;
     const one = (rows: RowBuffer, t: number): void => {
       const to = rows.plain + t * rows.plainStride;
-      this.#kernels.rmsNorm(b.x + t * hiddenPadded * 4, norm, hiddenPadded, hidden, epsilon, to);
+      const x = b.x + t * hiddenPadded * 4;
+      if (norm) this.#kernels.rmsNorm(x, norm, hiddenPadded, hidden, epsilon, to);
+      else new Uint8Array(this.#memory.buffer).copyWithin(to, x, x + hiddenPadded * 4);
       this.#products.prepare(matrix, to, rows, t);
     };
     this.#eachRow(tokens, one);
@@ -112,73 +115,29 @@ export class Program {
     this.#meet();
   }
 
-  /** Query, key and value rows, a head at a time; keys are rotated and keys and values written to the cache at once. */
+  /** Query, key and value rows, a head at a time, and what follows for that head at once (heads.ts). */
   #heads(layer: LayerPlan, index: number, pass: Pass, rows: RowBuffer, stride: number): void {
-    const plan = this.#plan;
-    const k = this.#kernels;
-    const { cache, tokens } = pass;
-    const width = plan.headWidth;
-    const base = cache.base + index * cache.layerBytes;
-    const view = new Float32Array(this.#memory.buffer);
-    const rotary = plan.rotary[layer.rotary]!;
+    const { buffers: b, heads, keyValueHeads, headWidth: width, epsilon } = this.#plan;
+    const { tokens } = pass;
+    const finish = headFinisher(this.#kernels, this.#memory, this.#plan, layer, index, pass);
     this.#share(layer.qkv, width / 8, (first, count) => {
-      this.#products.run(
-        layer.qkv,
-        first,
-        count,
-        rows,
-        rows.plain,
-        rows.plainStride,
-        plan.buffers.qkv,
-        stride,
-        0,
-        tokens,
-      );
-      const head = (first * 8) / width;
-      for (let t = 0; t < tokens; t++) {
-        const at = plan.buffers.qkv + t * stride + head * width * 4;
-        const slot = pass.position + t;
-        const angles = slot * rotary.half * 4;
-        if (head < plan.heads) {
-          k.rotateHead(
-            at,
-            width,
-            rotary.half,
-            rotary.cos + angles,
-            rotary.sin + angles,
-            layer.queryNorm,
-            plan.epsilon,
-          );
-        } else if (head < plan.heads + plan.keyValueHeads) {
-          const h = head - plan.heads;
-          k.rotateHead(
-            at,
-            width,
-            rotary.half,
-            rotary.cos + angles,
-            rotary.sin + angles,
-            layer.keyNorm,
-            plan.epsilon,
-          );
-          const scale = k.quantizeRow(
-            at,
-            width,
-            keyLimit(width),
-            base + h * cache.keyHeadBytes + slot * width * 2,
-          );
-          view[(base + cache.keyScales) / 4 + h * cache.capacity + slot] = scale;
-        } else {
-          const h = head - plan.heads - plan.keyValueHeads;
-          const to = base + cache.values + h * cache.valueHeadBytes + slot * 32;
-          view[(base + cache.valueScales) / 4 + h * cache.capacity + slot] = k.quantizeValue(
-            at,
-            width,
-            to,
-            cache.capacity * 32,
-          );
-        }
-      }
+      const { plain, plainStride } = rows;
+      this.#products.run(layer.qkv, first, count, rows, plain, plainStride, b.qkv, stride, 0, tokens);
+      if (!layer.wholeNorm)
+        for (let t = 0; t < tokens; t++) finish(t, (first * 8) / width, b.qkv + t * stride);
     });
+    if (!layer.wholeNorm) return;
+    // Norms over all heads need all of them.
+    this.#meet();
+    const phase = this.#phase++;
+    for (let t = this.#control.claim(phase); t < tokens; t = this.#control.claim(phase)) {
+      const query = b.qkv + t * stride;
+      const key = query + heads * width * 4;
+      const [queries, keys] = [heads * width, keyValueHeads * width];
+      this.#kernels.rmsNorm(query, layer.queryNorm, queries, queries, epsilon, query);
+      this.#kernels.rmsNorm(key, layer.keyNorm, keys, keys, epsilon, key);
+      for (let head = 0; head < heads + 2 * keyValueHeads; head++) finish(t, head, query);
+    }
   }
 
   #attention(layer: LayerPlan, index: number, pass: Pass, qkvStride: number): void {

@@ -34,27 +34,25 @@ export async function referenceLogits(
         network,
         shape,
         w,
-        rows.map((x) => normalise(x, w.inputNorm, network.epsilon)),
+        rows.map((x) => (w.inputNorm ? normalise(x, w.inputNorm, network.epsilon) : x)),
         product,
       ),
       w.postAttentionNorm,
       network,
     );
     const branch = rows.map((x) => {
-      const h = normalise(x, w.feedForwardNorm, network.epsilon);
-      const gate = product(w.gate, h);
-      const up = product(w.up, h);
-      return product(
-        w.down,
-        gate.map((g, i) => activate(g, network.activation) * up[i]!),
-      );
+      const h = w.feedForwardNorm ? normalise(x, w.feedForwardNorm, network.epsilon) : x;
+      const gate = product(w.gate, h, w.gateBias);
+      const up = product(w.up, h, w.upBias);
+      const inner = gate.map((g, i) => activate(g, network.activation) * up[i]!);
+      return product(w.down, inner, w.downBias);
     });
     rows = add(rows, branch, w.postFeedForwardNorm, network);
   }
   const finalNorm = await weights.finalNorm();
   const head = await weights.head();
   return rows.map((x) => {
-    const logits = product(head, normalise(x, finalNorm, network.epsilon));
+    const logits = product(head.matrix, normalise(x, finalNorm, network.epsilon), head.bias);
     const cap = network.logitCap;
     return cap ? logits.map((v) => cap * Math.tanh(v / cap)) : logits;
   });
@@ -77,8 +75,9 @@ function attention(
     rotate = true,
   ): Float64Array[] =>
     Array.from({ length: count }, (_, h) => {
+      if (h === 0 && norm && norm.length > width) x = normalise(x, norm, network.epsilon);
       let head: Float64Array = x.slice(h * width, (h + 1) * width);
-      if (norm) head = normalise(head, norm, network.epsilon);
+      if (norm?.length === width) head = normalise(head, norm, network.epsilon);
       if (rotate) turn(head, rotary, position);
       return head;
     });
@@ -135,7 +134,20 @@ function turn(head: Float64Array, { half, cos, sin }: Network['rotary'][number],
 
 function activate(x: number, kind: Network['activation']): number {
   if (kind === 'silu') return x / (1 + Math.exp(-x));
+  if (kind === 'gelu') return 0.5 * x * (1 + erf(x / Math.SQRT2));
   return 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+}
+
+/** Maclaurin series; |x| stays below 5 in tests, where the terms do not cancel to less than 1e-6. */
+function erf(x: number): number {
+  if (Math.abs(x) > 5) return Math.sign(x);
+  let term = x;
+  let sum = x;
+  for (let n = 1; n < 200; n++) {
+    term *= (-x * x) / n;
+    sum += term / (2 * n + 1);
+  }
+  return (2 / Math.sqrt(Math.PI)) * sum;
 }
 
 function multiply(
