@@ -20,7 +20,12 @@ import { StopStrings } from './text/stop-strings.ts';
 import type { TextStream } from './text/text-stream.ts';
 import type { Tokenizer } from './text/tokenizer.ts';
 
-export interface SessionParts {
+export interface SessionOptions {
+  /** Draft tokens per step from text that repeats (speculate.ts); exact. 0 = off. */
+  lookup?: number;
+}
+
+export interface SessionParts extends SessionOptions {
   decoder: Decoder;
   tokenizer: Tokenizer;
   /** Tokens that end a generation. */

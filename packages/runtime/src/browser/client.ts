@@ -1,0 +1,199 @@
+// The page's side: a TextModel whose work is done in a module worker. It owns what must survive a worker: which target
+// comes next and the text of every session, so that a lost device or a crash is a note in the stream, not its end.
+
+import type { Manifest } from '@baton/compiler';
+import { BackendLostError, type TargetId } from '../backend.ts';
+import type { DecoderOptions } from '../decoder.ts';
+import { RuntimeError, messageOf } from '../errors.ts';
+import { Mutex } from '../mutex.ts';
+import type {
+  ChatMessage,
+  GenerateOptions,
+  TextChunk,
+  TextModel,
+  TextModelCapabilities,
+} from '../text-model.ts';
+import type { ModelSource } from './model-source.ts';
+import { BROWSER_TARGETS } from './targets.ts';
+import { WorkerConnection } from './worker-connection.ts';
+import type { OpenedModel, Progress } from './worker-face.ts';
+import { WorkerSession } from './worker-session.ts';
+
+export interface OpenWorkerOptions extends DecoderOptions {
+  /** One target: used or refused with the reason. Absent: the first of `order` that opens. */
+  target?: TargetId | undefined;
+  /** Targets to try, best first. Default: BROWSER_TARGETS. */
+  order?: readonly TargetId[];
+  /** Go on with the next target when one is lost. Default true. */
+  fallback?: boolean;
+  lookup?: number;
+  onProgress?: (progress: Progress) => void;
+}
+
+/** Opens a model in a worker of its own. Throws `target-unavailable`, `target-refused`, `bad-model`, `bad-tokenizer`. */
+export async function openWorkerModel(
+  source: ModelSource,
+  options: OpenWorkerOptions = {},
+): Promise<WorkerModel> {
+  const model = new WorkerModel(source, options);
+  await model.start();
+  return model;
+}
+
+export class WorkerModel implements TextModel {
+  readonly #source: ModelSource;
+  readonly #options: OpenWorkerOptions;
+  readonly #failed = new Map<TargetId, string>();
+  readonly #starting = new Mutex();
+  readonly #turn = new Mutex();
+  #connection: WorkerConnection | null = null;
+  #opened: OpenedModel | null = null;
+  #closed = false;
+
+  constructor(source: ModelSource, options: OpenWorkerOptions) {
+    this.#source = source;
+    this.#options = options;
+  }
+
+  get id(): string {
+    return this.#model().manifest.id;
+  }
+
+  /** The execution target in use; changes when one is lost. */
+  get location(): TargetId {
+    return this.#model().target;
+  }
+
+  get manifest(): Manifest {
+    return this.#model().manifest;
+  }
+
+  get capabilities(): TextModelCapabilities {
+    return this.#model().capabilities;
+  }
+
+  /** One line for people: provider, build, threads. */
+  get description(): string {
+    return this.#model().description;
+  }
+
+  /** Targets that were tried and failed here, with the reason. */
+  get failures(): ReadonlyMap<TargetId, string> {
+    return this.#failed;
+  }
+
+  async renderChat(
+    messages: readonly ChatMessage[],
+    options: { addGenerationPrompt?: boolean } = {},
+  ): Promise<string> {
+    const connection = await this.start();
+    return connection.call(connection.remote.renderChat(messages, options));
+  }
+
+  async openSession(): Promise<WorkerSession> {
+    const session = new WorkerSession(this);
+    await session.attach();
+    return session;
+  }
+
+  /** As TextModel.generate; one run at a time, later calls wait. A lost target is replaced and noted in the stream. */
+  async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<TextChunk> {
+    const session = await this.openSession();
+    try {
+      const { kept, notes } = await session.sync(prompt, options.signal ? { signal: options.signal } : {});
+      for await (const { watched: _unused, ...chunk } of session.generate(options)) {
+        if (chunk.usage) chunk.usage.cachedTokens = kept;
+        yield notes && chunk.finishReason ? { ...chunk, notes: [...notes, ...(chunk.notes ?? [])] } : chunk;
+      }
+    } finally {
+      await session.close();
+    }
+  }
+
+  /** Runs that use the worker take turns. */
+  exclusive(): Promise<() => void> {
+    return this.#turn.acquire();
+  }
+
+  /** The live connection; opens the model on the next target where there is none. */
+  start(): Promise<WorkerConnection> {
+    return this.#starting.run(async () => {
+      if (this.#closed) throw new RuntimeError('closed', 'this model is closed; open it again');
+      return (this.#connection ??= await this.#openNext());
+    });
+  }
+
+  /** Gives up `connection` after `error`, and connects to the next target. The one-line note says what happened. */
+  async replace(
+    connection: WorkerConnection,
+    error: BackendLostError,
+  ): Promise<{ connection: WorkerConnection; note: string }> {
+    if (this.#connection === connection) {
+      connection.kill(error.message);
+      this.#failed.set(connection.target, error.message);
+      this.#connection = null;
+      if (this.#options.fallback === false || this.#closed) throw error;
+    }
+    const next = await this.start();
+    return { connection: next, note: `${error.message}; went on with ${next.target}` };
+  }
+
+  /** Ends the worker as a crash would. For fault tests and for a page that must free memory at once. */
+  kill(reason: string): void {
+    this.#connection?.kill(reason);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    const connection = this.#connection;
+    if (!connection) return;
+    await connection.call(connection.remote.close()).catch(() => undefined);
+    connection.kill('the model was closed');
+  }
+
+  #model(): OpenedModel {
+    if (!this.#opened) throw new RuntimeError('closed', 'the model is not open yet');
+    return this.#opened;
+  }
+
+  async #openNext(): Promise<WorkerConnection> {
+    const { target, order = BROWSER_TARGETS, onProgress = () => undefined } = this.#options;
+    // A target that was asked for by name comes first; after it is lost, the order decides.
+    const candidates = target !== undefined && !this.#opened ? [target] : order;
+    let cause: unknown;
+    for (const candidate of candidates) {
+      if (this.#failed.has(candidate)) continue;
+      // A fresh worker for every attempt: a failed one may hang or hold a broken ONNX Runtime instance.
+      const worker = new Worker(new URL('./worker.ts', import.meta.url), {
+        type: 'module',
+        name: `baton ${candidate}`,
+      });
+      const connection = new WorkerConnection(candidate, worker);
+      try {
+        const { capacity, maxCapacity, whenFull, sinks, lookup } = this.#options;
+        const decoder = Object.fromEntries(
+          Object.entries({ capacity, maxCapacity, whenFull, sinks }).filter(([, v]) => v !== undefined),
+        );
+        this.#opened = await connection.open(
+          this.#source,
+          { decoder, session: lookup === undefined ? {} : { lookup } },
+          onProgress,
+        );
+        return connection;
+      } catch (error) {
+        cause = error;
+        connection.kill('it was not needed any more');
+        // Nothing about another target would help.
+        if (error instanceof RuntimeError && (error.code === 'bad-model' || error.code === 'bad-tokenizer'))
+          throw error;
+        this.#failed.set(candidate, messageOf(error));
+      }
+    }
+    if (candidates.length === 1 && cause instanceof Error) throw cause;
+    const reasons = [...this.#failed].map(([id, reason]) => `${id}: ${reason}`).join('; ');
+    throw new RuntimeError('target-unavailable', `no execution target here can run the model (${reasons})`, {
+      cause,
+    });
+  }
+}

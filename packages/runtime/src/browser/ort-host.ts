@@ -1,0 +1,79 @@
+// Opens a compiled model on an ONNX Runtime Web provider. Falling back to another provider for single nodes is
+// forbidden: it hides a slow or half-supported target behind a right answer, so it is an error with the reason.
+
+import type { Manifest, ModelFiles } from '@baton/compiler';
+import type { InferenceSession } from 'onnxruntime-common';
+import type { Backend } from '../backend.ts';
+import { RuntimeError, messageOf } from '../errors.ts';
+import { OnnxBackend } from '../targets/onnx/backend.ts';
+import { buildFor, loadOrt, wasmThreads } from './ort-loader.ts';
+
+export type OrtWebTarget = 'wasm' | 'webgpu' | 'webnn-cpu' | 'webnn-gpu' | 'webnn-npu';
+
+/** Building a graph of a 100 M parameter model takes seconds; a minute without an answer is a hang. */
+const OPEN_TIMEOUT_MS = 60_000;
+
+export async function openOrtWeb(
+  target: OrtWebTarget,
+  manifest: Manifest,
+  files: ModelFiles,
+): Promise<Backend> {
+  const build = buildFor(target);
+  const threads = target === 'wasm' ? wasmThreads() : 1;
+  const ort = await loadOrt(build, threads);
+  // Every session copies what it needs; the bytes themselves are read once and shared by all of them.
+  const weights = await files.read(manifest.weightsFile);
+  const options: InferenceSession.SessionOptions = {
+    executionProviders: [provider(target)],
+    graphOptimizationLevel: 'all',
+    externalData: [{ path: manifest.weightsFile, data: weights }],
+    extra: { session: { disable_cpu_ep_fallback: target === 'wasm' ? '0' : '1' } },
+  };
+  return OnnxBackend.open(
+    {
+      target,
+      Tensor: ort.Tensor,
+      chunkFrom: target === 'wasm' ? 4 : 8,
+      describe: `ONNX Runtime Web (${build}), ${target === 'wasm' ? `${threads} thread${threads > 1 ? 's' : ''}` : 'whole graph on the provider'}`,
+      open: async (graph) => {
+        const model = await files.read(graph.file);
+        try {
+          return await settles(ort.InferenceSession.create(model, options), graph.file);
+        } catch (error) {
+          throw new RuntimeError(
+            'target-refused',
+            `${target} does not take ${graph.file}: ${messageOf(error)}`,
+            { cause: error },
+          );
+        }
+      },
+    },
+    manifest,
+    files,
+  );
+}
+
+function provider(target: OrtWebTarget): InferenceSession.ExecutionProviderConfig {
+  if (target === 'wasm' || target === 'webgpu') return target;
+  return { name: 'webnn', deviceType: target.slice('webnn-'.length) as 'cpu' | 'gpu' | 'npu' };
+}
+
+/**
+ * The session, or a rejection even where ONNX Runtime never settles: in the asyncify build a failing
+ * MLGraphBuilder.build() only shows as an unhandled rejection. The module is unusable afterwards, which is why the
+ * worker that did this is thrown away (client.ts).
+ */
+function settles(creating: Promise<InferenceSession>, file: string): Promise<InferenceSession> {
+  const { promise, resolve, reject } = Promise.withResolvers<InferenceSession>();
+  const unhandled = (event: PromiseRejectionEvent): void => reject(event.reason);
+  const timer = setTimeout(
+    () => reject(new Error(`no answer in ${OPEN_TIMEOUT_MS / 1000} s while opening ${file}`)),
+    OPEN_TIMEOUT_MS,
+  );
+  globalThis.addEventListener('unhandledrejection', unhandled);
+  creating.then(resolve, reject);
+  return promise.finally(() => {
+    clearTimeout(timer);
+    globalThis.removeEventListener('unhandledrejection', unhandled);
+  });
+}

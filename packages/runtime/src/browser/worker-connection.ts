@@ -1,0 +1,90 @@
+// One worker and the calls to it: starts it, notices when it dies, and makes every call in flight fail then instead of
+// waiting for ever.
+
+import * as Comlink from 'comlink';
+import { BackendLostError, type TargetId } from '../backend.ts';
+import { throwIfAborted } from '../errors.ts';
+import type { SyncResult } from '../text-model.ts';
+import type { SessionChunk } from '../session.ts';
+import type { ModelSource } from './model-source.ts';
+import type {
+  ModelWorker,
+  OpenedModel,
+  Progress,
+  WireGenerateOptions,
+  WorkerOpenOptions,
+} from './worker-face.ts';
+import { receiveStream, unwrap, type Reply } from './wire.ts';
+
+export class WorkerConnection {
+  readonly target: TargetId;
+  readonly remote: Comlink.Remote<ModelWorker>;
+  readonly #worker: Worker;
+  readonly #lost: Promise<never>;
+  readonly #lose: (reason: Error) => void;
+
+  constructor(target: TargetId, worker: Worker) {
+    this.target = target;
+    this.#worker = worker;
+    this.remote = Comlink.wrap<ModelWorker>(worker);
+    const { promise, reject } = Promise.withResolvers<never>();
+    this.#lost = promise;
+    this.#lose = reject;
+    promise.catch(() => undefined);
+    worker.addEventListener('error', (event) => {
+      event.preventDefault();
+      this.kill(`the worker failed: ${event.message || 'it could not be loaded'}`);
+    });
+    worker.addEventListener('messageerror', () => this.kill('a message from the worker could not be read'));
+  }
+
+  /** Ends the worker; every call in flight rejects with a BackendLostError. */
+  kill(reason: string): void {
+    this.#worker.terminate();
+    this.#lose(new BackendLostError(this.target, reason));
+  }
+
+  /** The value of a reply, its error thrown, or the loss of the worker. */
+  async call<T>(replying: Promise<Reply<T>>): Promise<T> {
+    return unwrap(await Promise.race([replying, this.#lost]));
+  }
+
+  async open(
+    source: ModelSource,
+    options: WorkerOpenOptions,
+    onProgress: (p: Progress) => void,
+  ): Promise<OpenedModel> {
+    return this.call(this.remote.open(source, this.target, options, Comlink.proxy(onProgress)));
+  }
+
+  async sync(
+    session: number,
+    text: string,
+    options: { watch?: readonly number[] },
+    signal: AbortSignal | undefined,
+  ): Promise<SyncResult> {
+    throwIfAborted(signal);
+    const { port1, port2 } = new MessageChannel();
+    const abort = (): void => port1.postMessage('abort');
+    signal?.addEventListener('abort', abort);
+    try {
+      return await this.call(this.remote.sync(session, text, options, Comlink.transfer(port2, [port2])));
+    } finally {
+      signal?.removeEventListener('abort', abort);
+      port1.close();
+    }
+  }
+
+  generate(
+    session: number | null,
+    prompt: string,
+    options: WireGenerateOptions,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<SessionChunk> {
+    const { port1, port2 } = new MessageChannel();
+    this.remote
+      .generate(session, prompt, options, Comlink.transfer(port2, [port2]))
+      .catch((error: unknown) => this.kill(String(error)));
+    return receiveStream<SessionChunk>(port1, signal, this.#lost);
+  }
+}

@@ -1,0 +1,63 @@
+// What the model worker offers over comlink, and the shapes it takes. Types only: shared by both sides.
+
+import type { Manifest } from '@baton/compiler';
+import type { TargetId } from '../backend.ts';
+import type { DecoderOptions } from '../decoder.ts';
+import type { SessionOptions } from '../session.ts';
+import type { ChatMessage, GenerateOptions, SyncResult, TextModelCapabilities } from '../text-model.ts';
+import type { ModelSource } from './model-source.ts';
+import type { Reply } from './wire.ts';
+
+export interface WorkerOpenOptions {
+  decoder?: DecoderOptions;
+  session?: SessionOptions;
+}
+
+export interface OpenedModel {
+  manifest: Manifest;
+  target: TargetId;
+  description: string;
+  capabilities: TextModelCapabilities;
+}
+
+/** Generation options without what cannot be cloned; the stream's port carries the abort. */
+export type WireGenerateOptions = Omit<GenerateOptions, 'signal'> & { watch?: readonly number[] };
+
+export interface Progress {
+  /** What is happening, for people: "reading weights", "compiling". */
+  stage: string;
+  /** 0 to 1 where it is known. */
+  fraction?: number;
+}
+
+export interface ModelWorker {
+  open(
+    source: ModelSource,
+    target: TargetId,
+    options: WorkerOpenOptions,
+    onProgress: (p: Progress) => void,
+  ): Promise<Reply<OpenedModel>>;
+  renderChat(
+    messages: readonly ChatMessage[],
+    options: { addGenerationPrompt?: boolean },
+  ): Promise<Reply<string>>;
+  /** A new session's number. */
+  openSession(): Promise<Reply<number>>;
+  encode(session: number, text: string): Promise<Reply<readonly number[]>>;
+  sync(
+    session: number,
+    text: string,
+    options: { watch?: readonly number[] },
+    port: MessagePort,
+  ): Promise<Reply<SyncResult>>;
+  state(session: number): Promise<Reply<{ tokens: number; capacity: number; text: string }>>;
+  closeSession(session: number): Promise<Reply<void>>;
+  /** Streams SessionChunks through `port` (wire.ts). `session` null: continue `prompt` on a kept cache. */
+  generate(
+    session: number | null,
+    prompt: string,
+    options: WireGenerateOptions,
+    port: MessagePort,
+  ): Promise<void>;
+  close(): Promise<Reply<void>>;
+}

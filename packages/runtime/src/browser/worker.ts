@@ -1,0 +1,86 @@
+// The model worker: opens one model on one target and serves it to the page. It is thrown away with everything in it
+// when its target fails, so it has no fallback of its own.
+
+import * as Comlink from 'comlink';
+import type { TargetId } from '../backend.ts';
+import { RuntimeError } from '../errors.ts';
+import type { LocalModel } from '../local-model.ts';
+import { openModel } from '../open-model.ts';
+import type { LocalSession } from '../session.ts';
+import { modelFiles } from './model-source.ts';
+import { browserTargets } from './targets.ts';
+import type { ModelWorker } from './worker-face.ts';
+import { reply, sendStream } from './wire.ts';
+
+let model: LocalModel | null = null;
+const sessions = new Map<number, LocalSession>();
+let nextSession = 1;
+
+const theModel = (): LocalModel => {
+  if (!model) throw new RuntimeError('closed', 'no model is open in this worker');
+  return model;
+};
+
+const theSession = (number: number): LocalSession => {
+  const session = sessions.get(number);
+  if (!session) throw new RuntimeError('closed', `session ${number} is closed`);
+  return session;
+};
+
+const face: ModelWorker = {
+  open: (source, target: TargetId, options, onProgress) =>
+    reply(async () => {
+      if (model) throw new RuntimeError('bad-input', 'this worker already holds a model');
+      const files = await modelFiles(source, onProgress);
+      onProgress({ stage: `opening on ${target}` });
+      model = await openModel(files, {
+        ...options.decoder,
+        ...options.session,
+        targets: browserTargets,
+        target,
+        fallback: false,
+      });
+      const { manifest, capabilities, backend } = model;
+      return { manifest, capabilities, target: backend.target, description: backend.description };
+    }),
+  renderChat: (messages, options) => reply(() => theModel().renderChat(messages, options)),
+  openSession: () =>
+    reply(async () => {
+      sessions.set(nextSession, await theModel().openSession());
+      return nextSession++;
+    }),
+  encode: (session, text) => reply(() => theSession(session).encode(text)),
+  sync: (session, text, options, port) =>
+    reply(async () => {
+      const abort = new AbortController();
+      port.addEventListener('message', () => abort.abort());
+      port.start();
+      try {
+        return await theSession(session).sync(text, { ...options, signal: abort.signal });
+      } finally {
+        port.close();
+      }
+    }),
+  state: (session) => reply(() => theSession(session).state()),
+  closeSession: (session) =>
+    reply(async () => {
+      await sessions.get(session)?.close();
+      sessions.delete(session);
+    }),
+  generate: (session, prompt, options, port) =>
+    sendStream(port, (signal) =>
+      session === null
+        ? theModel().generate(prompt, { ...options, signal })
+        : theSession(session).generate({ ...options, signal }),
+    ),
+  close: () =>
+    reply(async () => {
+      await Promise.all([...sessions.values()].map((s) => s.close()));
+      sessions.clear();
+      await model?.close();
+      model = null;
+    }),
+};
+
+// ONNX Runtime's pthread workers may load this file too (they are named em-pthread); they must not serve a model.
+if (!self.name.startsWith('em-pthread')) Comlink.expose(face);

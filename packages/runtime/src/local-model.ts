@@ -1,0 +1,198 @@
+// A compiled model that runs in this process (or worker), as a TextModel: sessions, plain generation with a few kept
+// caches, scoring, and the move to the next target when one is lost. Which targets exist is the TargetSet's knowledge.
+
+import type { Manifest } from '@baton/compiler';
+import { BackendLostError, type Backend, type TargetId } from './backend.ts';
+import { Decoder, type DecoderOptions } from './decoder.ts';
+import { RuntimeError, messageOf } from './errors.ts';
+import { Mutex } from './mutex.ts';
+import { scoreTokens, type ScoredToken } from './score.ts';
+import { LocalSession, type SessionOptions } from './session.ts';
+import type {
+  ChatMessage,
+  GenerateOptions,
+  TextChunk,
+  TextModel,
+  TextModelCapabilities,
+} from './text-model.ts';
+import type { ModelText } from './text/load-tokenizer.ts';
+import type { Tokenizer } from './text/tokenizer.ts';
+
+export interface LocalModelParts {
+  manifest: Manifest;
+  text: ModelText;
+  backend: Backend;
+  /** Opens the model on the next target after `lost` failed; throws when there is none left. */
+  next(lost: TargetId): Promise<Backend>;
+  decoder?: DecoderOptions;
+  session?: SessionOptions;
+  /** Caches kept for `generate`, so that a prompt that continues an earlier one is not run again. Default 2. */
+  keptCaches?: number;
+}
+
+export class LocalModel implements TextModel {
+  readonly capabilities: TextModelCapabilities = {
+    logprobs: true,
+    sessions: true,
+    rawCompletion: true,
+    billed: false,
+  };
+  readonly manifest: Manifest;
+  readonly tokenizer: Tokenizer;
+  readonly #parts: LocalModelParts;
+  readonly #stopIds: ReadonlySet<number>;
+  readonly #decoders = new Set<Decoder>();
+  readonly #moving = new Mutex();
+  #backend: Backend;
+  #idle: LocalSession[] = [];
+  #closed = false;
+
+  constructor(parts: LocalModelParts) {
+    this.#parts = parts;
+    this.#backend = parts.backend;
+    this.manifest = parts.manifest;
+    this.tokenizer = parts.text.tokenizer;
+    this.#stopIds = new Set(parts.manifest.stopIds);
+  }
+
+  get id(): string {
+    return this.manifest.id;
+  }
+
+  /** The execution target in use; changes when one is lost. */
+  get location(): TargetId {
+    return this.#backend.target;
+  }
+
+  get backend(): Backend {
+    return this.#backend;
+  }
+
+  async renderChat(
+    messages: readonly ChatMessage[],
+    options: { addGenerationPrompt?: boolean } = {},
+  ): Promise<string> {
+    const { template } = this.#parts.text;
+    if (!template) throw new RuntimeError('bad-input', `${this.id} has no chat template; use raw completion`);
+    return template.render(messages, options);
+  }
+
+  async openSession(): Promise<LocalSession> {
+    return this.#newSession();
+  }
+
+  /** Continues `prompt`; throws `context-full` before the first chunk when it does not fit. */
+  async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<TextChunk> {
+    const session = await this.#take(prompt);
+    try {
+      const signal = options.signal ? { signal: options.signal } : {};
+      const { kept, notes } = await session.sync(prompt, signal);
+      for await (const chunk of session.generate(options)) {
+        if (chunk.usage) chunk.usage.cachedTokens = kept;
+        yield notes && chunk.finishReason ? { ...chunk, notes: [...notes, ...(chunk.notes ?? [])] } : chunk;
+      }
+    } finally {
+      await this.#giveBack(session);
+    }
+  }
+
+  /** Log-probability of every token of `input` given those before it, and the `top` likeliest at each place. */
+  async score(input: { text: string } | { ids: readonly number[] }, top = 0): Promise<ScoredToken[]> {
+    const ids = 'ids' in input ? input.ids : this.tokenizer.encodeSequence(input.text);
+    return this.#withDecoder((decoder) => this.#guard(() => scoreTokens(decoder, ids, top)));
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await Promise.all(this.#idle.map((s) => s.close()));
+    this.#idle = [];
+    await this.#backend.close();
+  }
+
+  async #newSession(): Promise<LocalSession> {
+    const decoder = await this.#newDecoder();
+    const notes: string[] = [];
+    return new LocalSession({
+      decoder,
+      tokenizer: this.tokenizer,
+      stopIds: this.#stopIds,
+      ...this.#parts.session,
+      guard: (work) => this.#guard(work, (note) => notes.push(note)),
+      takeNotes: () => notes.splice(0),
+      onClose: () => this.#dropDecoder(decoder),
+    });
+  }
+
+  async #newDecoder(): Promise<Decoder> {
+    if (this.#closed) throw new RuntimeError('closed', `${this.id} is closed`);
+    const decoder = await this.#guard(() => Decoder.create(this.#backend, this.#parts.decoder));
+    this.#decoders.add(decoder);
+    return decoder;
+  }
+
+  async #dropDecoder(decoder: Decoder): Promise<void> {
+    this.#decoders.delete(decoder);
+    await decoder.close();
+  }
+
+  async #withDecoder<T>(work: (decoder: Decoder) => Promise<T>): Promise<T> {
+    const decoder = await this.#newDecoder();
+    try {
+      return await work(decoder);
+    } finally {
+      await this.#dropDecoder(decoder);
+    }
+  }
+
+  /** The kept cache that shares the longest beginning with the prompt, else a new one. */
+  async #take(prompt: string): Promise<LocalSession> {
+    const ids = this.tokenizer.encodeSequence(prompt);
+    let best = -1;
+    let shared = 0;
+    this.#idle.forEach((session, i) => {
+      const n = session.tokens.findIndex((id, j) => ids[j] !== id);
+      const common = n < 0 ? session.tokens.length : n;
+      if (common > shared) [best, shared] = [i, common];
+    });
+    if (best < 0 && this.#idle.length >= (this.#parts.keptCaches ?? 2)) best = 0;
+    return best < 0 ? this.#newSession() : this.#idle.splice(best, 1)[0]!;
+  }
+
+  async #giveBack(session: LocalSession): Promise<void> {
+    this.#idle.push(session);
+    if (this.#closed || this.#idle.length > (this.#parts.keptCaches ?? 2)) await this.#idle.shift()!.close();
+  }
+
+  /** Runs cache work; if the target is lost meanwhile, moves every sequence to the next one and runs it again. */
+  async #guard<T>(work: () => Promise<T>, note?: (line: string) => void): Promise<T> {
+    for (;;) {
+      const used = this.#backend;
+      try {
+        return await work();
+      } catch (error) {
+        if (!(error instanceof BackendLostError) || this.#closed) throw error;
+        await this.#moving.run(() => this.#move(used, error));
+        note?.(`${error.message}; went on with ${this.#backend.target}`);
+      }
+    }
+  }
+
+  async #move(lost: Backend, error: BackendLostError): Promise<void> {
+    // Another session may have moved everything already.
+    if (this.#backend !== lost) return;
+    let next: Backend;
+    try {
+      next = await this.#parts.next(lost.target);
+    } catch (cause) {
+      throw new RuntimeError(
+        'target-unavailable',
+        `${error.message}, and no other target took over: ${messageOf(cause)}`,
+        { cause },
+      );
+    }
+    for (const decoder of this.#decoders) await decoder.moveTo(next);
+    this.#backend = next;
+    await lost.close().catch(() => undefined);
+  }
+}

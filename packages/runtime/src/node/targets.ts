@@ -1,0 +1,38 @@
+// The targets of a Node process that this package opens itself. OpenVINO's are the bridge's.
+
+import type { TargetId } from '../backend.ts';
+import { RuntimeError } from '../errors.ts';
+import type { TargetProbe, TargetSet } from '../targets/target-set.ts';
+import { openOrtCpu, type OrtCpuOptions } from './ort-cpu.ts';
+
+export function nodeTargets(options: OrtCpuOptions = {}): TargetSet {
+  return {
+    order: ['ort-cpu'],
+    probe,
+    open: async (target, manifest, files) => {
+      const state = await probe(target);
+      if (!state.available) throw new RuntimeError('target-unavailable', `${target}: ${state.reason}`);
+      return openOrtCpu(manifest, files, options);
+    },
+  };
+}
+
+async function probe(target: TargetId): Promise<TargetProbe> {
+  if (target !== 'ort-cpu') {
+    return {
+      target,
+      available: false,
+      reason: target.startsWith('openvino') ? 'is opened by the bridge' : 'needs a browser',
+    };
+  }
+  try {
+    const ort = await import('onnxruntime-node');
+    return { target, available: true, reason: `onnxruntime-node ${ort.env.versions.node ?? ''}`.trim() };
+  } catch (error) {
+    return {
+      target,
+      available: false,
+      reason: `onnxruntime-node does not load: ${error instanceof Error ? error.message : String(error)}`,
+    };
+  }
+}
