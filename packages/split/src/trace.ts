@@ -43,6 +43,18 @@ export interface TraceSegment {
   cachedTokens?: number;
   /** Log-probability of the decision that ended the segment, where there was one. */
   decisionLogprob?: number;
+  /** Price of this segment's request, discarded tokens included; absent where no prices are configured. */
+  cost?: number;
+  /** The endpoint that wrote it, where several were configured. */
+  model?: string;
+}
+
+/** One-token requests that kept the large side's prefix cache warm. Their tokens are in no segment. */
+export interface WarmUpTotals {
+  requests: number;
+  promptTokens: number;
+  cachedTokens: number;
+  tokens: number;
 }
 
 export interface TraceModel {
@@ -60,9 +72,17 @@ export interface TraceTotals {
   elapsedMs: number;
   /** In the currency of the configured prices; null where no prices are configured. */
   cost: number | null;
+  /** Absent where no keep-warm request was sent. */
+  warmUp?: WarmUpTotals;
+  /** Hand-off requests sent before the tag was complete, and how many of them came to nothing. */
+  earlyRequests?: { sent: number; dropped: number };
+  /** Tokens the small model decoded only to decide something (0 for controlling prefill), in no segment. */
+  probeTokens?: number;
+  /** Generated tokens and requests that belong to no segment: scores, drafts, candidates that lost. */
+  overhead?: { smallTokens: number; largeTokens: number; requests: number };
 }
 
-export type TraceStopReason = 'end' | 'length' | 'context' | 'budget' | 'aborted' | 'error';
+export type TraceStopReason = 'end' | 'length' | 'context' | 'budget' | 'loop' | 'aborted' | 'error';
 
 export interface Trace {
   schema: typeof TRACE_SCHEMA;

@@ -1,0 +1,194 @@
+// One POST whose answer is a stream of server-sent events: deadlines for the answer's head and for silence inside it,
+// retries while nothing has arrived, errors as EndpointError. It knows HTTP and SSE, not what the events mean.
+
+import { createParser } from 'eventsource-parser';
+
+import { EndpointError, isAbort } from '../split-error.ts';
+import { fromFetchFailure, fromStatus } from './http-errors.ts';
+
+export interface HttpOptions {
+  fetch?: typeof fetch | undefined;
+  headers?: Readonly<Record<string, string>> | undefined;
+  /** Longest wait for the answer's head. Default 30 s. */
+  connectMs?: number | undefined;
+  /** Longest silence inside the stream. Default 30 s. */
+  idleMs?: number | undefined;
+  /** Further attempts after 429, 5xx and failed connections, as long as nothing has arrived. Default 2. */
+  retries?: number | undefined;
+  /** A Retry-After longer than this is not waited for: the request fails at once. Default 5 s. */
+  maxRetryWaitMs?: number | undefined;
+}
+
+export type Signal = AbortSignal | undefined;
+
+/** Yields the data of each event; ends at `[DONE]` or at the end of the stream; `done` says which. */
+export async function* postEvents(
+  url: string,
+  body: unknown,
+  options: HttpOptions,
+  signal: Signal,
+): AsyncGenerator<string, 'done' | 'eof'> {
+  const control = new AbortController();
+  const onAbort = (): void => control.abort(signal?.reason);
+  signal?.addEventListener('abort', onAbort, { once: true });
+  if (signal?.aborted) onAbort();
+  try {
+    const response = await withRetries(url, options, control.signal, () =>
+      send(url, 'POST', body, options, control),
+    );
+    if (response.headers.get('content-type')?.includes('application/json')) {
+      // A server that ignored `stream: true` answers in one piece.
+      yield await within(response.text(), options.idleMs ?? 30_000, url, control);
+      return 'done';
+    }
+    return yield* readEvents(response, url, options.idleMs ?? 30_000, control);
+  } catch (error) {
+    throw named(error, url, control.signal);
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
+    control.abort();
+  }
+}
+
+/** One request with a JSON answer, with the same deadlines, retries and errors. */
+export async function requestJson(
+  url: string,
+  method: 'GET' | 'POST',
+  body: unknown,
+  options: HttpOptions,
+  signal: Signal,
+): Promise<unknown> {
+  const control = new AbortController();
+  const onAbort = (): void => control.abort(signal?.reason);
+  signal?.addEventListener('abort', onAbort, { once: true });
+  if (signal?.aborted) onAbort();
+  try {
+    const response = await withRetries(url, options, control.signal, () =>
+      send(url, method, body, options, control),
+    );
+    const text = await within(response.text(), options.idleMs ?? 30_000, url, control);
+    try {
+      return JSON.parse(text) as unknown;
+    } catch (error) {
+      throw new EndpointError('malformed', `${url}: the answer is not JSON`, { cause: error });
+    }
+  } catch (error) {
+    throw named(error, url, control.signal);
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
+  }
+}
+
+async function send(
+  url: string,
+  method: 'GET' | 'POST',
+  body: unknown,
+  options: HttpOptions,
+  control: AbortController,
+): Promise<Response> {
+  const request = (options.fetch ?? fetch)(url, {
+    method,
+    headers: { 'content-type': 'application/json', ...options.headers },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    signal: control.signal,
+  });
+  const response = await within(request, options.connectMs ?? 30_000, url, control);
+  if (!response.ok) throw await within(fromStatus(response, url), options.idleMs ?? 30_000, url, control);
+  return response;
+}
+
+async function withRetries(
+  url: string,
+  options: HttpOptions,
+  signal: AbortSignal,
+  attempt: () => Promise<Response>,
+): Promise<Response> {
+  for (let n = 0; ; n++) {
+    try {
+      return await attempt();
+    } catch (thrown) {
+      const error = named(thrown, url, signal);
+      const wait = error instanceof EndpointError ? retryWait(error, n, options) : null;
+      if (wait === null) throw error;
+      await sleep(wait, signal);
+    }
+  }
+}
+
+/** Milliseconds before the next attempt, or null for none. */
+function retryWait(error: EndpointError, tried: number, options: HttpOptions): number | null {
+  if (tried >= (options.retries ?? 2)) return null;
+  const worth =
+    ['rate-limit', 'server', 'refused', 'network', 'cut'].includes(error.kind) && error.status !== 501;
+  if (!worth) return null;
+  const wait = error.retryAfterMs ?? 200 * 2 ** tried;
+  return wait <= (options.maxRetryWaitMs ?? 5_000) ? wait : null;
+}
+
+async function* readEvents(
+  response: Response,
+  url: string,
+  idleMs: number,
+  control: AbortController,
+): AsyncGenerator<string, 'done' | 'eof'> {
+  if (response.body === null) throw new EndpointError('malformed', `${url}: the answer has no body`);
+  const reader = response.body.getReader();
+  const decoder = new TextDecoder();
+  let events: string[] = [];
+  const parser = createParser({ onEvent: (event) => events.push(event.data) });
+  try {
+    for (;;) {
+      const { value, done } = await within(reader.read(), idleMs, url, control);
+      // Bytes of half a character at the very end are dropped with the half line they stand in.
+      if (value !== undefined) parser.feed(decoder.decode(value, { stream: true }));
+      const ready = events;
+      events = [];
+      for (const data of ready) {
+        if (data.trim() === '[DONE]') return 'done';
+        yield data;
+      }
+      if (done) return 'eof';
+    }
+  } finally {
+    reader.cancel().catch(() => undefined);
+  }
+}
+
+/** Fails with 'silence' and stops the request when `work` takes longer than `ms`. */
+async function within<T>(work: Promise<T>, ms: number, url: string, control: AbortController): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new EndpointError('silence', `${url}: nothing arrived for ${ms} ms`));
+      control.abort();
+    }, ms);
+  });
+  work.catch(() => undefined);
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function named(error: unknown, url: string, signal: AbortSignal): unknown {
+  if (error instanceof EndpointError) return error;
+  if (signal.aborted || isAbort(error)) return new DOMException('the request was cancelled', 'AbortError');
+  return fromFetchFailure(error, url);
+}
+
+/** Resolves after `ms`; rejects with an AbortError as soon as the signal is aborted. */
+export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => {
+      clearTimeout(timer);
+      reject(new DOMException('cancelled', 'AbortError'));
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', stop);
+      resolve();
+    }, ms);
+    if (signal?.aborted) stop();
+    else signal?.addEventListener('abort', stop, { once: true });
+  });
+}

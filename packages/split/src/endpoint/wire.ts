@@ -1,0 +1,112 @@
+// Reads OpenAI's completion events (legacy completions and chat chunks) into the one TextChunk shape, with the usage
+// fields of the servers that name them differently. Field sources: OpenAI API reference; DeepSeek
+// (prompt_cache_hit_tokens); llama.cpp server (timings.cache_n, tokens_cached); vLLM (token_ids).
+
+import type { FinishReason, TextChunk, TokenLogprob, Usage } from '@baton/runtime/text-model';
+
+import { EndpointError } from '../split-error.ts';
+
+type Json = Record<string, unknown>;
+
+/** One event's content: a piece of text, or the end, or only usage. */
+export interface WireEvent {
+  text: string;
+  tokenIds: readonly number[];
+  logprobs?: TextChunk['logprobs'];
+  finishReason?: FinishReason;
+  stopped?: string;
+  usage?: Usage;
+}
+
+export function parseEvent(data: string, url: string): WireEvent {
+  let json: Json;
+  try {
+    json = JSON.parse(data) as Json;
+  } catch (error) {
+    const shown = data.slice(0, 80).replace(/\s+/g, ' ');
+    throw new EndpointError('malformed', `${url}: an event is not JSON: ${shown}`, { cause: error });
+  }
+  if (typeof json !== 'object' || json === null)
+    throw new EndpointError('malformed', `${url}: an event is not an object: ${data.slice(0, 80)}`);
+  if (json.error !== undefined && json.error !== null) {
+    const message = typeof json.error === 'string' ? json.error : (json.error as Json).message;
+    throw new EndpointError('server', `${url}: the server stopped with an error: ${String(message)}`);
+  }
+  const choice = Array.isArray(json.choices) ? (json.choices[0] as Json | undefined) : undefined;
+  const usage = parseUsage(json);
+  if (choice === undefined) {
+    if (json.choices === undefined && usage === undefined)
+      throw new EndpointError('malformed', `${url}: an event has neither choices nor usage`);
+    return { text: '', tokenIds: [], ...(usage ? { usage } : {}) };
+  }
+  const logprobs = parseLogprobs(choice.logprobs);
+  const finishReason = parseFinish(choice.finish_reason);
+  const ids = choice.token_ids;
+  return {
+    text: textOf(choice),
+    tokenIds: Array.isArray(ids) ? ids.filter((id): id is number => typeof id === 'number') : [],
+    ...(logprobs ? { logprobs } : {}),
+    ...(finishReason ? { finishReason } : {}),
+    ...(typeof choice.stop_reason === 'string' ? { stopped: choice.stop_reason } : {}),
+    ...(usage ? { usage } : {}),
+  };
+}
+
+function textOf(choice: Json): string {
+  if (typeof choice.text === 'string') return choice.text;
+  const delta = (choice.delta ?? choice.message) as Json | undefined;
+  // A reasoning parser moves thoughts to another field; for the relay they are text like any other.
+  const thought = delta?.reasoning_content ?? delta?.reasoning;
+  const content = delta?.content;
+  return (typeof thought === 'string' ? thought : '') + (typeof content === 'string' ? content : '');
+}
+
+function parseFinish(reason: unknown): FinishReason | undefined {
+  if (typeof reason !== 'string') return undefined;
+  if (reason === 'length' || reason === 'max_tokens') return 'length';
+  return reason === 'abort' || reason === 'error' ? 'error' : 'stop';
+}
+
+function parseLogprobs(value: unknown): TextChunk['logprobs'] | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { tokens, token_logprobs: own, top_logprobs: tops, content } = value as Json;
+  if (Array.isArray(tokens)) {
+    return tokens.map((text, i) => {
+      const top = Array.isArray(tops) ? legacyTop(tops[i]) : [];
+      const logprob = Array.isArray(own) && typeof own[i] === 'number' ? own[i] : Number.NaN;
+      return { id: -1, text: String(text), logprob, ...(top.length > 0 ? { top } : {}) };
+    });
+  }
+  if (!Array.isArray(content)) return undefined;
+  return (
+    content as { token: string; logprob: number; top_logprobs?: { token: string; logprob: number }[] }[]
+  ).map((one) => {
+    const top = (one.top_logprobs ?? []).map((t) => ({ id: -1, text: t.token, logprob: t.logprob }));
+    return { id: -1, text: one.token, logprob: one.logprob, ...(top.length > 0 ? { top } : {}) };
+  });
+}
+
+function legacyTop(value: unknown): TokenLogprob[] {
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value as Record<string, number>)
+    .map(([text, logprob]) => ({ id: -1, text, logprob }))
+    .sort((a, b) => b.logprob - a.logprob);
+}
+
+function parseUsage(json: Json): Usage | undefined {
+  const usage = json.usage as Json | null | undefined;
+  if (usage === undefined || usage === null) return undefined;
+  const details = usage.prompt_tokens_details as Json | null | undefined;
+  const timings = json.timings as Json | undefined;
+  const cached = [
+    details?.cached_tokens,
+    usage.prompt_cache_hit_tokens,
+    usage.cached_tokens,
+    timings?.cache_n,
+  ].find((n): n is number => typeof n === 'number');
+  return {
+    promptTokens: Number(usage.prompt_tokens ?? 0),
+    completionTokens: Number(usage.completion_tokens ?? 0),
+    ...(cached === undefined ? {} : { cachedTokens: cached }),
+  };
+}

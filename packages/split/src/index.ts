@@ -1,0 +1,18 @@
+// The face of the relay.
+
+export { solve, solveToTrace } from './solve.ts';
+export type { SolveOptions } from './solve.ts';
+export type { SolveEvent } from './events.ts';
+export * from './trace.ts';
+export { EndpointError, SplitError } from './split-error.ts';
+export type { EndpointErrorKind, SplitErrorCode } from './split-error.ts';
+export type { Policy } from './policies/policy.ts';
+export { POLICY_HELP, parsePolicy } from './policies/parse.ts';
+export { perplexityGate } from './policies/gate.ts';
+export type { Gate } from './policies/gate.ts';
+export type { Budget } from './relay/budget.ts';
+export type { Prices } from './relay/prices.ts';
+export { TAGS } from './text/tags.ts';
+export type { Tags } from './text/tags.ts';
+export { OpenAICompletionsModel } from './endpoint/openai-completions.ts';
+export type { EndpointOptions } from './endpoint/openai-completions.ts';

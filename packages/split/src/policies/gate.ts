@@ -1,0 +1,37 @@
+// The outer gate: before the first token, a question may be sent to one model alone (RouteLLM's idea, arXiv 2406.18665,
+// with what is at hand locally).
+
+import { smallAlone } from './alone.ts';
+import type { Policy } from './policy.ts';
+import type { Relay } from '../relay/relay.ts';
+
+/** Null: go on with the policy. */
+export type Gate = (question: string, relay: Relay) => Promise<{ policy: Policy; note: string } | null>;
+
+/**
+ * Easy questions go to the small model alone: those that it finds predictable. Measured as the mean log-probability, per
+ * token, that the small model gives the question itself; at or above `meanLogprob` the question is easy. The pass costs
+ * nothing that the run would not do anyway: the prompt stays in the cache.
+ */
+export function perplexityGate(meanLogprob: number): Gate {
+  return async (_question, relay) => {
+    if (!relay.parts.small) return null;
+    const { small, prompt, signal } = relay.parts;
+    const ids = await small.encode(prompt);
+    const { watched } = await small.sync(prompt, [...new Set(ids)], signal);
+    const unique = [...new Set(ids)];
+    // Position i predicts token i + 1 of the prompt.
+    const scores = watched.slice(0, -1).flatMap((row, i) => {
+      const next = ids[ids.length - watched.length + i + 1];
+      const at = next === undefined ? -1 : unique.indexOf(next);
+      return at < 0 ? [] : [row.logprobs[at]!];
+    });
+    if (scores.length === 0) return null;
+    const mean = scores.reduce((sum, x) => sum + x, 0) / scores.length;
+    if (mean < meanLogprob) return null;
+    return {
+      policy: smallAlone,
+      note: `gate: small only (mean log-probability of the question ${mean.toFixed(2)} >= ${meanLogprob})`,
+    };
+  };
+}

@@ -1,0 +1,82 @@
+// Policies by name, as the command line and the page write them.
+
+import { SplitError } from '../split-error.ts';
+import { largeAlone, smallAlone } from './alone.ts';
+import { learned } from './learned.ts';
+import { lengthCall } from './length-call.ts';
+import type { Policy } from './policy.ts';
+import { entropyAtSteps, randomSwitch, stepCues } from './switching.ts';
+
+/** One line per policy: what the name takes, and what it does. */
+export const POLICY_HELP: readonly (readonly [string, string])[] = [
+  ['small', 'the small model alone'],
+  ['large', 'the large model alone'],
+  ['learned', 'the small model asks with its tag; its own probabilities end the span'],
+  ['threshold:P', 'as learned, but handing off wherever the tag is at least P probable'],
+  ['bias:B', 'as learned, with B added to the tag’s logit'],
+  ['grant:P', 'as learned, each request granted with chance P'],
+  ['random:R[:CHUNK]', 'of every CHUNK (32) tokens, the large model writes with chance R'],
+  ['entropy:NATS', 'steps whose first token the small model is this uncertain about'],
+  ['cues', 'steps that begin with a word of doubt, after a blank line'],
+  ['call', 'the small model asks for a number of tokens with <call>n</call>'],
+];
+
+/** Throws SplitError `bad-input` for an unknown name or a parameter out of range. */
+export function parsePolicy(text: string): Policy {
+  const [name = '', ...rest] = text.trim().split(':');
+  const number = (i: number, what: string, low: number, high: number): number => {
+    const value = rest[i] === undefined || rest[i] === '' ? Number.NaN : Number(rest[i]);
+    if (!(value >= low && value <= high))
+      throw new SplitError('bad-input', `policy "${text}": ${what} must be a number from ${low} to ${high}`);
+    return value;
+  };
+  const takes = (most: number): void => {
+    if (rest.length > most) throw new SplitError('bad-input', `policy "${text}" has too many parameters`);
+  };
+  const made = build(name, number, takes, rest.length);
+  if (made) return made;
+  const known = POLICY_HELP.map(([form]) => form).join(', ');
+  throw new SplitError('bad-input', `unknown policy "${text}"; known: ${known}`);
+}
+
+function build(
+  name: string,
+  number: (i: number, what: string, low: number, high: number) => number,
+  takes: (most: number) => void,
+  given: number,
+): Policy | null {
+  switch (name) {
+    case 'small':
+      takes(0);
+      return smallAlone;
+    case 'large':
+      takes(0);
+      return largeAlone;
+    case 'learned':
+      takes(0);
+      return learned();
+    case 'threshold':
+      takes(1);
+      return learned({ threshold: number(0, 'the threshold', 0, 1) });
+    case 'bias':
+      takes(1);
+      return learned({ bias: number(0, 'the bias', -100, 100) });
+    case 'grant':
+      takes(1);
+      return learned({ grant: number(0, 'the chance', 0, 1) });
+    case 'random':
+      takes(2);
+      return randomSwitch(number(0, 'the ratio', 0, 1), given > 1 ? number(1, 'the chunk', 1, 4096) : 32);
+    case 'entropy':
+      takes(1);
+      return entropyAtSteps(number(0, 'the entropy', 0, 20));
+    case 'cues':
+      takes(0);
+      return stepCues();
+    case 'call':
+      takes(0);
+      return lengthCall;
+    default:
+      return null;
+  }
+}

@@ -1,0 +1,62 @@
+// Streaming prefill: while the small model writes, the large side is given the text so far, so that its prefix cache
+// holds nearly all of it when the hand-off comes. One request at a time; the pace follows what a request takes.
+
+import { isAbort, messageOf } from '../split-error.ts';
+import type { LargeSide } from './large-side.ts';
+
+/** Fewer new characters than this are not worth a request (about 12 tokens). */
+const WORTH_CHARACTERS = 40;
+
+export class KeepWarm {
+  readonly #large: LargeSide;
+  readonly #now: () => number;
+  readonly #onFailure: (line: string) => void;
+  readonly #control = new AbortController();
+  #busy: Promise<void> | null = null;
+  #sent: string | null = null;
+  #nextMs = 0;
+  /** Measured time of one request, as a moving average. */
+  #latencyMs = 0;
+  #off = false;
+
+  constructor(large: LargeSide, now: () => number, onFailure: (line: string) => void) {
+    this.#large = large;
+    this.#now = now;
+    this.#onFailure = onFailure;
+  }
+
+  /** The text has grown to `answer`. `urgent`: a hand-off is likely soon, so the pace does not count. */
+  offer(answer: string, urgent = false): void {
+    if (this.#off || this.#busy) return;
+    const grown = this.#sent === null ? Infinity : answer.length - this.#sent.length;
+    if (grown < (urgent ? 4 : WORTH_CHARACTERS)) return;
+    const started = this.#now();
+    if (!urgent && started < this.#nextMs) return;
+    this.#sent = answer;
+    this.#busy = this.#large
+      .warm(answer, this.#control.signal)
+      .then(() => {
+        const took = this.#now() - started;
+        this.#latencyMs = this.#latencyMs === 0 ? took : 0.7 * this.#latencyMs + 0.3 * took;
+        // Half of the time between requests is left to others.
+        this.#nextMs = this.#now() + this.#latencyMs;
+      })
+      .catch((error: unknown) => {
+        // Keeping warm is a favour; when it fails the hand-off itself will say what is wrong.
+        this.#off = true;
+        if (!isAbort(error)) this.#onFailure(`keep-warm requests stopped: ${messageOf(error)}`);
+      })
+      .finally(() => (this.#busy = null));
+  }
+
+  /** The large side itself now holds `answer`. */
+  seen(answer: string): void {
+    this.#sent = answer;
+  }
+
+  async stop(): Promise<void> {
+    this.#off = true;
+    this.#control.abort();
+    await this.#busy;
+  }
+}

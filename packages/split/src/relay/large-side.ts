@@ -1,0 +1,196 @@
+// The large model as the relay uses it: "go on from this answer text". Holds its prompt (the large model's own template
+// or the small one's), a cache session where the model has one, and the price of every request.
+
+import type { Sampling, TextChunk, TextModel, TextSession, Usage } from '@baton/runtime/text-model';
+
+import type { Emit } from '../events.ts';
+import type { WarmUpTotals } from '../trace.ts';
+import type { Tags } from '../text/tags.ts';
+import { LargeStream } from './large-stream.ts';
+import { priceOf } from './prices.ts';
+import type { Prices } from './prices.ts';
+
+/** What is being continued, for endpoints that take messages rather than raw text. */
+export interface Continuation {
+  question: string;
+  /** The partial assistant turn, thinking marker included where the prompt opens one. */
+  partial: string;
+}
+
+/** A TextModel that cannot take raw text continues an assistant turn instead. */
+export interface ContinuingModel extends TextModel {
+  continueAssistant(
+    turn: Continuation,
+    options?: Parameters<TextModel['generate']>[1],
+  ): AsyncIterable<TextChunk>;
+}
+
+export interface LargeSideParts {
+  model: TextModel;
+  question: string;
+  /** Text before the answer. */
+  prompt: string;
+  tags: Tags;
+  sampling: Sampling;
+  prices: Prices | null;
+  spanMs: number;
+  now: () => number;
+  emit: Emit;
+}
+
+export class LargeSide {
+  readonly model: TextModel;
+  readonly prompt: string;
+  readonly warmUp: WarmUpTotals = { requests: 0, promptTokens: 0, cachedTokens: 0, tokens: 0 };
+  /** Money spent on requests that belong to no segment. */
+  otherCost = 0;
+  readonly #parts: LargeSideParts;
+  #session: Promise<TextSession> | null = null;
+  #requests = 0;
+  /** Tokens per character of the prompts whose usage is known, for those cut short before it came. */
+  #density = 0.3;
+  readonly #running = new Set<LargeStream>();
+
+  constructor(parts: LargeSideParts) {
+    this.#parts = parts;
+    this.model = parts.model;
+    this.prompt = parts.prompt;
+  }
+
+  get location(): string {
+    return this.model.location;
+  }
+
+  /** Starts writing on from `answer`. */
+  stream(
+    answer: string,
+    maxTokens: number,
+    kind: 'hand-off' | 'early',
+    stop: readonly string[] = [],
+  ): LargeStream {
+    this.#tell(kind, answer);
+    const seed = this.#nextSeed();
+    const options = {
+      maxTokens,
+      sampling: { ...this.#parts.sampling, ...seed },
+      stop,
+      includeStop: true,
+      topLogprobs: 0,
+    };
+    const stream: LargeStream = new LargeStream((signal) => this.#generate(answer, { ...options, signal }), {
+      tags: this.#parts.tags,
+      maxTokens,
+      deadlineMs: this.#parts.spanMs,
+      now: this.#parts.now,
+      onEnd: () => this.#running.delete(stream),
+    });
+    this.#running.add(stream);
+    return stream;
+  }
+
+  /** Puts `answer` into the large side's prefix cache. */
+  async warm(answer: string, signal: AbortSignal): Promise<void> {
+    this.#tell('warm-up', answer);
+    this.warmUp.requests++;
+    if (this.model.capabilities.sessions && this.model.openSession) {
+      const session = await this.#open();
+      const { ingested, kept } = await session.sync(this.prompt + answer, { signal });
+      this.warmUp.promptTokens += ingested + kept;
+      this.warmUp.cachedTokens += kept;
+      return;
+    }
+    for await (const chunk of this.#generate(answer, {
+      maxTokens: 1,
+      sampling: { temperature: 0 },
+      signal,
+    })) {
+      this.warmUp.tokens += chunk.tokenIds.length > 0 ? chunk.tokenIds.length : chunk.text === '' ? 0 : 1;
+      if (!chunk.usage) continue;
+      this.#learn(this.prompt + answer, chunk.usage);
+      this.warmUp.promptTokens += chunk.usage.promptTokens;
+      this.warmUp.cachedTokens += chunk.usage.cachedTokens ?? 0;
+      if (this.#parts.prices) this.otherCost += priceOf(chunk.usage, this.#parts.prices);
+    }
+  }
+
+  /** Usage of a stream: the server's, or, where it was cut short before saying, an estimate from earlier requests. */
+  usageOf(stream: LargeStream, answer: string): { usage: Usage; exact: boolean } {
+    if (stream.usage) {
+      this.#learn(this.prompt + answer, stream.usage);
+      return {
+        usage: { ...stream.usage, completionTokens: Math.max(stream.tokens, stream.usage.completionTokens) },
+        exact: true,
+      };
+    }
+    const promptTokens = Math.round((this.prompt.length + answer.length) * this.#density);
+    return { usage: { promptTokens, completionTokens: stream.tokens }, exact: false };
+  }
+
+  costOf(usage: Usage): number | undefined {
+    return this.#parts.prices ? priceOf(usage, this.#parts.prices) : undefined;
+  }
+
+  get session(): Promise<TextSession> | null {
+    return this.model.capabilities.sessions && this.model.openSession ? this.#open() : null;
+  }
+
+  async close(): Promise<void> {
+    for (const stream of this.#running) stream.abort();
+    const session = this.#session;
+    this.#session = null;
+    await session?.then((s) => s.close()).catch(() => undefined);
+  }
+
+  #generate(
+    answer: string,
+    options: NonNullable<Parameters<TextModel['generate']>[1]>,
+  ): AsyncIterable<TextChunk> {
+    const { model } = this;
+    if (isContinuing(model)) {
+      const thinking = /<think>\s*$/.exec(this.prompt)?.[0] ?? '';
+      return model.continueAssistant({ question: this.#parts.question, partial: thinking + answer }, options);
+    }
+    if (model.capabilities.sessions && model.openSession) return this.#throughSession(answer, options);
+    return model.generate(this.prompt + answer, options);
+  }
+
+  async *#throughSession(
+    answer: string,
+    options: NonNullable<Parameters<TextModel['generate']>[1]>,
+  ): AsyncGenerator<TextChunk> {
+    const session = await this.#open();
+    const { signal } = options;
+    const { kept, ingested } = await session.sync(this.prompt + answer, signal ? { signal } : {});
+    const usage = { promptTokens: kept + ingested, cachedTokens: kept, completionTokens: 0 };
+    // The usage of a span that is cut short is known all the same: this process did the work.
+    yield { text: '', tokenIds: [], usage };
+    for await (const chunk of session.generate(options)) {
+      const { usage: own, ...rest } = chunk;
+      yield own ? { ...rest, usage: { ...usage, completionTokens: own.completionTokens } } : rest;
+    }
+  }
+
+  #open(): Promise<TextSession> {
+    this.#session ??= this.model.openSession!();
+    return this.#session;
+  }
+
+  #tell(kind: 'hand-off' | 'early' | 'warm-up', answer: string): void {
+    const { emit, now } = this.#parts;
+    emit({ type: 'request', kind, to: this.model.location, prompt: this.prompt + answer, atMs: now() });
+  }
+
+  #learn(prompt: string, usage: Usage): void {
+    if (usage.promptTokens > 0 && prompt.length > 0) this.#density = usage.promptTokens / prompt.length;
+  }
+
+  /** Each request draws with its own seed; one seed for all would repeat the same choices. */
+  #nextSeed(): { seed?: number } {
+    const { seed } = this.#parts.sampling;
+    return seed === undefined ? {} : { seed: (seed + 7919 * ++this.#requests) >>> 0 };
+  }
+}
+
+export function isContinuing(model: TextModel): model is ContinuingModel {
+  return 'continueAssistant' in model;
+}

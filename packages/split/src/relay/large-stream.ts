@@ -1,0 +1,175 @@
+// One generation of the large model, read into a buffer as fast as it arrives and independently of who looks at it:
+// the overlap of writing and controlling comes from here. Counts tokens by place, takes tags out of the text, and
+// holds the limits that an endpoint might not keep.
+
+import type { TextChunk, Usage } from '@baton/runtime/text-model';
+
+import { EndpointError, isAbort } from '../split-error.ts';
+import { TagScanner, wholeCharacters } from '../text/tags.ts';
+import type { Tags } from '../text/tags.ts';
+
+/** Why no more text comes. 'tag': the large model wrote the close tag itself. */
+export type LargeEnd = 'end' | 'length' | 'tag' | 'aborted' | 'error';
+
+export interface LargeStreamOptions {
+  tags: Tags;
+  maxTokens: number;
+  /** The whole generation may take so long, in milliseconds. */
+  deadlineMs: number;
+  now: () => number;
+  /** Called once, when the stream has ended for whatever reason. */
+  onEnd?: () => void;
+}
+
+export class LargeStream {
+  readonly sentMs: number;
+  firstMs: number | null = null;
+  ended: LargeEnd | null = null;
+  error: unknown = null;
+  usage: Usage | null = null;
+  readonly notes: string[] = [];
+  /** Resolves when the stream has ended and its connection is closed. */
+  readonly finished: Promise<void>;
+  readonly #control: AbortController;
+  readonly #options: LargeStreamOptions;
+  readonly #scanner: TagScanner;
+  /** Text length and tokens received after each chunk. */
+  readonly #marks: { length: number; tokens: number; atMs: number }[] = [];
+  #raw = '';
+  #tokens = 0;
+  #wake: (() => void)[] = [];
+
+  /** `start` begins the generation under the given signal. */
+  constructor(start: (signal: AbortSignal) => AsyncIterable<TextChunk>, options: LargeStreamOptions) {
+    this.#options = options;
+    this.#control = new AbortController();
+    this.#scanner = new TagScanner([options.tags.open, options.tags.close]);
+    this.sentMs = options.now();
+    this.finished = this.#read(start);
+  }
+
+  /** Text received so far, tags taken out, ending at a whole character. */
+  get text(): string {
+    return this.#raw.slice(0, wholeCharacters(this.#raw));
+  }
+
+  /** Tokens received so far. */
+  get tokens(): number {
+    return this.#tokens;
+  }
+
+  /** Tokens that the first `length` characters took; a token that the place cuts in two counts. */
+  tokensUpTo(length: number): number {
+    if (length <= 0) return 0;
+    return this.#marks.find((mark) => mark.length >= length)?.tokens ?? this.#tokens;
+  }
+
+  /** Length of the text that the first `tokens` tokens made. */
+  lengthAt(tokens: number): number {
+    return this.#marks.find((mark) => mark.tokens >= tokens)?.length ?? this.#raw.length;
+  }
+
+  /** When the character at `length` arrived. */
+  arrivedMs(length: number): number {
+    return this.#marks.find((mark) => mark.length >= length)?.atMs ?? this.#options.now();
+  }
+
+  /** Resolves when there is more than `seen` characters of text, or the end. */
+  async more(seen: number): Promise<void> {
+    while (this.text.length <= seen && this.ended === null)
+      await new Promise<void>((resolve) => this.#wake.push(resolve));
+  }
+
+  /** Stops the generation and closes its connection; does nothing to one that has ended. */
+  abort(): void {
+    this.#end('aborted');
+    this.#control.abort();
+  }
+
+  async #read(start: (signal: AbortSignal) => AsyncIterable<TextChunk>): Promise<void> {
+    const timer = setTimeout(() => {
+      const late = new EndpointError('silence', `the span took longer than ${this.#options.deadlineMs} ms`);
+      this.#fail(late);
+    }, this.#options.deadlineMs);
+    try {
+      for await (const chunk of start(this.#control.signal)) {
+        if (this.ended !== null) break;
+        this.#take(chunk);
+        if (this.ended !== null) break;
+      }
+      if (this.ended === null) this.#finish('end');
+    } catch (error) {
+      if (this.ended === null) {
+        if (isAbort(error)) this.#finish('aborted');
+        else this.#fail(error);
+      }
+    } finally {
+      clearTimeout(timer);
+      this.#control.abort();
+      this.#options.onEnd?.();
+    }
+  }
+
+  #take(chunk: TextChunk): void {
+    if (chunk.usage) this.usage = chunk.usage;
+    if (chunk.notes) this.notes.push(...chunk.notes);
+    const count = tokensOf(chunk);
+    if (count > 0 || chunk.text !== '') this.firstMs ??= this.#options.now();
+    this.#tokens += count;
+    for (let rest: string | undefined = chunk.text; rest !== undefined;) {
+      const found = this.#scanner.push(rest);
+      this.#raw += found.text;
+      rest = found.match === undefined ? undefined : (found.rest ?? '');
+      if (found.match === this.#options.tags.close) {
+        this.#mark();
+        return this.#end('tag');
+      }
+    }
+    this.#mark();
+    if (chunk.finishReason !== undefined) {
+      const { finishReason } = chunk;
+      if (finishReason === 'error') return this.#fail(new EndpointError('server', 'the large model failed'));
+      if (finishReason === 'aborted') return this.#finish('aborted');
+      return this.#finish(finishReason === 'stop' ? 'end' : 'length');
+    }
+    if (this.#tokens >= this.#options.maxTokens) {
+      // An endpoint that ends by itself does so now; one that never stops is stopped.
+      if (this.#tokens > this.#options.maxTokens) this.#finish('length');
+    }
+    this.#signal();
+  }
+
+  #mark(): void {
+    this.#marks.push({ length: this.#raw.length, tokens: this.#tokens, atMs: this.#options.now() });
+  }
+
+  #finish(end: LargeEnd): void {
+    this.#raw += this.#scanner.flush();
+    this.#mark();
+    this.#end(end);
+  }
+
+  #fail(error: unknown): void {
+    if (this.ended !== null) return;
+    this.error = error;
+    this.#finish('error');
+    this.#control.abort();
+  }
+
+  #end(end: LargeEnd): void {
+    this.ended ??= end;
+    this.#signal();
+  }
+
+  #signal(): void {
+    const wake = this.#wake;
+    this.#wake = [];
+    for (const resolve of wake) resolve();
+  }
+}
+
+/** Tokens in a chunk: by ids, by log-probabilities, or one for a piece of text from a server that gives neither. */
+export function tokensOf(chunk: TextChunk): number {
+  const known = Math.max(chunk.tokenIds.length, chunk.logprobs?.length ?? 0);
+  return known > 0 ? known : chunk.text === '' ? 0 : 1;
+}

@@ -1,0 +1,199 @@
+// One offload span: the large model writes, the small model reads along and decides when to take over. Reading overlaps
+// with the stream, so at the deciding token the small model has already read everything before it.
+
+import { isAbort, messageOf } from '../split-error.ts';
+import type { SegmentReason } from '../trace.ts';
+import { findHandBack } from './hand-back.ts';
+import type { HandBackDecision, HandBackRule } from './hand-back.ts';
+import type { LargeStream } from './large-stream.ts';
+import type { Relay } from './relay.ts';
+
+export interface SpanOptions {
+  rule: HandBackRule;
+  maxTokens: number;
+  /** What the small model reads before and behind the span; nothing where it knows no tags. */
+  markers: { open: string; close: string };
+  /** A request that is under way already. */
+  stream?: LargeStream | null;
+  /** Sent to the endpoint as stop strings, so that it does not write what would be thrown away. */
+  stop?: readonly string[];
+}
+
+export type SpanResult =
+  /** The small model goes on. `empty`: nothing was written. */
+  | { kind: 'hand-back'; empty: boolean }
+  /** The large model finished the answer. */
+  | { kind: 'final' }
+  | { kind: 'large-failed'; error: unknown }
+  | { kind: 'small-failed'; error: unknown };
+
+interface Progress {
+  /** Characters of the span that are part of the answer. */
+  confirmed: number;
+  decision: HandBackDecision | null;
+  smallError: unknown;
+}
+
+export async function runSpan(relay: Relay, options: SpanOptions): Promise<SpanResult> {
+  const { large, ledger, parts } = relay;
+  const startMs = parts.now();
+  const answer = relay.answer;
+  const stream = options.stream ?? large.stream(answer, options.maxTokens, 'hand-off', options.stop);
+  ledger.begin('large', startMs);
+  relay.smallText += options.markers.open;
+  const onAbort = (): void => stream.abort();
+  parts.signal.addEventListener('abort', onAbort, { once: true });
+  if (parts.signal.aborted) onAbort();
+  const progress: Progress = { confirmed: 0, decision: null, smallError: null };
+  try {
+    if (!parts.overlap) await stream.finished;
+    await follow(relay, stream, options, progress);
+  } finally {
+    parts.signal.removeEventListener('abort', onAbort);
+    stream.abort();
+  }
+  return settle(relay, stream, options, progress, answer);
+}
+
+/** Confirms text as it arrives until the rule, a limit or the end of the stream says stop. */
+async function follow(
+  relay: Relay,
+  stream: LargeStream,
+  options: SpanOptions,
+  progress: Progress,
+): Promise<void> {
+  const base = relay.smallText;
+  const { rule } = options;
+  const controlled = rule.kind === 'controlling-prefill';
+  for (;;) {
+    await stream.more(progress.confirmed);
+    const whole = stream.text;
+    const limit = limitOf(rule, stream, whole, options.maxTokens);
+    const text = whole.slice(0, limit ?? whole.length);
+    if (text.length > progress.confirmed) {
+      try {
+        if (relay.parts.small) await read(relay, base, text, controlled ? rule.threshold : null, progress);
+      } catch (error) {
+        // Whatever was read in vain is still the large model's text, and is kept.
+        if (!isAbort(error)) progress.smallError = error;
+      }
+      const upTo = progress.decision?.length ?? text.length;
+      confirm(relay, stream, text.slice(0, upTo), progress);
+      if (progress.decision || progress.smallError !== null) return;
+    }
+    if (limit !== null && progress.confirmed >= limit) {
+      if (rule.kind !== 'controlling-prefill') progress.decision = { length: limit };
+      return;
+    }
+    if (stream.ended !== null && stream.text.length <= progress.confirmed) return;
+  }
+}
+
+/** The small model reads the span up to here; with a threshold it also decides. */
+async function read(
+  relay: Relay,
+  base: string,
+  text: string,
+  threshold: number | null,
+  progress: Progress,
+): Promise<void> {
+  const { small, parts } = relay;
+  const { watched } = await small.sync(
+    base + text,
+    threshold === null ? undefined : small.close.first,
+    parts.signal,
+  );
+  if (threshold === null) return;
+  const confirmed = progress.confirmed;
+  progress.decision = await findHandBack(small, watched, base, text, confirmed, threshold, parts.signal);
+}
+
+function confirm(relay: Relay, stream: LargeStream, text: string, progress: Progress): void {
+  const from = progress.confirmed;
+  if (text.length <= from) return;
+  const tokens = stream.tokensUpTo(text.length) - stream.tokensUpTo(from);
+  relay.append(text.slice(from), tokens, Math.min(stream.arrivedMs(from + 1), relay.parts.now()));
+  progress.confirmed = text.length;
+}
+
+/** Characters after which the span must end by the rule or the token limit; null while neither is reached. */
+function limitOf(rule: HandBackRule, stream: LargeStream, text: string, maxTokens: number): number | null {
+  const most = rule.kind === 'tokens' ? Math.min(rule.tokens, maxTokens) : maxTokens;
+  const byTokens = stream.tokens > most ? stream.lengthAt(most) : null;
+  if (rule.kind !== 'after') return byTokens;
+  const ends = rule.ends.flatMap((mark) => {
+    const at = text.indexOf(mark);
+    return at < 0 ? [] : [at + mark.length];
+  });
+  const byText = ends.length > 0 ? Math.min(...ends) : null;
+  return byTokens === null ? byText : Math.min(byTokens, byText ?? byTokens);
+}
+
+/** Closes the books of the span and says who goes on. */
+function settle(
+  relay: Relay,
+  stream: LargeStream,
+  options: SpanOptions,
+  progress: Progress,
+  answer: string,
+): SpanResult {
+  const { ledger, large, parts } = relay;
+  const span = ledger.current!;
+  for (const note of stream.notes) ledger.note(note);
+  // Tokens that made no text of their own (half a character, an empty piece) go with the text they belong to.
+  const whole = progress.decision === null && progress.confirmed >= stream.text.length;
+  if (whole && stream.ended !== 'error') ledger.add('', stream.tokens - span.tokens);
+  const { usage, exact } = large.usageOf(stream, answer);
+  const cost = large.costOf(usage);
+  if (cost !== undefined && !exact)
+    ledger.note('some prices are estimated: a request was stopped before its usage came');
+  const { reason, detail, result } = outcome(relay, stream, options, progress);
+  ledger.end(reason, {
+    discardedTokens: Math.max(0, stream.tokens - span.tokens),
+    ...(stream.text.length > progress.confirmed
+      ? { discardedText: stream.text.slice(progress.confirmed) }
+      : {}),
+    ...(exact ? { promptTokens: usage.promptTokens } : {}),
+    ...(usage.cachedTokens === undefined ? {} : { cachedTokens: usage.cachedTokens }),
+    ...(cost === undefined ? {} : { cost }),
+    ...(progress.decision?.logprob === undefined ? {} : { decisionLogprob: progress.decision.logprob }),
+    ...(detail === undefined ? {} : { detail }),
+  });
+  relay.smallText += options.markers.close;
+  parts.keepWarm?.seen(relay.answer);
+  return result;
+}
+
+function outcome(
+  relay: Relay,
+  stream: LargeStream,
+  options: SpanOptions,
+  progress: Progress,
+): { reason: SegmentReason; detail?: string; result: SpanResult } {
+  const back: SpanResult = { kind: 'hand-back', empty: progress.confirmed === 0 };
+  if (relay.parts.signal.aborted) {
+    const reason = relay.stopReason();
+    return { reason, result: { kind: 'small-failed', error: new DOMException('stopped', 'AbortError') } };
+  }
+  if (progress.smallError !== null) {
+    const full = (progress.smallError as { code?: unknown }).code === 'context-full';
+    return {
+      reason: full ? 'context' : 'small-error',
+      detail: messageOf(progress.smallError),
+      result: { kind: 'small-failed', error: progress.smallError },
+    };
+  }
+  if (progress.decision) return { reason: 'hand-back', result: back };
+  if (stream.ended === 'error') {
+    const detail = messageOf(stream.error);
+    return { reason: 'endpoint-error', detail, result: { kind: 'large-failed', error: stream.error } };
+  }
+  if (stream.ended === 'tag')
+    return { reason: 'hand-back', detail: 'the large model wrote the close tag itself', result: back };
+  if (stream.ended === 'end') {
+    const final = options.rule.kind === 'end' || relay.isFinal;
+    // With a token rule or stop strings an end inside the limit is only the end of the piece.
+    return { reason: final ? 'end' : 'hand-back', result: final ? { kind: 'final' } : back };
+  }
+  return { reason: 'span-limit', result: back };
+}

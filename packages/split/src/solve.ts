@@ -1,0 +1,225 @@
+// The face of the relay: a question and two models in, a stream of events out, ending in a trace that is complete
+// whatever happened on the way.
+
+import type { Sampling, TextModel } from '@baton/runtime/text-model';
+
+import { Channel } from './channel.ts';
+import type { SolveEvent } from './events.ts';
+import type { Gate } from './policies/gate.ts';
+import { parsePolicy } from './policies/parse.ts';
+import type { Policy } from './policies/policy.ts';
+import { seededRandom } from './random.ts';
+import { checkBudget } from './relay/budget.ts';
+import type { Budget } from './relay/budget.ts';
+import { KeepWarm } from './relay/keep-warm.ts';
+import { LargeSide } from './relay/large-side.ts';
+import { Ledger } from './relay/ledger.ts';
+import type { Prices } from './relay/prices.ts';
+import { OUT_OF_TIME, Relay } from './relay/relay.ts';
+import { SmallSide } from './relay/small-side.ts';
+import { SplitError, messageOf } from './split-error.ts';
+import { TAGS, neutralise } from './text/tags.ts';
+import type { Tags } from './text/tags.ts';
+import { buildTrace } from './relay/build-trace.ts';
+import type { Trace, TraceModel, TraceStopReason } from './trace.ts';
+
+export interface SolveOptions {
+  small: TextModel | null;
+  large?: TextModel | null;
+  /** A policy or its name ("learned", "random:0.05" ...). Default: "learned" with a large model, else "small". */
+  policy?: Policy | string;
+  budget?: Budget;
+  /** Of the large model, per million tokens. */
+  prices?: Prices;
+  sampling?: Sampling;
+  /** Default: as `sampling`. */
+  largeSampling?: Sampling;
+  tags?: Tags;
+  /** Text in front of the answer for the large model. Default: the small model's rendering. */
+  renderLarge?: (question: string) => string | Promise<string>;
+  /** Keep the large side's prefix cache warm. Default: yes, unless its input is billed. */
+  keepWarm?: boolean;
+  /** Send the hand-off before a tag of several tokens is complete. Default true. */
+  earlyRequest?: boolean;
+  /** Control the large stream while it arrives. Default true; false is the slow way, for comparison. */
+  overlap?: boolean;
+  /** Longest a span may take, in milliseconds. Default 120 s. */
+  spanMs?: number;
+  /** Decides before the first token whether this question needs the large model at all. */
+  gate?: Gate;
+  signal?: AbortSignal;
+  /** Milliseconds on any clock that only goes forward. */
+  clock?: () => number;
+}
+
+/**
+ * Answers a question. Iterating gives events; the last one is `{type: 'end', trace}` and the trace is also the
+ * iterator's return value. Leaving the iteration early stops everything. Throws SplitError before the first event for
+ * options that cannot work; after that every failure ends in a trace.
+ */
+export async function* solve(question: string, options: SolveOptions): AsyncGenerator<SolveEvent, Trace> {
+  const policy = choosePolicy(options);
+  check(question, options, policy);
+  const control = new AbortController();
+  const onAbort = (): void => control.abort(options.signal?.reason);
+  options.signal?.addEventListener('abort', onAbort, { once: true });
+  if (options.signal?.aborted) onAbort();
+  const channel = new Channel<SolveEvent>();
+  const running = start(question, options, policy, control, channel).then(
+    (trace) => {
+      channel.close();
+      return trace;
+    },
+    (error: unknown) => {
+      channel.close(error);
+      return null;
+    },
+  );
+  try {
+    yield* channel;
+    return (await running)!;
+  } finally {
+    options.signal?.removeEventListener('abort', onAbort);
+    control.abort();
+    await running;
+  }
+}
+
+/** Runs `solve` to its end and gives the trace. */
+export async function solveToTrace(
+  question: string,
+  options: SolveOptions,
+  onEvent?: (event: SolveEvent) => void,
+): Promise<Trace> {
+  const events = solve(question, options);
+  for (;;) {
+    const next = await events.next();
+    if (next.done) return next.value;
+    onEvent?.(next.value);
+  }
+}
+
+function choosePolicy(options: SolveOptions): Policy {
+  const wanted = options.policy ?? (options.large ? 'learned' : 'small');
+  return typeof wanted === 'string' ? parsePolicy(wanted) : wanted;
+}
+
+function check(question: string, options: SolveOptions, policy: Policy): void {
+  if (typeof question !== 'string' || question.trim() === '')
+    throw new SplitError('bad-input', 'the question is empty');
+  if (policy.needs.large && !options.large)
+    throw new SplitError(
+      'large-missing',
+      `policy ${policy.name} needs a large model; configure one (--large)`,
+    );
+  if (policy.needs.small && !options.small)
+    throw new SplitError('unsuitable-model', `policy ${policy.name} needs a small model`);
+  const { tags } = options;
+  if (tags && (tags.open === '' || tags.close === '' || tags.open === tags.close))
+    throw new SplitError('bad-input', 'the open and the close tag must be two different, non-empty texts');
+  checkBudget(options.budget ?? {});
+}
+
+async function start(
+  question: string,
+  options: SolveOptions,
+  policy: Policy,
+  control: AbortController,
+  channel: Channel<SolveEvent>,
+): Promise<Trace> {
+  const clock = options.clock ?? (() => performance.now());
+  const tags = options.tags ?? TAGS;
+  const sampling = options.sampling ?? {};
+  const budget = options.budget ?? {};
+  const asked = neutralise(question, tags);
+  const startedAt = new Date().toISOString();
+  const begin = clock();
+  const now = (): number => clock() - begin;
+  const emit = (event: SolveEvent): void => channel.push(event);
+  const prompt = await renderPrompt(asked, options);
+  const largePrompt = (await options.renderLarge?.(asked)) ?? prompt;
+  const models = {
+    small: describe(options.small, 'none'),
+    large: options.large ? describe(options.large, '') : null,
+  };
+  const seed = sampling.seed ?? null;
+  emit({ type: 'start', question, prompt, models, policy: policy.name, seed, startedAt });
+
+  const ledger = new Ledger(emit, now);
+  const small = options.small && policy.needs.small ? await SmallSide.create(options.small, tags) : null;
+  const timer =
+    budget.maxMs === undefined ? undefined : setTimeout(() => control.abort(OUT_OF_TIME), budget.maxMs);
+  const large = options.large
+    ? new LargeSide({
+        model: options.large,
+        question: asked,
+        prompt: largePrompt,
+        tags,
+        sampling: options.largeSampling ?? sampling,
+        prices: options.prices ?? null,
+        spanMs: options.spanMs ?? 120_000,
+        now,
+        emit,
+      })
+    : null;
+  const warm =
+    large && policy.needs.large && (options.keepWarm ?? !large.model.capabilities.billed)
+      ? new KeepWarm(large, now, (line) => ledger.note(line))
+      : null;
+  const relay = new Relay({
+    question: asked,
+    prompt,
+    tags,
+    small,
+    large,
+    ledger,
+    budget,
+    sampling,
+    keepWarm: warm,
+    early: options.earlyRequest ?? true,
+    overlap: options.overlap ?? true,
+    random: seededRandom(sampling.seed ?? 0),
+    signal: control.signal,
+    now,
+    emit,
+    priced: options.prices !== undefined,
+  });
+  let stopReason: TraceStopReason;
+  try {
+    const gated = await options.gate?.(asked, relay);
+    if (gated) ledger.note(gated.note);
+    stopReason = await (gated?.policy ?? policy).run(relay);
+  } catch (error) {
+    stopReason = control.signal.aborted ? relay.stopReason() : 'error';
+    if (stopReason === 'error') ledger.note(`stopped: ${messageOf(error)}`);
+    ledger.end(stopReason === 'error' ? 'small-error' : stopReason, { detail: messageOf(error) });
+  } finally {
+    clearTimeout(timer);
+  }
+  const trace = buildTrace(relay, {
+    question,
+    prompt,
+    models,
+    policy: policy.name,
+    seed,
+    stopReason,
+    startedAt,
+  });
+  emit({ type: 'end', trace });
+  // Closing must neither delay the trace nor fail it.
+  void Promise.allSettled([warm?.stop().then(() => large?.close()) ?? large?.close(), small?.dispose()]);
+  return trace;
+}
+
+async function renderPrompt(question: string, options: SolveOptions): Promise<string> {
+  const messages = [{ role: 'user', content: question }] as const;
+  const model = options.small?.renderChat ? options.small : options.large?.renderChat ? options.large : null;
+  if (model) return model.renderChat!(messages, { addGenerationPrompt: true });
+  if (options.renderLarge) return options.renderLarge(question);
+  // Neither side knows a template: plain text that any base or reasoning model continues.
+  return `Question: ${question}\n\nAnswer step by step and put the final answer in \\boxed{}.\n\n<think>\n`;
+}
+
+function describe(model: TextModel | null, none: string): TraceModel {
+  return model ? { id: model.id, location: model.location } : { id: none, location: none };
+}
