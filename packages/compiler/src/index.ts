@@ -1,5 +1,15 @@
 // The compiler's face: Hugging Face checkpoint in, static ONNX graphs and baton.json out, and the pure helpers that every
 // host of such graphs needs. Runs in Node and in a browser worker; file access in Node is @baton/compiler/node.
 export * from './manifest.ts';
+export { compile, COMPILER_VERSION, type CompiledModel } from './compile.ts';
+export { CompileError, type CompileErrorCode } from './errors.ts';
 export type { CheckpointSource, FileWriter, ModelFiles, ModelSink } from './files.ts';
 export * from './host/index.ts';
+export {
+  LOWERINGS,
+  WEIGHT_TYPES,
+  type CompileOptions,
+  type CompileProgress,
+  type Lowering,
+  type WeightType,
+} from './options.ts';

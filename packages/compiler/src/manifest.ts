@@ -104,8 +104,6 @@ const architecture = v.object({
   /** cap * tanh(x / cap) on attention scores, on logits. */
   attentionCap: v.exactOptional(positive),
   logitCap: v.exactOptional(positive),
-  /** Logits are multiplied by this, before any cap. */
-  logitScale: v.exactOptional(positive),
   tiedEmbeddings: v.boolean(),
   /** Where RMSNorms stand: before a block, behind it (before the residual sum), or both. */
   norms: v.picklist(['pre', 'post', 'sandwich']),

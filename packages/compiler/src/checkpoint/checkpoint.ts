@@ -1,0 +1,115 @@
+// A checkpoint as the compiler sees it: its configuration files as JSON, and its tensors by name wherever their shard is.
+// Reads headers only; weights come later, by ranges of rows.
+import { CompileError } from '../errors.ts';
+import type { CheckpointSource } from '../files.ts';
+import { toFloats } from './floats.ts';
+import { readSafetensorsHeader, type StoredTensor } from './safetensors.ts';
+
+const INDEX = 'model.safetensors.index.json';
+
+export class Checkpoint {
+  readonly source: CheckpointSource;
+  readonly files: readonly string[];
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+
+  private constructor(
+    source: CheckpointSource,
+    files: readonly string[],
+    tensors: ReadonlyMap<string, StoredTensor>,
+  ) {
+    this.source = source;
+    this.files = files;
+    this.tensors = tensors;
+  }
+
+  static async open(source: CheckpointSource): Promise<Checkpoint> {
+    const files = await source.list();
+    return new Checkpoint(source, files, await readTensors(source, files));
+  }
+
+  /** A JSON object file, or null where it does not exist. */
+  async json(path: string): Promise<Record<string, unknown> | null> {
+    return this.files.includes(path) ? readJson(this.source, path) : null;
+  }
+
+  /** A tensor's entry; throws `missing` with the names that come nearest. */
+  tensor(name: string): StoredTensor {
+    const found = this.tensors.get(name);
+    if (found) return found;
+    const tail = name.split('.').slice(-2).join('.');
+    const near = [...this.tensors.keys()].filter((n) => n.endsWith(tail)).slice(0, 3);
+    const hint = near.length > 0 ? ` (it has ${near.join(', ')} ...)` : '';
+    throw new CompileError(
+      'missing',
+      `${this.source.name}: no tensor ${name}${hint}; the checkpoint is incomplete`,
+    );
+  }
+
+  /** Rows `first .. first + count - 1` of a matrix, or elements of a vector, as f32. */
+  async rows(tensor: StoredTensor, first: number, count: number): Promise<Float32Array> {
+    const rowBytes = tensor.bytes / tensor.shape[0]!;
+    const length = count * rowBytes;
+    const bytes = await this.source.read(tensor.file, tensor.offset + first * rowBytes, length);
+    if (bytes.length !== length) {
+      throw new CompileError('source', `${tensor.file}: asked for ${length} bytes, got ${bytes.length}`);
+    }
+    return toFloats(bytes, tensor.dtype);
+  }
+}
+
+async function readTensors(
+  source: CheckpointSource,
+  files: readonly string[],
+): Promise<Map<string, StoredTensor>> {
+  const all = new Map<string, StoredTensor>();
+  for (const shard of await shardFiles(source, files)) {
+    for (const [name, tensor] of await readSafetensorsHeader(source, shard)) {
+      const other = all.get(name);
+      if (other) {
+        throw new CompileError('bad-checkpoint', `tensor ${name} is in ${other.file} and in ${shard}`);
+      }
+      all.set(name, tensor);
+    }
+  }
+  return all;
+}
+
+async function shardFiles(source: CheckpointSource, files: readonly string[]): Promise<readonly string[]> {
+  if (files.includes(INDEX)) {
+    const map = (await readJson(source, INDEX))['weight_map'];
+    if (map === null || typeof map !== 'object') {
+      throw new CompileError('bad-config', `${INDEX}: no weight_map`);
+    }
+    const shards = [...new Set(Object.values(map as Record<string, string>))].sort();
+    const missing = shards.filter((s) => !files.includes(s));
+    if (missing.length > 0) {
+      throw new CompileError(
+        'missing',
+        `${source.name}: ${missing.length} of ${shards.length} shards named in ${INDEX} are missing: ${missing.join(', ')}`,
+      );
+    }
+    return shards;
+  }
+  const found = files.filter((f) => /^[^/]+\.safetensors$/.test(f));
+  if (found.includes('model.safetensors')) return ['model.safetensors'];
+  if (found.length === 1) return found;
+  const what =
+    found.length === 0 ? 'no .safetensors file' : `${found.length} .safetensors files and no ${INDEX}`;
+  throw new CompileError(
+    'missing',
+    `${source.name}: ${what}; a Hugging Face safetensors checkpoint is needed`,
+  );
+}
+
+async function readJson(source: CheckpointSource, path: string): Promise<Record<string, unknown>> {
+  const bytes = await source.read(path, 0, await source.size(path));
+  try {
+    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    if (value !== null && typeof value === 'object' && !Array.isArray(value)) {
+      return value as Record<string, unknown>;
+    }
+  } catch (cause) {
+    throw new CompileError('bad-config', `${path}: not JSON (${(cause as Error).message})`, { cause });
+  }
+  throw new CompileError('bad-config', `${path}: not a JSON object`);
+}

@@ -1,0 +1,198 @@
+// The whole way: checkpoint -> description -> layout -> weights, graphs, tokenizer files, baton.json. Streams; writes
+// through a sink that shows nothing before the end and keeps nothing after a failure.
+import { Checkpoint } from './checkpoint/checkpoint.ts';
+import { checkWeights, textNames } from './checkpoint/text-names.ts';
+import { CompileError } from './errors.ts';
+import type { Description } from './families/description.ts';
+import { describe, findFamily } from './families/describe.ts';
+import type { CheckpointSource, ModelSink } from './files.ts';
+import { columnsGraph, headGraph, layersGraph, type GraphOptions } from './graph/graphs.ts';
+import type { OnnxBuilder } from './graph/onnx-builder.ts';
+import { MANIFEST_FILE, MANIFEST_SCHEMA, type Manifest, type ManifestGraph } from './manifest.ts';
+import { resolveOptions, type CompileOptions, type ResolvedOptions } from './options.ts';
+import { startProgress, type ProgressReporter } from './progress.ts';
+import { layOut, WEIGHTS_FILE, type Layout } from './weights/layout.ts';
+import { OutputFile, type OutputEntry } from './weights/output-file.ts';
+import { writeTensor } from './weights/write-weights.ts';
+
+export const COMPILER_VERSION = '0.1.0';
+
+/** Carried along when the checkpoint has them: what a tokenizer and a chat template need. */
+const CARRIED_FILES = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'chat_template.jinja',
+  'generation_config.json',
+  'config.json',
+];
+
+export interface CompiledModel {
+  manifest: Manifest;
+  /** Bytes of checkpoint tensors read. */
+  sourceBytes: number;
+  elapsedMs: number;
+}
+
+/**
+ * Compiles a checkpoint into `sink`. On any failure the sink is aborted, so that nothing half-written is left, and a
+ * CompileError (or the signal's reason) is thrown.
+ */
+export async function compile(
+  source: CheckpointSource,
+  sink: ModelSink,
+  options: CompileOptions = {},
+): Promise<CompiledModel> {
+  const started = performance.now();
+  try {
+    const { manifest, sourceBytes } = await compileInto(source, sink, options);
+    return { manifest, sourceBytes, elapsedMs: performance.now() - started };
+  } catch (error) {
+    await sink.abort();
+    throw error;
+  }
+}
+
+async function compileInto(source: CheckpointSource, sink: ModelSink, options: CompileOptions) {
+  const resolved = resolveOptions(options);
+  const checkpoint = await Checkpoint.open(source);
+  const json = await checkpoint.json('config.json');
+  if (!json) {
+    throw new CompileError('missing', `${source.name}: no config.json; a Hugging Face checkpoint is needed`);
+  }
+  const { family, config } = findFamily(json);
+  const description = describe(family, config, {
+    ...textNames(checkpoint),
+    capacity: resolved.capacities.at(-1)!,
+    ignoreConfigFields: options.ignoreConfigFields ?? [],
+  });
+  description.architecture.rmsNormEps = Math.max(description.architecture.rmsNormEps, resolved.epsilonFloor);
+  const used = checkWeights(checkpoint, description);
+
+  const layout = layOut(description, resolved);
+  const progress = startProgress(used.bytes, options.onProgress, options.signal);
+  const files = await writeWeights(checkpoint, layout, sink, progress);
+  const tensors = Object.fromEntries(layout.placed.map((p) => [p.source.name, p.tensor]));
+  const graphs = await writeGraphs(description, tensors, resolved, sink, files, progress);
+  const carried = CARRIED_FILES.filter((f) => checkpoint.files.includes(f));
+  for (const path of carried) {
+    const content = await source.read(path, 0, await source.size(path));
+    files.push(await writeFile(sink, path, content));
+  }
+  progress.report('finish', MANIFEST_FILE);
+  const manifest: Manifest = {
+    schema: MANIFEST_SCHEMA,
+    id: options.id ?? source.name.replace(/\/+$/, '').split('/').pop()!,
+    family: description.family,
+    source: { name: source.name, compiler: COMPILER_VERSION, parameters: used.parameters },
+    architecture: description.architecture,
+    rope: description.rope,
+    masks: description.masks,
+    embedding: { tensor: layout.embedding, scale: description.embeddingScale },
+    capacities: resolved.capacities,
+    chunk: resolved.chunk,
+    layersPerGraph: Math.min(resolved.layersPerGraph, description.architecture.layers.length),
+    lowering: resolved.lowering,
+    weights: resolved.weights,
+    ...(resolved.weights === 'int8' || resolved.weights === 'int4' ? { group: resolved.group } : {}),
+    graphs,
+    weightsFile: WEIGHTS_FILE,
+    tensors,
+    tokenizerFiles: carried,
+    ...(await specialIds(checkpoint, json)),
+    files,
+  };
+  await writeFile(sink, MANIFEST_FILE, new TextEncoder().encode(JSON.stringify(manifest, null, 1)));
+  options.signal?.throwIfAborted();
+  await sink.commit();
+  return { manifest, sourceBytes: used.bytes };
+}
+
+async function writeWeights(
+  checkpoint: Checkpoint,
+  layout: Layout,
+  sink: ModelSink,
+  progress: ProgressReporter,
+): Promise<OutputEntry[]> {
+  const entries: OutputEntry[] = [];
+  let out: OutputFile | undefined;
+  const finish = async () => {
+    await out?.close();
+    if (out) entries.push(out.entry());
+  };
+  for (const placed of layout.placed) {
+    const { file } = placed.tensor;
+    if (out?.path !== file) {
+      await finish();
+      out = await OutputFile.create(sink, file);
+    }
+    const stored = checkpoint.tensor(placed.source.tensor);
+    const elementBytes = stored.bytes / stored.shape.reduce((n, d) => n * d, 1);
+    placed.tensor.relativeError = await writeTensor(checkpoint, placed, out, (elements) => {
+      progress.advance(placed.source.name, elements * elementBytes);
+    });
+  }
+  await finish();
+  return entries;
+}
+
+async function writeGraphs(
+  description: Description,
+  tensors: Manifest['tensors'],
+  options: ResolvedOptions,
+  sink: ModelSink,
+  files: OutputEntry[],
+  progress: ProgressReporter,
+): Promise<ManifestGraph[]> {
+  const build: GraphOptions = { description, tensors, epsilon: description.architecture.rmsNormEps };
+  const graphs: ManifestGraph[] = [];
+  const add = async (
+    file: string,
+    builder: OnnxBuilder,
+    entry: Omit<ManifestGraph, 'file' | 'inputs' | 'outputs'>,
+  ) => {
+    progress.report('graphs', file);
+    files.push(await writeFile(sink, file, builder.toBytes(COMPILER_VERSION)));
+    graphs.push({ ...entry, file, inputs: builder.inputs, outputs: builder.outputs });
+  };
+  const layers = description.architecture.layers.length;
+  for (const capacity of options.capacities) {
+    for (const [role, length] of [
+      ['prefill', options.chunk],
+      ['decode', 1],
+    ] as const) {
+      for (let first = 0; first < layers; first += options.layersPerGraph) {
+        const last = Math.min(layers, first + options.layersPerGraph) - 1;
+        const builder = layersGraph(build, first, last, length, capacity);
+        const file = `${role}-${capacity}-${first}-${last}.onnx`;
+        await add(file, builder, { role, firstLayer: first, lastLayer: last, length, capacity });
+      }
+    }
+  }
+  for (const length of new Set([options.chunk, 1])) {
+    await add(`head-${length}.onnx`, headGraph(build, length), { role: 'head', length });
+    await add(`columns-${length}.onnx`, columnsGraph(build, length), { role: 'columns', length });
+  }
+  return graphs;
+}
+
+async function writeFile(sink: ModelSink, path: string, content: Uint8Array): Promise<OutputEntry> {
+  const out = await OutputFile.create(sink, path);
+  await out.write(content);
+  await out.close();
+  return out.entry();
+}
+
+/** Ids that end a text, from everywhere a checkpoint may name them. */
+async function specialIds(
+  checkpoint: Checkpoint,
+  config: Readonly<Record<string, unknown>>,
+): Promise<{ stopIds: number[]; bosId?: number }> {
+  const generation = (await checkpoint.json('generation_config.json')) ?? {};
+  const text = (config['text_config'] ?? {}) as Record<string, unknown>;
+  const sources = [generation, config, text];
+  const isId = (id: unknown): id is number => Number.isInteger(id) && (id as number) >= 0;
+  const stopIds = [...new Set(sources.flatMap((s) => [s['eos_token_id']].flat()).filter(isId))];
+  const bosId = sources.map((s) => s['bos_token_id']).find(isId);
+  return bosId === undefined ? { stopIds } : { stopIds, bosId };
+}

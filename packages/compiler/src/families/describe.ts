@@ -1,0 +1,156 @@
+// config.json + family -> Description. The one place where configuration fields get their meaning.
+import { CompileError } from '../errors.ts';
+import type { ManifestArchitecture, ManifestRope } from '../manifest.ts';
+import { Config } from './config.ts';
+import type { Description } from './description.ts';
+import type { Family, LayerKind } from './family.ts';
+import { FAMILIES } from './index.ts';
+import { ropeTable, type RopeContext } from './rope.ts';
+import { listWeights } from './weights.ts';
+
+const ACTIVATIONS: Readonly<Record<string, ManifestArchitecture['activation']>> = {
+  silu: 'silu',
+  swish: 'silu',
+  gelu_pytorch_tanh: 'gelu-tanh',
+  gelu_new: 'gelu-tanh',
+  gelu: 'gelu',
+};
+
+export interface DescribeOptions {
+  /** Longest capacity that will be compiled. */
+  capacity: number;
+  /** Name prefix of the text model's tensors, e.g. "model.". */
+  prefix: string;
+  /** Name of the head's matrix when it is not tied. */
+  head: string;
+  ignoreConfigFields: readonly string[];
+}
+
+/** The family of a config.json, and the part of it that describes the text model. */
+export function findFamily(json: Readonly<Record<string, unknown>>): { family: Family; config: Config } {
+  const type = json['model_type'];
+  const family = FAMILIES.find((f) => f.modelTypes.includes(String(type)));
+  if (!family) {
+    const known = FAMILIES.flatMap((f) => f.modelTypes).join(', ');
+    const seen =
+      type === undefined ? 'model_type is missing' : `model_type "${String(type)}" is not supported`;
+    throw new CompileError('unsupported', `config.json: ${seen}; supported are ${known}`);
+  }
+  if (json['quantization_config']) {
+    throw new CompileError(
+      'unsupported',
+      'config.json: quantization_config: this checkpoint is already quantised; compile the original one',
+    );
+  }
+  const text = json['text_config'];
+  if (text === undefined) return { family, config: new Config(json) };
+  return { family, config: new Config(text as Record<string, unknown>, 'config.json: text_config') };
+}
+
+/** Throws `bad-config` for missing or malformed fields and `unsupported` for fields nobody understands. */
+export function describe(family: Family, config: Config, options: DescribeOptions): Description {
+  const layers = config.count('num_hidden_layers');
+  const kinds = Array.from({ length: layers }, (_, i): LayerKind => {
+    return family.layer?.(config, i, layers) ?? { window: null, rope: 'main' };
+  });
+  const masks = unique(kinds.map((k) => k.window)).map((window) => ({ window }));
+  const ropeNames = unique(kinds.map((k) => k.rope)).filter((name) => name !== null);
+  const sizes = readSizes(family, config);
+  const tables = ropeTables(family, config, sizes.headDim, options.capacity);
+  const architecture: ManifestArchitecture = {
+    ...sizes,
+    layers: kinds.map((k) => ({
+      mask: masks.findIndex((m) => m.window === k.window),
+      rope: k.rope === null ? null : ropeNames.indexOf(k.rope),
+    })),
+    ...readNumerics(family, config, sizes.headDim),
+    norms: family.norms,
+    queryKeyNorm: family.queryKeyNorm,
+  };
+  const description: Description = {
+    family: family.name,
+    architecture,
+    rope: ropeNames.map((name) => tables[name]!),
+    masks,
+    embeddingScale: family.scaledEmbeddings ? Math.sqrt(sizes.hiddenSize) : 1,
+    weights: listWeights(family, config, architecture, options),
+  };
+  config.finish(options.ignoreConfigFields);
+  return description;
+}
+
+function readSizes(family: Family, config: Config) {
+  const hiddenSize = config.count('hidden_size');
+  const heads = config.count('num_attention_heads');
+  const kvHeads = config.count('num_key_value_heads', family.defaults.kvHeads ?? heads);
+  const headDim = config.count('head_dim', family.defaults.headDim ?? hiddenSize / heads);
+  if (!Number.isInteger(headDim))
+    config.unsupported('hidden_size', `${hiddenSize} is no multiple of ${heads} heads`);
+  if (heads % kvHeads !== 0) {
+    config.unsupported('num_key_value_heads', `${kvHeads} does not divide ${heads} heads`);
+  }
+  return {
+    hiddenSize,
+    heads,
+    kvHeads,
+    headDim,
+    intermediateSize: config.count('intermediate_size'),
+    vocabSize: config.count('vocab_size'),
+  };
+}
+
+function readNumerics(family: Family, config: Config, headDim: number) {
+  const field = family.activationField ?? 'hidden_act';
+  const name = config.string(field, family.activationField ? 'gelu_pytorch_tanh' : 'silu');
+  // Gemma's configurations may carry the older field too, which its code does not look at.
+  if (family.activationField) config.get('hidden_act');
+  const activation = ACTIVATIONS[name] ?? config.unsupported(field, `"${name}" is not supported`);
+  const scalar = family.queryScalar ? config.number('query_pre_attn_scalar', 256) : headDim;
+  const caps = family.softCaps;
+  const cap = (name: string, absent: number | null) =>
+    config.has(name) ? config.number(name, null) : absent;
+  const attentionCap = caps ? cap('attn_logit_softcapping', caps.attention) : null;
+  const logitCap = caps ? cap('final_logit_softcapping', caps.logits) : null;
+  return {
+    rmsNormEps: config.number('rms_norm_eps', family.defaults.rmsNormEps),
+    activation,
+    attentionScale: scalar ** -0.5,
+    ...(attentionCap === null ? {} : { attentionCap }),
+    ...(logitCap === null ? {} : { logitCap }),
+    tiedEmbeddings: config.boolean('tie_word_embeddings', family.defaults.tiedEmbeddings),
+  };
+}
+
+function ropeTables(
+  family: Family,
+  config: Config,
+  headDim: number,
+  length: number,
+): Record<string, ManifestRope> {
+  const context: RopeContext = {
+    headDim,
+    trainedLength: config.count('max_position_embeddings', family.defaults.maxPositions ?? length),
+    length,
+    defaultTheta: family.defaults.theta ?? 10_000,
+    originalLength: config.number('original_max_position_embeddings', undefined),
+    partialRotaryFactor: config.number('partial_rotary_factor', 1),
+  };
+  const theta = config.number('rope_theta', undefined);
+  const parameters = config.object('rope_parameters');
+  const scaling = config.object('rope_scaling');
+  const byType = family.ropeByLayerType;
+  if (!byType) return { main: ropeTable(parameters ?? scaling, theta, context) };
+  const { full, sliding } = byType.defaultTheta;
+  const slidingTheta = config.number(byType.slidingThetaField, sliding);
+  return {
+    main: ropeTable(parameters?.object('full_attention') ?? scaling, theta, {
+      ...context,
+      defaultTheta: full,
+    }),
+    sliding: ropeTable(parameters?.object('sliding_attention') ?? null, slidingTheta, context),
+  };
+}
+
+function unique<T>(values: readonly T[]): T[] {
+  return [...new Set(values)];
+}

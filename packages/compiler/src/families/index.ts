@@ -1,0 +1,169 @@
+// The families, one description each. To add one: describe it here, add a fixture (test/fixtures/make-fixtures.py); the
+// parity suite runs every fixture it finds.
+import type { Config } from './config.ts';
+import { layerTypeAt, POST, PRE, SANDWICH, type Family, type LayerKind } from './family.ts';
+
+const full: LayerKind = { window: null, rope: 'main' };
+
+/** Llama 2 and 3.x, and everything that calls itself llama: SmolLM2, TinyLlama, DeepSeek-R1-Distill-Llama. */
+const llama: Family = {
+  ...PRE,
+  name: 'llama',
+  modelTypes: ['llama'],
+  defaults: { rmsNormEps: 1e-6, tiedEmbeddings: false, maxPositions: 2048 },
+  queryKeyNorm: 'none',
+  queryKeyValueBias: 'configured',
+  outputBias: 'configured',
+  feedForwardBias: 'configured',
+};
+
+/** Layers from max_window_layers on slide when use_sliding_window is set. */
+function qwenLayer(config: Config, index: number): LayerKind {
+  const window = config.count('sliding_window', 4096);
+  const from = config.number('max_window_layers', 28);
+  const type = layerTypeAt(config, index);
+  const slides =
+    config.boolean('use_sliding_window', false) && (type ? type === 'sliding_attention' : index >= from);
+  return slides ? { window, rope: 'main' } : full;
+}
+
+/** Qwen 2 and 2.5, DeepSeek-R1-Distill-Qwen. */
+const qwen2: Family = {
+  ...PRE,
+  name: 'qwen2',
+  modelTypes: ['qwen2'],
+  defaults: { kvHeads: 32, rmsNormEps: 1e-6, tiedEmbeddings: false, maxPositions: 32768 },
+  queryKeyNorm: 'none',
+  queryKeyValueBias: true,
+  outputBias: false,
+  layer: qwenLayer,
+};
+
+const qwen3: Family = {
+  ...PRE,
+  name: 'qwen3',
+  modelTypes: ['qwen3'],
+  defaults: { kvHeads: 32, headDim: 128, rmsNormEps: 1e-6, tiedEmbeddings: false, maxPositions: 32768 },
+  queryKeyNorm: 'head',
+  queryKeyValueBias: 'configured',
+  outputBias: 'configured',
+  layer: qwenLayer,
+};
+
+function windowEverywhere(config: Config, absent: number | null): LayerKind {
+  const window = config.has('sliding_window') ? config.count('sliding_window', null) : absent;
+  return { window, rope: 'main' };
+}
+
+const mistral: Family = {
+  ...PRE,
+  name: 'mistral',
+  modelTypes: ['mistral'],
+  defaults: { kvHeads: 8, rmsNormEps: 1e-6, tiedEmbeddings: false, maxPositions: 131072 },
+  queryKeyNorm: 'none',
+  queryKeyValueBias: false,
+  outputBias: false,
+  layer: (config) => windowEverywhere(config, 4096),
+};
+
+/** Phi-3, 3.5 and 4 mini. */
+const phi3: Family = {
+  ...PRE,
+  name: 'phi3',
+  modelTypes: ['phi3'],
+  defaults: { rmsNormEps: 1e-5, tiedEmbeddings: false, maxPositions: 4096 },
+  queryKeyNorm: 'none',
+  queryKeyValueBias: false,
+  outputBias: false,
+  fusedProjections: true,
+  layer: (config) => windowEverywhere(config, null),
+};
+
+const gemma2: Family = {
+  ...SANDWICH,
+  name: 'gemma2',
+  modelTypes: ['gemma2'],
+  defaults: { kvHeads: 4, headDim: 256, rmsNormEps: 1e-6, tiedEmbeddings: true, maxPositions: 8192 },
+  queryKeyNorm: 'none',
+  normOffset: 1,
+  activationField: 'hidden_activation',
+  queryKeyValueBias: 'configured',
+  outputBias: 'configured',
+  scaledEmbeddings: true,
+  queryScalar: true,
+  softCaps: { attention: 50, logits: 30 },
+  layer(config, index) {
+    const window = config.count('sliding_window', 4096);
+    const type = layerTypeAt(config, index);
+    const slides = type ? type === 'sliding_attention' : index % 2 === 0;
+    return slides ? { window, rope: 'main' } : full;
+  },
+};
+
+/** The text part of Gemma 3; a multimodal checkpoint's other parts are left out. */
+const gemma3: Family = {
+  ...SANDWICH,
+  name: 'gemma3',
+  modelTypes: ['gemma3_text', 'gemma3'],
+  defaults: { kvHeads: 4, headDim: 256, rmsNormEps: 1e-6, tiedEmbeddings: true, maxPositions: 131072 },
+  queryKeyNorm: 'head',
+  normOffset: 1,
+  activationField: 'hidden_activation',
+  queryKeyValueBias: 'configured',
+  outputBias: 'configured',
+  scaledEmbeddings: true,
+  queryScalar: true,
+  softCaps: { attention: null, logits: null },
+  ropeByLayerType: { defaultTheta: { full: 1e6, sliding: 1e4 }, slidingThetaField: 'rope_local_base_freq' },
+  layer(config, index) {
+    const window = config.count('sliding_window', 4096);
+    // Every sixth layer sees everything. transformers writes the pattern with a leading underscore.
+    const pattern = config.count('sliding_window_pattern', config.count('_sliding_window_pattern', 6));
+    const type = layerTypeAt(config, index);
+    const slides = type ? type === 'sliding_attention' : (index + 1) % pattern !== 0;
+    return slides ? { window, rope: 'sliding' } : full;
+  },
+};
+
+const smollm3: Family = {
+  ...PRE,
+  name: 'smollm3',
+  modelTypes: ['smollm3'],
+  defaults: { kvHeads: 4, rmsNormEps: 1e-6, tiedEmbeddings: true, theta: 2e6, maxPositions: 32768 },
+  queryKeyNorm: 'none',
+  queryKeyValueBias: 'configured',
+  outputBias: 'configured',
+  feedForwardBias: 'configured',
+  layer(config, index) {
+    const interval = config.count('no_rope_layer_interval', 4);
+    const flag = config.list('no_rope_layers')?.[index];
+    const rotates = flag === undefined ? (index + 1) % interval !== 0 : flag === 1;
+    const window = config.count('sliding_window', null);
+    const type = layerTypeAt(config, index);
+    const slides =
+      config.boolean('use_sliding_window', false) && (type ? type === 'sliding_attention' : !rotates);
+    return { window: slides ? window : null, rope: rotates ? 'main' : null };
+  },
+};
+
+const olmo2: Family = {
+  ...POST,
+  name: 'olmo2',
+  modelTypes: ['olmo2'],
+  defaults: { rmsNormEps: 1e-5, tiedEmbeddings: false, maxPositions: 2048 },
+  queryKeyNorm: 'projection',
+  queryKeyValueBias: 'configured',
+  outputBias: 'configured',
+};
+
+export const FAMILIES: readonly Family[] = [
+  llama,
+  qwen2,
+  qwen3,
+  mistral,
+  phi3,
+  gemma2,
+  gemma3,
+  smollm3,
+  olmo2,
+];

@@ -1,0 +1,147 @@
+// Rotary frequencies from a configuration, in double precision, for every scaling that the supported families use. The
+// formulas are those of transformers (modeling_rope_utils.py, 5.x), with one difference: where transformers picks the
+// scaling by the length of the current sequence (dynamic, longrope), keys that are already in the cache would disagree with
+// later queries; here the longest compiled capacity decides once, as in other engines with a static cache.
+import type { ManifestRope } from '../manifest.ts';
+import type { Config } from './config.ts';
+
+export interface RopeContext {
+  headDim: number;
+  /** max_position_embeddings of the checkpoint. */
+  trainedLength: number;
+  /** Longest sequence the compiled model will hold. */
+  length: number;
+  /** rope_theta where neither dialect gives one. */
+  defaultTheta: number;
+  /** original_max_position_embeddings beside, not inside, the rope fields (Phi-3). */
+  originalLength?: number | undefined;
+  partialRotaryFactor: number;
+}
+
+interface Scaled {
+  inverse: number[];
+  attentionFactor: number;
+}
+
+type Scaling = (base: Base, fields: Config, context: RopeContext) => Scaled;
+
+interface Base {
+  theta: number;
+  dims: number;
+}
+
+/** One table from `rope_parameters` (transformers 5) or `rope_theta` + `rope_scaling` (transformers 4). */
+export function ropeTable(
+  fields: Config | null,
+  theta: number | undefined,
+  context: RopeContext,
+): ManifestRope {
+  const kind = fields ? scalingKind(fields) : 'default';
+  const factor =
+    fields?.number('partial_rotary_factor', context.partialRotaryFactor) ?? context.partialRotaryFactor;
+  const base: Base = {
+    theta: fields?.number('rope_theta', theta ?? context.defaultTheta) ?? theta ?? context.defaultTheta,
+    dims: Math.floor(context.headDim * factor),
+  };
+  const scaling = SCALINGS[kind];
+  if (!scaling) {
+    return fields!.unsupported('rope_type', `"${kind}" is none of ${Object.keys(SCALINGS).join(', ')}`);
+  }
+  const { inverse, attentionFactor } = fields
+    ? scaling(base, fields, context)
+    : { inverse: plain(base), attentionFactor: 1 };
+  fields?.finish(['rope_type', 'type', 'original_max_position_embeddings', 'max_position_embeddings']);
+  return { dims: base.dims, theta: base.theta, scaling: kind, inverseFrequencies: inverse, attentionFactor };
+}
+
+function scalingKind(fields: Config): string {
+  const kind = fields.string('rope_type', fields.string('type', 'default'));
+  // Phi-3's first name for it.
+  return kind === 'su' ? 'longrope' : kind;
+}
+
+function plain({ theta, dims }: Base): number[] {
+  return Array.from({ length: dims / 2 }, (_, j) => theta ** ((-2 * j) / dims));
+}
+
+const SCALINGS: Readonly<Record<string, Scaling>> = {
+  default: (base) => ({ inverse: plain(base), attentionFactor: 1 }),
+
+  linear(base, fields) {
+    const factor = fields.number('factor');
+    return { inverse: plain(base).map((f) => f / factor), attentionFactor: 1 };
+  },
+
+  dynamic(base, fields, { trainedLength, length }) {
+    const factor = fields.number('factor');
+    const ratio = Math.max(length, trainedLength) / trainedLength;
+    const theta = base.theta * (factor * ratio - (factor - 1)) ** (base.dims / (base.dims - 2));
+    return { inverse: plain({ theta, dims: base.dims }), attentionFactor: 1 };
+  },
+
+  llama3(base, fields, context) {
+    const factor = fields.number('factor');
+    const low = fields.number('low_freq_factor');
+    const high = fields.number('high_freq_factor');
+    const trained = originalLength(fields, context);
+    const inverse = plain(base).map((f) => {
+      const turns = (trained * f) / (2 * Math.PI);
+      if (turns < low) return f / factor;
+      if (turns > high) return f;
+      const smooth = (turns - low) / (high - low);
+      return ((1 - smooth) * f) / factor + smooth * f;
+    });
+    return { inverse, attentionFactor: 1 };
+  },
+
+  yarn(base, fields, context) {
+    const trained = originalLength(fields, context);
+    const factor = fields.number('factor', context.trainedLength / trained);
+    const { theta, dims } = base;
+    const dimensionOf = (turns: number) =>
+      (dims * Math.log(trained / (turns * 2 * Math.PI))) / (2 * Math.log(theta));
+    let low = dimensionOf(fields.number('beta_fast', 32));
+    let high = dimensionOf(fields.number('beta_slow', 1));
+    if (fields.boolean('truncate', true)) [low, high] = [Math.floor(low), Math.ceil(high)];
+    [low, high] = [Math.max(low, 0), Math.min(high, dims - 1)];
+    if (low === high) high += 0.001;
+    const inverse = plain(base).map((f, j) => {
+      const ramp = Math.min(1, Math.max(0, (j - low) / (high - low)));
+      return (f / factor) * ramp + f * (1 - ramp);
+    });
+    return { inverse, attentionFactor: yarnAttention(fields, factor) };
+  },
+
+  longrope(base, fields, context) {
+    const trained = originalLength(fields, context);
+    const factor = fields.number('factor', context.trainedLength / trained);
+    const long = fields.numbers('long_factor');
+    const short = fields.numbers('short_factor');
+    const chosen = context.length > trained ? long : short;
+    if (chosen.length !== base.dims / 2) {
+      fields.unsupported(
+        'long_factor, short_factor',
+        `have ${chosen.length} entries, the heads need ${base.dims / 2}`,
+      );
+    }
+    const inferred = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(trained));
+    return {
+      inverse: plain(base).map((f, j) => f / chosen[j]!),
+      attentionFactor: fields.number('attention_factor', inferred),
+    };
+  },
+};
+
+function originalLength(fields: Config, context: RopeContext): number {
+  const inside = fields.number('original_max_position_embeddings', null);
+  return context.originalLength ?? inside ?? context.trainedLength;
+}
+
+function yarnAttention(fields: Config, factor: number): number {
+  const scale = (m: number) => (factor <= 1 ? 1 : 0.1 * m * Math.log(factor) + 1);
+  const given = fields.number('attention_factor', null);
+  const mscale = fields.number('mscale', 0);
+  const all = fields.number('mscale_all_dim', 0);
+  if (given !== null) return given;
+  return mscale && all ? scale(mscale) / scale(all) : scale(1);
+}

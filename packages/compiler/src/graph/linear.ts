@@ -1,0 +1,80 @@
+// A product with a stored matrix, lowered: rows [L, K] times W [N, K] transposed, plus a bias. W keeps the checkpoint's
+// layout, so nothing is transposed at compile time and all lowerings read one layout.
+//   f32      Gemm(transB)
+//   f16      Cast to f32, Gemm(transB): two bytes a weight in the file, f32 arithmetic; runtimes fold the Cast at load
+//   int8/4   portable: DequantizeLinear (opset 21, per group along K or per row), Gemm(transB). No zero point: the
+//            symmetric form that OpenVINO's NPU compiler prefers, with no operator between constant and DequantizeLinear.
+//   int8/4   fused: com.microsoft.MatMulNBits on the same integers stored with an offset.
+import type { ManifestTensor } from '../manifest.ts';
+import { CONTRIB_DOMAIN, type OnnxBuilder } from './onnx-builder.ts';
+
+/** 4 = int8 products where the kernel has them: the fast path of ONNX Runtime's CPU kernels. */
+const ACCURACY_LEVEL = 4n;
+
+export interface LinearContext {
+  builder: OnnxBuilder;
+  tensors: Readonly<Record<string, ManifestTensor>>;
+}
+
+/** `input` is f32 [L, K]; returns the name of f32 [L, N]. `weight` names the tensor; its bias is found by name. */
+export function linear(context: LinearContext, input: string, weight: string, name: string): string {
+  const { builder, tensors } = context;
+  const tensor = tensors[weight]!;
+  const bias = tensors[`${weight}.bias`] ? [vectorWeight(context, `${weight}.bias`)] : [];
+  if (tensor.zeroPoint) {
+    const product = matMulNBits(context, input, weight, name);
+    return bias.length === 0 ? product : builder.node('Add', `${name}/bias`, [product, bias[0]!]);
+  }
+  return builder.node('Gemm', name, [input, floatWeight(context, weight), ...bias], { transB: 1n });
+}
+
+/** A vector kept as f32. */
+export function vectorWeight({ builder, tensors }: LinearContext, name: string): string {
+  const t = tensors[name]!;
+  return builder.external(name, 'f32', t.dims, { file: t.file, offset: t.offset, bytes: t.bytes });
+}
+
+/** The matrix as an f32 value [N, K], whatever it is stored as. */
+function floatWeight({ builder, tensors }: LinearContext, name: string): string {
+  const t = tensors[name]!;
+  const stored = builder.external(name, t.dtype, t.dims, { file: t.file, offset: t.offset, bytes: t.bytes });
+  if (t.dtype === 'f32') return stored;
+  if (t.dtype === 'f16') return builder.node('Cast', `${name}/f32`, [stored], { to: 1n });
+  const [rows, inputs] = t.dims as [number, number];
+  const range = { file: t.file, ...t.scales! };
+  if (t.group === inputs) {
+    const scales = builder.external(`${name}.scales`, 'f32', [rows], range);
+    return builder.node('DequantizeLinear', `${name}/f32`, [stored, scales], { axis: 0n });
+  }
+  const scales = builder.external(`${name}.scales`, 'f32', [rows, inputs / t.group!], range);
+  const attributes = { axis: 1n, block_size: BigInt(t.group!) };
+  return builder.node('DequantizeLinear', `${name}/f32`, [stored, scales], attributes);
+}
+
+function matMulNBits(
+  { builder, tensors }: LinearContext,
+  input: string,
+  weight: string,
+  name: string,
+): string {
+  const t = tensors[weight]!;
+  const [rows, inputs] = t.dims as [number, number];
+  const bits = t.dtype === 'int4' ? 4 : 8;
+  const blocks = inputs / t.group!;
+  const dims = [rows, blocks, (t.group! * bits) / 8];
+  const stored = builder.external(weight, 'uint8', dims, { file: t.file, offset: t.offset, bytes: t.bytes });
+  const scales = builder.external(`${weight}.scales`, 'f32', [rows * blocks], { file: t.file, ...t.scales! });
+  return builder.node(
+    'MatMulNBits',
+    name,
+    [input, stored, scales],
+    {
+      K: BigInt(inputs),
+      N: BigInt(rows),
+      bits: BigInt(bits),
+      block_size: BigInt(t.group!),
+      accuracy_level: ACCURACY_LEVEL,
+    },
+    { domain: CONTRIB_DOMAIN },
+  );
+}

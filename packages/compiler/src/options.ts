@@ -1,0 +1,97 @@
+// What can be asked of the compiler, with defaults, and the check of what was asked.
+import { CompileError } from './errors.ts';
+
+export const WEIGHT_TYPES = ['f32', 'f16', 'int8', 'int4'] as const;
+export type WeightType = (typeof WEIGHT_TYPES)[number];
+
+export const LOWERINGS = ['portable', 'fused'] as const;
+export type Lowering = (typeof LOWERINGS)[number];
+
+export interface CompileProgress {
+  phase: 'weights' | 'graphs' | 'finish';
+  /** The tensor or file in work. */
+  item: string;
+  /** Bytes of the checkpoint read so far, and in all. */
+  done: number;
+  total: number;
+  elapsedMs: number;
+  /** Estimate from the speed so far; null until there is one. */
+  remainingMs: number | null;
+}
+
+export interface CompileOptions {
+  /** The model's id; default: the source's name. */
+  id?: string;
+  /** Slots of the KV cache; several give a cache that grows. Default 2048. */
+  context?: number | readonly number[];
+  /** Tokens of a prefill chunk. Default 64. */
+  chunk?: number;
+  /** Default: all in one graph. */
+  layersPerGraph?: number;
+  /** portable: standard operators, for every target (default). fused: ONNX Runtime's quantised kernels. */
+  lowering?: Lowering;
+  /** How matrices are stored. Default f32. int8 and int4 need int8 embeddings; int4 keeps an int8 head unless `head` says otherwise. */
+  weights?: WeightType;
+  /** Inputs that share a scale in int8 and int4. Default 32. */
+  group?: 16 | 32 | 64 | 128 | 256 | 'channel';
+  /** How the LM head is stored. */
+  head?: WeightType;
+  /** Sensitive tensors to keep wider: names (layers.0.down) or endings (.down) and how to store them. */
+  keep?: Readonly<Record<string, WeightType>>;
+  /** Smallest RMSNorm epsilon; 5e-5 for pure f16 targets (NITRO). Default: as configured. */
+  epsilonFloor?: number;
+  /** Fields of config.json that are known to change no arithmetic. */
+  ignoreConfigFields?: readonly string[];
+  signal?: AbortSignal;
+  onProgress?: (progress: CompileProgress) => void;
+}
+
+export interface ResolvedOptions {
+  capacities: number[];
+  chunk: number;
+  layersPerGraph: number;
+  lowering: Lowering;
+  weights: WeightType;
+  group: number | 'channel';
+  head: WeightType;
+  embedding: WeightType;
+  keep: Readonly<Record<string, WeightType>>;
+  epsilonFloor: number;
+}
+
+/** Throws `bad-option` naming the option. */
+export function resolveOptions(options: CompileOptions): ResolvedOptions {
+  const { weights = 'f32', chunk = 64, lowering = 'portable', group = 32, keep = {} } = options;
+  const capacities = [...new Set([options.context ?? 2048].flat())].sort((a, b) => a - b);
+  if (capacities.length === 0) fail('context', 'is empty', 'give at least one number of slots');
+  for (const c of capacities) positive('context', c);
+  positive('chunk', chunk);
+  if (chunk > capacities[0]!) {
+    fail('chunk', `${chunk} is longer than the smallest context, ${capacities[0]}`, 'choose a smaller chunk');
+  }
+  const layersPerGraph = options.layersPerGraph ?? Number.MAX_SAFE_INTEGER;
+  positive('layersPerGraph', layersPerGraph);
+  oneOf('lowering', lowering, LOWERINGS);
+  oneOf('group', group, [16, 32, 64, 128, 256, 'channel']);
+  const quantised = weights === 'int8' || weights === 'int4';
+  const embedding: WeightType = quantised ? 'int8' : weights;
+  const head = options.head ?? embedding;
+  for (const [where, type] of [['weights', weights], ['head', head], ...Object.entries(keep)]) {
+    oneOf(where!, type, WEIGHT_TYPES);
+  }
+  const epsilonFloor = options.epsilonFloor ?? 0;
+  if (!(epsilonFloor >= 0)) fail('epsilonFloor', `is ${epsilonFloor}`, 'give a number of at least 0');
+  return { capacities, chunk, layersPerGraph, lowering, weights, group, head, embedding, keep, epsilonFloor };
+}
+
+function positive(name: string, value: number): void {
+  if (!Number.isSafeInteger(value) || value < 1) fail(name, `is ${value}`, 'give a positive integer');
+}
+
+function oneOf(name: string, value: unknown, allowed: readonly unknown[]): void {
+  if (!allowed.includes(value)) fail(name, `is ${String(value)}`, `choose one of ${allowed.join(', ')}`);
+}
+
+function fail(name: string, what: string, advice: string): never {
+  throw new CompileError('bad-option', `option ${name} ${what}; ${advice}`);
+}

@@ -1,0 +1,98 @@
+// Streams the checkpoint's weights into the output files in the order of the layout, a slab of rows at a time, so that
+// memory stays flat whatever the size of the model or of one tensor.
+import type { Checkpoint } from '../checkpoint/checkpoint.ts';
+import { CompileError } from '../errors.ts';
+import type { FileWriter } from '../files.ts';
+import type { PlacedTensor } from './layout.ts';
+import { quantise } from './quantise.ts';
+
+/** 16 MB of f32 per slab. */
+const SLAB_ELEMENTS = 4 * 1024 * 1024;
+
+/** An output file that knows how far it has been written. */
+export interface PositionedWriter extends FileWriter {
+  readonly position: number;
+}
+
+/** Writes one tensor at its place; `onRows` hears of elements as they are done. Returns its relative error. */
+export async function writeTensor(
+  checkpoint: Checkpoint,
+  { source, tensor, quantisationGroup }: PlacedTensor,
+  out: PositionedWriter,
+  onElements: (count: number) => void,
+): Promise<number> {
+  const stored = checkpoint.tensor(source.tensor);
+  const rows = source.dims[0]!;
+  const width = source.dims[1] ?? 1;
+  const perSlab = Math.max(1, Math.floor(SLAB_ELEMENTS / width));
+  const scales: Float32Array[] = [];
+  let error = 0;
+  let sum = 0;
+  await padTo(out, tensor.offset);
+  for (let row = 0; row < rows; row += perSlab) {
+    const count = Math.min(perSlab, rows - row);
+    const values = await checkpoint.rows(stored, source.firstRow + row, count);
+    if (source.add !== 0) for (let i = 0; i < values.length; i++) values[i]! += source.add;
+    const part = convert(values, tensor.dtype, quantisationGroup, tensor.zeroPoint ?? 0);
+    if (!Number.isFinite(part.squaredSum)) {
+      throw new CompileError(
+        'bad-checkpoint',
+        `${stored.file}: tensor ${source.tensor} holds NaN or infinite values`,
+      );
+    }
+    if (!Number.isFinite(part.squaredError)) {
+      throw new CompileError(
+        'unsupported',
+        `tensor ${source.tensor} has values beyond f16; choose another weight type for it (keep)`,
+      );
+    }
+    error += part.squaredError;
+    sum += part.squaredSum;
+    await out.write(part.data);
+    if (part.scales) scales.push(repeat(part.scales, quantisationGroup / tensor.group!));
+    onElements(values.length);
+  }
+  if (tensor.scales) {
+    await padTo(out, tensor.scales.offset);
+    for (const part of scales) await out.write(bytesOf(part));
+  }
+  return sum === 0 ? 0 : Math.sqrt(error / sum);
+}
+
+interface Converted {
+  data: Uint8Array;
+  scales?: Float32Array;
+  squaredError: number;
+  squaredSum: number;
+}
+
+function convert(values: Float32Array, dtype: string, group: number, zeroPoint: number): Converted {
+  if (dtype === 'int8' || dtype === 'int4') return quantise(values, group, dtype, zeroPoint);
+  let squaredSum = 0;
+  for (let i = 0; i < values.length; i++) squaredSum += values[i]! * values[i]!;
+  if (dtype === 'f32') return { data: bytesOf(values), squaredError: 0, squaredSum };
+  const halves = new Float16Array(values);
+  let squaredError = 0;
+  for (let i = 0; i < values.length; i++) {
+    const e = values[i]! - halves[i]!;
+    squaredError += e * e;
+  }
+  return { data: bytesOf(halves), squaredError, squaredSum };
+}
+
+/** Each scale `times` times: what fused kernels want of a scale that covers several of their blocks. */
+function repeat(scales: Float32Array, times: number): Float32Array {
+  if (times === 1) return scales;
+  const out = new Float32Array(scales.length * times);
+  for (let i = 0; i < scales.length; i++) out.fill(scales[i]!, i * times, (i + 1) * times);
+  return out;
+}
+
+async function padTo(out: PositionedWriter, offset: number): Promise<void> {
+  const gap = offset - out.position;
+  if (gap > 0) await out.write(new Uint8Array(gap));
+}
+
+function bytesOf(array: Float32Array | Float16Array): Uint8Array {
+  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+}
