@@ -28,6 +28,7 @@ export function renderMarkdown(
     report.arms.some((arm) => arm.samples > 1) ? `## Several samples\n\n${atK(report)}` : '',
     '## Offloading in detail',
     offloading(report.arms),
+    'Side tokens stand in no segment: keep-warm requests, probes, scores, drafts that lost.',
     '## Times',
     times(report.arms),
     report.latency === null
@@ -116,6 +117,7 @@ function offloading(arms: readonly ArmSummary[]): string {
     `${arm.tokens.small}`,
     `${arm.tokens.large}`,
     `${arm.tokens.discarded}`,
+    `${arm.tokens.side}`,
     number(arm.tokens.perRun.mean),
     `${number(arm.spans.perRun.mean, 2)} / ${number(arm.spans.perRun.median, 0)}`,
     arm.spans.tokensPerSpan === null
@@ -131,6 +133,7 @@ function offloading(arms: readonly ArmSummary[]): string {
       'small tokens',
       'large tokens kept',
       'large tokens discarded',
+      'side tokens',
       'tokens per run',
       'spans per run, mean / median',
       'tokens per span, mean / median',

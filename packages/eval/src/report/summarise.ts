@@ -41,7 +41,8 @@ export interface ArmSummary {
     /** SplitReason's measure over characters, tags counted. */
     charCoverage: Spread;
   };
-  tokens: { small: number; large: number; discarded: number; perRun: Spread };
+  /** `side`: tokens in no segment (keep-warm requests, probes, scores, drafts that lost). */
+  tokens: { small: number; large: number; discarded: number; side: number; perRun: Spread };
   spans: { perRun: Spread; tokensPerSpan: Spread | null; runsWithout: number };
   times: {
     elapsedMs: Spread;
@@ -95,6 +96,7 @@ export function summariseArm(arm: string, runs: readonly ScoredRun[]): ArmSummar
       small: runs.reduce((sum, run) => sum + run.smallTokens, 0),
       large: runs.reduce((sum, run) => sum + run.largeTokens, 0),
       discarded: runs.reduce((sum, run) => sum + run.discardedTokens, 0),
+      side: runs.reduce((sum, run) => sum + run.sideTokens, 0),
       perRun: spreadOf(runs.map((run) => run.smallTokens + run.largeTokens))!,
     },
     spans: {

@@ -31,6 +31,18 @@ test('a relay trace: who wrote what, what was thrown away, where the spans lie',
   expect(run.faults).toEqual([]);
 });
 
+test('tokens outside every segment are counted apart', () => {
+  const trace = makeTrace([{ origin: 'small', tokens: 5 }]);
+  trace.totals.warmUp = { requests: 2, promptTokens: 80, cachedTokens: 40, tokens: 2 };
+  trace.totals.overhead = { smallTokens: 3, largeTokens: 4, requests: 1 };
+  trace.totals.probeTokens = 8;
+  expect(scoreTrace({ id: 'a', sample: 0, trace }, '7')).toMatchObject({
+    sideTokens: 17,
+    smallTokens: 5,
+    offloadRatio: 0,
+  });
+});
+
 test('edge traces: nothing written, small alone, large alone, an unclosed span', () => {
   expect(score([])).toMatchObject({
     right: false,

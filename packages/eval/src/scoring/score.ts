@@ -24,6 +24,8 @@ export interface ScoredRun {
   charCoverage: number;
   /** Kept tokens of each offload span, in order; spans that kept nothing are 0. */
   spanTokens: number[];
+  /** Tokens in no segment, spent by either model: keep-warm requests, probes, scores, drafts that lost. */
+  sideTokens: number;
   /** Where the spans lie in the kept text, as fractions of its characters. */
   spanExtents: { from: number; to: number }[];
   /** Milliseconds from hand-off to the large model's first token, one per span that had one. */
@@ -60,6 +62,7 @@ export function scoreTrace(run: { id: string; sample: number; trace: Trace }, go
     offloadRatio: smallTokens + largeTokens === 0 ? 0 : largeTokens / (smallTokens + largeTokens),
     charCoverage: charCoverage(trace.segments),
     spanTokens: large.map((segment) => segment.tokens),
+    sideTokens: sideTokens(trace),
     spanExtents: spanExtents(trace.segments),
     handOffMs: large.flatMap((segment) => waitOf(segment)),
     handBackMs: trace.segments.flatMap((segment, i) => {
@@ -78,6 +81,13 @@ export function scoreTrace(run: { id: string; sample: number; trace: Trace }, go
 
 function countTokens(segments: readonly TraceSegment[]): number {
   return segments.reduce((sum, segment) => sum + segment.tokens, 0);
+}
+
+function sideTokens({ totals }: Trace): number {
+  const { warmUp, probeTokens, overhead } = totals;
+  return (
+    (warmUp?.tokens ?? 0) + (probeTokens ?? 0) + (overhead?.smallTokens ?? 0) + (overhead?.largeTokens ?? 0)
+  );
 }
 
 function waitOf(segment: TraceSegment): number[] {
