@@ -3,7 +3,7 @@
 
 import path from 'node:path';
 import type { Manifest, ModelFiles } from '@baton/compiler';
-import * as ort from 'onnxruntime-node';
+import type * as Ort from 'onnxruntime-node';
 import type { Backend } from '../backend.ts';
 import { RuntimeError, messageOf } from '../errors.ts';
 import { OnnxBackend } from '../targets/onnx/backend.ts';
@@ -18,8 +18,10 @@ export async function openOrtCpu(
   files: ModelFiles,
   options: OrtCpuOptions = {},
 ): Promise<Backend> {
+  // Loaded here, so that a machine without its native library still lists its targets.
+  const ort = await import('onnxruntime-node');
   const weights = files.directory === undefined ? await files.read(manifest.weightsFile) : null;
-  const session: ort.InferenceSession.SessionOptions = {
+  const session: Ort.InferenceSession.SessionOptions = {
     executionProviders: ['cpu'],
     graphOptimizationLevel: 'all',
     ...(options.threads === undefined ? {} : { intraOpNumThreads: options.threads }),

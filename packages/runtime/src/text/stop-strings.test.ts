@@ -1,5 +1,5 @@
 // Stop strings must be found wherever the pieces are cut, and nothing of one may be shown before.
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { StopStrings } from './stop-strings.ts';
 

@@ -1,7 +1,7 @@
 // The tokenizer against Hugging Face's own implementation (fixtures by test/fixtures/make_tokenizers.py), and the
 // streaming decoder's promise never to show half a character.
 import { readFileSync } from 'node:fs';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Tokenizer } from './tokenizer.ts';
 

@@ -1,0 +1,78 @@
+// `baton score`: the log-probability a model gives to every token of a text. For checking a compiled model against
+// another implementation, and for perplexity.
+
+import { openLocal } from '@baton/runtime/node';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { TARGETS, type TargetId } from '@baton/runtime';
+
+interface ScoreOptions {
+  model: string;
+  text?: string;
+  ids?: number[];
+  top: number;
+  target?: TargetId;
+  json?: boolean;
+}
+
+/** Prints one entry per token: {id, logprob, top: [{id, logprob}]}; the first token's logprob is null. */
+export function scoreCommand(): Command {
+  return new Command('score')
+    .description("per-position log-probabilities of a text (natural log; the first token's is null)")
+    .requiredOption(
+      '--model <dir|name>',
+      'compiled directory, checkpoint directory, or demo-small / demo-large',
+    )
+    .addOption(new Option('--text <text>', 'text to score, special tokens recognised').conflicts('ids'))
+    .addOption(new Option('--ids <ids>', 'token ids to score, e.g. 1,2,3').argParser(parseIds))
+    .option('--top <k>', 'alternatives per position', parseCount, 0)
+    .addOption(new Option('--target <target>', 'execution target').choices(TARGETS))
+    .option('--json', 'print JSON')
+    .action(score);
+}
+
+async function score(options: ScoreOptions): Promise<void> {
+  if (options.text === undefined && options.ids === undefined) throw new Error('score: give --text or --ids');
+  const model = await openLocal(options.model, { target: options.target });
+  try {
+    const input = options.ids ? { ids: options.ids } : { text: options.text! };
+    const scored = await model.score(input, options.top);
+    if (options.json) {
+      console.log(JSON.stringify(scored));
+      return;
+    }
+    for (const { id, logprob, top } of scored) {
+      const others = top.map(
+        (t) => `${JSON.stringify(model.tokenizer.tokenText(t.id))} ${t.logprob.toFixed(4)}`,
+      );
+      console.log(
+        [
+          String(id).padStart(6),
+          (logprob?.toFixed(6) ?? '-').padStart(12),
+          JSON.stringify(model.tokenizer.tokenText(id)),
+          ...others,
+        ].join('  '),
+      );
+    }
+    const known = scored.map((s) => s.logprob).filter((p) => p !== null);
+    if (known.length > 0) {
+      const mean = known.reduce((a, b) => a + b, 0) / known.length;
+      console.log(
+        `${scored.length} tokens, mean log-probability ${mean.toFixed(6)}, perplexity ${Math.exp(-mean).toFixed(4)}`,
+      );
+    }
+  } finally {
+    await model.close();
+  }
+}
+
+function parseIds(text: string): number[] {
+  const parts = text.split(',').map((part) => part.trim());
+  if (!parts.every((part) => /^\d+$/.test(part)))
+    throw new InvalidArgumentError('token ids are whole numbers separated by commas.');
+  return parts.map(Number);
+}
+
+function parseCount(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('a whole number is needed.');
+  return Number(text);
+}

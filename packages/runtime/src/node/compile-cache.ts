@@ -1,0 +1,86 @@
+// Compiles a checkpoint directory on first use and keeps the result, under a name made of everything it depends on: the
+// bytes of the checkpoint's files, the compiler's options and its version. Another process waits; nothing half-written
+// is ever seen under the final name.
+
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { COMPILER_VERSION, MANIFEST_FILE, type CompileOptions } from '@baton/compiler';
+import { compileDirectory } from '@baton/compiler/node';
+import { withLock } from './lock.ts';
+
+/** BATON_CACHE, or ~/.cache/baton. */
+export function cacheRoot(): string {
+  return process.env.BATON_CACHE || path.join(os.homedir(), '.cache', 'baton');
+}
+
+/** The folder of the compiled model for the checkpoint in `directory`; compiles it where there is none. */
+export async function compiledDirectory(directory: string, options: CompileOptions = {}): Promise<string> {
+  const root = path.join(cacheRoot(), 'compiled');
+  await mkdir(root, { recursive: true });
+  const hash = createHash('sha256').update(
+    JSON.stringify([await compilerIdentity(), sortedEntries(options)]),
+  );
+  for (const name of await checkpointFiles(directory))
+    hash.update(`${name} ${await fileHash(path.join(directory, name))}\n`);
+  const name = `${path.basename(path.resolve(directory))}-${hash.digest('hex').slice(0, 24)}`;
+  const final = path.join(root, name);
+  if (await isModel(final)) return final;
+  return withLock(`${final}.lock`, async () => {
+    if (await isModel(final)) return final;
+    // Appears under its name whole or not at all.
+    await compileDirectory(directory, final, options);
+    return final;
+  });
+}
+
+export async function isModel(directory: string): Promise<boolean> {
+  return (await stat(path.join(directory, MANIFEST_FILE)).catch(() => null))?.isFile() ?? false;
+}
+
+/** The compiler's version and, where it runs from its sources, their hash: an edited compiler must not find old models. */
+async function compilerIdentity(): Promise<string> {
+  const sources = path.dirname(fileURLToPath(import.meta.resolve('@baton/compiler')));
+  const names = await readdir(sources, { recursive: true }).catch(() => []);
+  const hash = createHash('sha256');
+  for (const name of names.filter((n) => n.endsWith('.ts') && !n.endsWith('.test.ts')).sort()) {
+    hash.update(name).update(await readFile(path.join(sources, name)));
+  }
+  return `${COMPILER_VERSION} ${hash.digest('hex')}`;
+}
+
+function sortedEntries(options: CompileOptions): [string, unknown][] {
+  return Object.entries(options)
+    .filter(([, value]) => typeof value !== 'function' && value !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+async function checkpointFiles(directory: string): Promise<string[]> {
+  const names = await readdir(directory);
+  return names.filter((n) => /\.(json|jinja|safetensors)$/.test(n)).sort();
+}
+
+/** SHA-256 of a file, remembered by path, size and time so that a large checkpoint is read once and not at every start. */
+async function fileHash(file: string): Promise<string> {
+  const { size, mtimeMs } = await stat(file);
+  const digest = async (): Promise<string> => {
+    const hash = createHash('sha256');
+    for await (const part of createReadStream(file)) hash.update(part as Buffer);
+    return hash.digest('hex');
+  };
+  if (size < 1 << 20) return digest();
+  const key = createHash('sha256')
+    .update(`${path.resolve(file)} ${size} ${mtimeMs}`)
+    .digest('hex');
+  const memo = path.join(cacheRoot(), 'hashes', key);
+  const known = await readFile(memo, 'utf8').catch(() => '');
+  if (/^[0-9a-f]{64}$/.test(known)) return known;
+  const fresh = await digest();
+  await mkdir(path.dirname(memo), { recursive: true });
+  await writeFile(`${memo}.${process.pid}`, fresh);
+  await rename(`${memo}.${process.pid}`, memo);
+  return fresh;
+}
