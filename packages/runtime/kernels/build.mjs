@@ -31,11 +31,13 @@ export async function buildKernels() {
           '--noAssert',
           '-O3',
           '--importMemory',
+          '--memoryBase',
+          '65536', // constants lie behind the control words (control.ts)
           '--disableWarning',
           '112', // v128 stays inside the module
           ...features.flatMap((feature) => ['--enable', feature]),
           ...(memory === 'shared'
-            ? ['--sharedMemory', '--initialMemory', '1', '--maximumMemory', '65536']
+            ? ['--sharedMemory', '--initialMemory', '2', '--maximumMemory', '65536']
             : []),
         ],
         { writeFile: (_name, contents) => void (bytes = contents) },

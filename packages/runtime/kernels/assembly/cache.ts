@@ -5,7 +5,7 @@ import { maxLanes } from './math';
 @inline
 function largest(x: usize, width: i32): f32 {
   let m = f32x4.abs(v128.load(x));
-  for (let i: usize = 16, end = <usize>width << 2; i < end; i += 16) m = f32x4.max(m, f32x4.abs(v128.load(x + i)));
+  for (let i: usize = 16, end = <usize>width << 2; i < end; i += 16) m = f32x4.pmax(m, f32x4.abs(v128.load(x + i)));
   return maxLanes(m);
 }
 

@@ -1,4 +1,5 @@
 // The 4-bit product by four-way dot products (relaxed SIMD). Packing and limits: int4-parts.ts.
+import { constant, LOW_BYTES, SCALE_OFFSET } from './constants';
 import { fold, high, low } from './int4-parts';
 import { put } from './put';
 import { scales } from './scale';
@@ -14,6 +15,7 @@ export function int4Dot(
   out: usize, outStride: usize, bias: usize, add: i32, tokens: i32,
 ): void {
   const panelBytes = <usize>blocks * 144;
+  const mask = constant(LOW_BYTES), offset = constant(SCALE_OFFSET);
   for (let p = 0; p < panels; p++) {
     let t = 0;
     for (; t + 4 <= tokens; t += 4) {
@@ -26,7 +28,7 @@ export function int4Dot(
         let B0 = A0, B1 = A1, B2 = A2, B3 = A3;
         for (let g = 0; g < 4; g++) {
           let wa = v128.load(v), wb = v128.load(v, 16);
-          const al = low(wa), ah = high(wa), bl = low(wb), bh = high(wb);
+          const al = low(wa, mask), ah = high(wa, mask), bl = low(wb, mask), bh = high(wb, mask);
           let s = v128.load32_splat(x0);
           A0 = dot(s, al, A0); B0 = dot(s, bl, B0);
           s = v128.load32_splat(x0, 4);
@@ -45,7 +47,7 @@ export function int4Dot(
           A3 = dot(s, ah, A3); B3 = dot(s, bh, B3);
           v += 32; x0 += 8; x1 += 8; x2 += 8; x3 += 8;
         }
-        const sa = scales(v), sb = scales(v + 8);
+        const sa = scales(v, offset), sb = scales(v + 8, offset);
         let f = v128.load32_splat(m0);
         a0 = fold(A0, f32x4.mul(sa, f), a0); b0 = fold(B0, f32x4.mul(sb, f), b0);
         f = v128.load32_splat(m1);
@@ -71,27 +73,27 @@ export function int4Dot(
         let A = v128.load32_splat(m, 4), B = A;
         let wa = v128.load(v), wb = v128.load(v, 16);
         let s = v128.load32_splat(x);
-        A = dot(s, low(wa), A); B = dot(s, low(wb), B);
+        A = dot(s, low(wa, mask), A); B = dot(s, low(wb, mask), B);
         s = v128.load32_splat(x, 4);
-        A = dot(s, high(wa), A); B = dot(s, high(wb), B);
+        A = dot(s, high(wa, mask), A); B = dot(s, high(wb, mask), B);
         wa = v128.load(v, 32); wb = v128.load(v, 48);
         s = v128.load32_splat(x, 8);
-        A = dot(s, low(wa), A); B = dot(s, low(wb), B);
+        A = dot(s, low(wa, mask), A); B = dot(s, low(wb, mask), B);
         s = v128.load32_splat(x, 12);
-        A = dot(s, high(wa), A); B = dot(s, high(wb), B);
+        A = dot(s, high(wa, mask), A); B = dot(s, high(wb, mask), B);
         wa = v128.load(v, 64); wb = v128.load(v, 80);
         s = v128.load32_splat(x, 16);
-        A = dot(s, low(wa), A); B = dot(s, low(wb), B);
+        A = dot(s, low(wa, mask), A); B = dot(s, low(wb, mask), B);
         s = v128.load32_splat(x, 20);
-        A = dot(s, high(wa), A); B = dot(s, high(wb), B);
+        A = dot(s, high(wa, mask), A); B = dot(s, high(wb, mask), B);
         wa = v128.load(v, 96); wb = v128.load(v, 112);
         s = v128.load32_splat(x, 24);
-        A = dot(s, low(wa), A); B = dot(s, low(wb), B);
+        A = dot(s, low(wa, mask), A); B = dot(s, low(wb, mask), B);
         s = v128.load32_splat(x, 28);
-        A = dot(s, high(wa), A); B = dot(s, high(wb), B);
+        A = dot(s, high(wa, mask), A); B = dot(s, high(wb, mask), B);
         const f = v128.load32_splat(m);
-        a = fold(A, f32x4.mul(scales(v + 128), f), a);
-        b = fold(B, f32x4.mul(scales(v + 136), f), b);
+        a = fold(A, f32x4.mul(scales(v + 128, offset), f), a);
+        b = fold(B, f32x4.mul(scales(v + 136, offset), f), b);
         v += 144; x += 32; m += 8;
       }
       const o = out + <usize>t * outStride;

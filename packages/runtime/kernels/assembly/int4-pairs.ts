@@ -1,4 +1,5 @@
 // The 4-bit product by 16-bit multiply-add pairs (relaxed SIMD). Packing and limits: int4-parts.ts.
+import { constant, LOW_BYTES, ONES_16, SCALE_OFFSET } from './constants';
 import { fold, high, low } from './int4-parts';
 import { put } from './put';
 import { scales } from './scale';
@@ -9,8 +10,8 @@ function pairs(a: v128, w: v128): v128 {
 }
 
 @inline
-function widen(sum: v128, offset: v128): v128 {
-  return i32x4.add(i32x4.dot_i16x8_s(sum, i16x8.splat(1)), offset);
+function widen(sum: v128, ones: v128, correction: v128): v128 {
+  return i32x4.add(i32x4.dot_i16x8_s(sum, ones), correction);
 }
 
 /**
@@ -22,6 +23,7 @@ export function int4Pairs(
   out: usize, outStride: usize, bias: usize, add: i32, tokens: i32,
 ): void {
   const panelBytes = <usize>blocks * 144;
+  const mask = constant(LOW_BYTES), ones = constant(ONES_16), offset = constant(SCALE_OFFSET);
   for (let p = 0; p < panels; p++) {
     let t = 0;
     for (; t + 4 <= tokens; t += 4) {
@@ -33,7 +35,7 @@ export function int4Pairs(
         let A0 = i16x8.splat(0), A1 = A0, A2 = A0, A3 = A0, B0 = A0, B1 = A0, B2 = A0, B3 = A0;
         for (let g = 0; g < 4; g++) {
           let wa = v128.load(v), wb = v128.load(v, 16);
-          const al = low(wa), ah = high(wa), bl = low(wb), bh = high(wb);
+          const al = low(wa, mask), ah = high(wa, mask), bl = low(wb, mask), bh = high(wb, mask);
           let s = v128.load32_splat(x0);
           A0 = i16x8.add(A0, pairs(s, al)); B0 = i16x8.add(B0, pairs(s, bl));
           s = v128.load32_splat(x0, 4);
@@ -52,15 +54,15 @@ export function int4Pairs(
           A3 = i16x8.add(A3, pairs(s, ah)); B3 = i16x8.add(B3, pairs(s, bh));
           v += 32; x0 += 8; x1 += 8; x2 += 8; x3 += 8;
         }
-        const sa = scales(v), sb = scales(v + 8);
+        const sa = scales(v, offset), sb = scales(v + 8, offset);
         let f = v128.load32_splat(m0), c = v128.load32_splat(m0, 4);
-        a0 = fold(widen(A0, c), f32x4.mul(sa, f), a0); b0 = fold(widen(B0, c), f32x4.mul(sb, f), b0);
+        a0 = fold(widen(A0, ones, c), f32x4.mul(sa, f), a0); b0 = fold(widen(B0, ones, c), f32x4.mul(sb, f), b0);
         f = v128.load32_splat(m1); c = v128.load32_splat(m1, 4);
-        a1 = fold(widen(A1, c), f32x4.mul(sa, f), a1); b1 = fold(widen(B1, c), f32x4.mul(sb, f), b1);
+        a1 = fold(widen(A1, ones, c), f32x4.mul(sa, f), a1); b1 = fold(widen(B1, ones, c), f32x4.mul(sb, f), b1);
         f = v128.load32_splat(m2); c = v128.load32_splat(m2, 4);
-        a2 = fold(widen(A2, c), f32x4.mul(sa, f), a2); b2 = fold(widen(B2, c), f32x4.mul(sb, f), b2);
+        a2 = fold(widen(A2, ones, c), f32x4.mul(sa, f), a2); b2 = fold(widen(B2, ones, c), f32x4.mul(sb, f), b2);
         f = v128.load32_splat(m3); c = v128.load32_splat(m3, 4);
-        a3 = fold(widen(A3, c), f32x4.mul(sa, f), a3); b3 = fold(widen(B3, c), f32x4.mul(sb, f), b3);
+        a3 = fold(widen(A3, ones, c), f32x4.mul(sa, f), a3); b3 = fold(widen(B3, ones, c), f32x4.mul(sb, f), b3);
         v += 16; m0 += 8; m1 += 8; m2 += 8; m3 += 8;
       }
       let o = out + <usize>t * outStride;
@@ -77,27 +79,27 @@ export function int4Pairs(
       for (let k = 0; k < blocks; k++) {
         let wa = v128.load(v), wb = v128.load(v, 16);
         let s = v128.load32_splat(x);
-        let A = pairs(s, low(wa)), B = pairs(s, low(wb));
+        let A = pairs(s, low(wa, mask)), B = pairs(s, low(wb, mask));
         s = v128.load32_splat(x, 4);
-        A = i16x8.add(A, pairs(s, high(wa))); B = i16x8.add(B, pairs(s, high(wb)));
+        A = i16x8.add(A, pairs(s, high(wa, mask))); B = i16x8.add(B, pairs(s, high(wb, mask)));
         wa = v128.load(v, 32); wb = v128.load(v, 48);
         s = v128.load32_splat(x, 8);
-        A = i16x8.add(A, pairs(s, low(wa))); B = i16x8.add(B, pairs(s, low(wb)));
+        A = i16x8.add(A, pairs(s, low(wa, mask))); B = i16x8.add(B, pairs(s, low(wb, mask)));
         s = v128.load32_splat(x, 12);
-        A = i16x8.add(A, pairs(s, high(wa))); B = i16x8.add(B, pairs(s, high(wb)));
+        A = i16x8.add(A, pairs(s, high(wa, mask))); B = i16x8.add(B, pairs(s, high(wb, mask)));
         wa = v128.load(v, 64); wb = v128.load(v, 80);
         s = v128.load32_splat(x, 16);
-        A = i16x8.add(A, pairs(s, low(wa))); B = i16x8.add(B, pairs(s, low(wb)));
+        A = i16x8.add(A, pairs(s, low(wa, mask))); B = i16x8.add(B, pairs(s, low(wb, mask)));
         s = v128.load32_splat(x, 20);
-        A = i16x8.add(A, pairs(s, high(wa))); B = i16x8.add(B, pairs(s, high(wb)));
+        A = i16x8.add(A, pairs(s, high(wa, mask))); B = i16x8.add(B, pairs(s, high(wb, mask)));
         wa = v128.load(v, 96); wb = v128.load(v, 112);
         s = v128.load32_splat(x, 24);
-        A = i16x8.add(A, pairs(s, low(wa))); B = i16x8.add(B, pairs(s, low(wb)));
+        A = i16x8.add(A, pairs(s, low(wa, mask))); B = i16x8.add(B, pairs(s, low(wb, mask)));
         s = v128.load32_splat(x, 28);
-        A = i16x8.add(A, pairs(s, high(wa))); B = i16x8.add(B, pairs(s, high(wb)));
+        A = i16x8.add(A, pairs(s, high(wa, mask))); B = i16x8.add(B, pairs(s, high(wb, mask)));
         const f = v128.load32_splat(m), c = v128.load32_splat(m, 4);
-        a = fold(widen(A, c), f32x4.mul(scales(v + 128), f), a);
-        b = fold(widen(B, c), f32x4.mul(scales(v + 136), f), b);
+        a = fold(widen(A, ones, c), f32x4.mul(scales(v + 128, offset), f), a);
+        b = fold(widen(B, ones, c), f32x4.mul(scales(v + 136, offset), f), b);
         v += 144; x += 32; m += 8;
       }
       const o = out + <usize>t * outStride;

@@ -13,14 +13,16 @@
 //   int4Plain  no relaxed SIMD; activations are 16-bit and may hold up to 15 bits.
 // A nibble never sets the top bit of the 7-bit operand and no sum saturates, so the cases that relaxed SIMD leaves to
 // the implementation do not occur.
+/** Inputs 0-3 of a step; `mask` is constant(LOW_BYTES). */
 @inline
-export function low(w: v128): v128 {
-  return v128.and(w, i8x16.splat(15));
+export function low(w: v128, mask: v128): v128 {
+  return v128.and(w, mask);
 }
 
+/** Inputs 4-7 of a step. */
 @inline
-export function high(w: v128): v128 {
-  return v128.and(i16x8.shr_u(w, 4), i8x16.splat(15));
+export function high(w: v128, mask: v128): v128 {
+  return v128.and(i16x8.shr_u(w, 4), mask);
 }
 
 /** Adds a finished block to the row sums: integers of four rows, their scales times the block's activation scale. */

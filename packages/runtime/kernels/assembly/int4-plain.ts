@@ -1,21 +1,22 @@
 // The 4-bit product without relaxed SIMD. Packing and limits: int4-parts.ts.
+import { constant, LOW_SHORTS, SCALE_OFFSET } from './constants';
 import { dot16, fold } from './int4-parts';
 import { put } from './put';
 import { scales } from './scale';
 
 @inline
-function nibble0(w: v128): v128 {
-  return v128.and(w, i16x8.splat(15));
+function nibble0(w: v128, mask: v128): v128 {
+  return v128.and(w, mask);
 }
 
 @inline
-function nibble1(w: v128): v128 {
-  return v128.and(i16x8.shr_u(w, 4), i16x8.splat(15));
+function nibble1(w: v128, mask: v128): v128 {
+  return v128.and(i16x8.shr_u(w, 4), mask);
 }
 
 @inline
-function nibble2(w: v128): v128 {
-  return v128.and(i16x8.shr_u(w, 8), i16x8.splat(15));
+function nibble2(w: v128, mask: v128): v128 {
+  return v128.and(i16x8.shr_u(w, 8), mask);
 }
 
 /**
@@ -27,6 +28,7 @@ export function int4Plain(
   out: usize, outStride: usize, bias: usize, add: i32, tokens: i32,
 ): void {
   const panelBytes = <usize>blocks * 144;
+  const mask = constant(LOW_SHORTS), offset = constant(SCALE_OFFSET);
   for (let p = 0; p < panels; p++) {
     let t = 0;
     for (; t + 2 <= tokens; t += 2) {
@@ -39,20 +41,20 @@ export function int4Plain(
         for (let g = 0; g < 4; g++) {
           const wa = v128.load(v), wb = v128.load(v, 16);
           let s0 = v128.load32_splat(x0), s1 = v128.load32_splat(x1);
-          let na = nibble0(wa), nb = nibble0(wb);
+          let na = nibble0(wa, mask), nb = nibble0(wb, mask);
           A0 = dot16(s0, na, A0); B0 = dot16(s0, nb, B0); A1 = dot16(s1, na, A1); B1 = dot16(s1, nb, B1);
           s0 = v128.load32_splat(x0, 4); s1 = v128.load32_splat(x1, 4);
-          na = nibble1(wa); nb = nibble1(wb);
+          na = nibble1(wa, mask); nb = nibble1(wb, mask);
           A0 = dot16(s0, na, A0); B0 = dot16(s0, nb, B0); A1 = dot16(s1, na, A1); B1 = dot16(s1, nb, B1);
           s0 = v128.load32_splat(x0, 8); s1 = v128.load32_splat(x1, 8);
-          na = nibble2(wa); nb = nibble2(wb);
+          na = nibble2(wa, mask); nb = nibble2(wb, mask);
           A0 = dot16(s0, na, A0); B0 = dot16(s0, nb, B0); A1 = dot16(s1, na, A1); B1 = dot16(s1, nb, B1);
           s0 = v128.load32_splat(x0, 12); s1 = v128.load32_splat(x1, 12);
           na = i16x8.shr_u(wa, 12); nb = i16x8.shr_u(wb, 12);
           A0 = dot16(s0, na, A0); B0 = dot16(s0, nb, B0); A1 = dot16(s1, na, A1); B1 = dot16(s1, nb, B1);
           v += 32; x0 += 16; x1 += 16;
         }
-        const sa = scales(v), sb = scales(v + 8);
+        const sa = scales(v, offset), sb = scales(v + 8, offset);
         let f = v128.load32_splat(m0);
         a0 = fold(A0, f32x4.mul(sa, f), a0); b0 = fold(B0, f32x4.mul(sb, f), b0);
         f = v128.load32_splat(m1);
@@ -73,18 +75,18 @@ export function int4Plain(
         for (let g = 0; g < 4; g++) {
           const wa = v128.load(v), wb = v128.load(v, 16);
           let s = v128.load32_splat(x);
-          A = dot16(s, nibble0(wa), A); B = dot16(s, nibble0(wb), B);
+          A = dot16(s, nibble0(wa, mask), A); B = dot16(s, nibble0(wb, mask), B);
           s = v128.load32_splat(x, 4);
-          A = dot16(s, nibble1(wa), A); B = dot16(s, nibble1(wb), B);
+          A = dot16(s, nibble1(wa, mask), A); B = dot16(s, nibble1(wb, mask), B);
           s = v128.load32_splat(x, 8);
-          A = dot16(s, nibble2(wa), A); B = dot16(s, nibble2(wb), B);
+          A = dot16(s, nibble2(wa, mask), A); B = dot16(s, nibble2(wb, mask), B);
           s = v128.load32_splat(x, 12);
           A = dot16(s, i16x8.shr_u(wa, 12), A); B = dot16(s, i16x8.shr_u(wb, 12), B);
           v += 32; x += 16;
         }
         const f = v128.load32_splat(m);
-        a = fold(A, f32x4.mul(scales(v), f), a);
-        b = fold(B, f32x4.mul(scales(v + 8), f), b);
+        a = fold(A, f32x4.mul(scales(v, offset), f), a);
+        b = fold(B, f32x4.mul(scales(v + 8, offset), f), b);
         v += 16; m += 8;
       }
       const o = out + <usize>t * outStride;

@@ -4,6 +4,7 @@
 //
 // Packing: panels of 8 rows, blocks of 32 inputs, 272 bytes: sixteen steps of 2 inputs (8 bytes for rows 0-3, 8 for
 // rows 4-7, byte 2 * row + j), then 8 scale codes (scale.ts). `act` is int16 in natural order, `meta` as in int4-parts.ts.
+import { constant, SCALE_OFFSET } from './constants';
 import { dot16, fold } from './int4-parts';
 import { put } from './put';
 import { scales } from './scale';
@@ -14,6 +15,7 @@ export function int8Product(
   out: usize, outStride: usize, bias: usize, add: i32, tokens: i32,
 ): void {
   const panelBytes = <usize>blocks * 272;
+  const offset = constant(SCALE_OFFSET);
   for (let p = 0; p < panels; p++) {
     const bias4 = bias ? bias + 16 : 0;
     let t = 0;
@@ -45,7 +47,7 @@ export function int8Product(
           A3 = dot16(s, wa, A3); B3 = dot16(s, wb, B3);
           v += 32; x0 += 8; x1 += 8; x2 += 8; x3 += 8;
         }
-        const sa = scales(v), sb = scales(v + 8);
+        const sa = scales(v, offset), sb = scales(v + 8, offset);
         let f = v128.load32_splat(m0);
         a0 = fold(A0, f32x4.mul(sa, f), a0); b0 = fold(B0, f32x4.mul(sb, f), b0);
         f = v128.load32_splat(m1);
@@ -80,8 +82,8 @@ export function int8Product(
           v += 64; x += 16;
         }
         const f = v128.load32_splat(m);
-        a = fold(A, f32x4.mul(scales(v), f), a);
-        b = fold(B, f32x4.mul(scales(v + 8), f), b);
+        a = fold(A, f32x4.mul(scales(v, offset), f), a);
+        b = fold(B, f32x4.mul(scales(v + 8, offset), f), b);
         v += 16; m += 8;
       }
       const o = out + <usize>t * outStride;

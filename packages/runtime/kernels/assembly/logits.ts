@@ -18,7 +18,7 @@ export function summarize(x: usize, n: i32, out: usize): void {
   for (let i = n; i < padded; i++) store<f32>(x + (<usize>i << 2), -Infinity);
   const end = x + (<usize>padded << 2);
   let m = v128.load(x);
-  for (let p = x + 16; p < end; p += 16) m = f32x4.max(m, v128.load(p));
+  for (let p = x + 16; p < end; p += 16) m = f32x4.pmax(m, v128.load(p));
   const top = maxLanes(m);
   let index = 0;
   while (index < n && load<f32>(x + (<usize>index << 2)) != top) index++;

@@ -14,15 +14,15 @@ function quads(x: usize, inverse: v128): v128 {
 export function quantize(x: usize, blocks: i32, q: usize, meta: usize, order: i32, limit: f32): void {
   for (let b = 0; b < blocks; b++) {
     let m = f32x4.abs(v128.load(x));
-    m = f32x4.max(m, f32x4.abs(v128.load(x, 16)));
-    m = f32x4.max(m, f32x4.abs(v128.load(x, 32)));
-    m = f32x4.max(m, f32x4.abs(v128.load(x, 48)));
-    m = f32x4.max(m, f32x4.abs(v128.load(x, 64)));
-    m = f32x4.max(m, f32x4.abs(v128.load(x, 80)));
-    m = f32x4.max(m, f32x4.abs(v128.load(x, 96)));
-    m = f32x4.max(m, f32x4.abs(v128.load(x, 112)));
-    m = f32x4.max(m, v128.shuffle<f32>(m, m, 2, 3, 0, 1));
-    m = f32x4.max(m, v128.shuffle<f32>(m, m, 1, 0, 3, 2));
+    m = f32x4.pmax(m, f32x4.abs(v128.load(x, 16)));
+    m = f32x4.pmax(m, f32x4.abs(v128.load(x, 32)));
+    m = f32x4.pmax(m, f32x4.abs(v128.load(x, 48)));
+    m = f32x4.pmax(m, f32x4.abs(v128.load(x, 64)));
+    m = f32x4.pmax(m, f32x4.abs(v128.load(x, 80)));
+    m = f32x4.pmax(m, f32x4.abs(v128.load(x, 96)));
+    m = f32x4.pmax(m, f32x4.abs(v128.load(x, 112)));
+    m = f32x4.pmax(m, v128.shuffle<f32>(m, m, 2, 3, 0, 1));
+    m = f32x4.pmax(m, v128.shuffle<f32>(m, m, 1, 0, 3, 2));
     const largest = f32x4.extract_lane(m, 0);
     const inverse = f32x4.splat(largest > 0 ? limit / largest : 0);
     // Rounding may exceed the limit by one for a value at the maximum; the narrowing below holds it at the type's end.

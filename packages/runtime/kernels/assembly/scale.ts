@@ -3,8 +3,8 @@
 // takes a shift and an addition (WebAssembly SIMD has no f16 conversion). A zero scale is coded as 0 (2^-47) and its
 // weights as zeros.
 
-/** Four scales as f32x4. */
+/** Four scales as f32x4; `offset` is constant(SCALE_OFFSET). */
 @inline
-export function scales(p: usize): v128 {
-  return i32x4.add(i32x4.shl(v128.load16x4_u(p), 13), i32x4.splat(80 << 23));
+export function scales(p: usize, offset: v128): v128 {
+  return i32x4.add(i32x4.shl(v128.load16x4_u(p), 13), offset);
 }

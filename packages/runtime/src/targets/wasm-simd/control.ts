@@ -4,6 +4,9 @@
 /** Bytes kept for control at address 0; the first 64 stay unused so that address 0 is never a valid pointer target. */
 export const CONTROL_BYTES = 65536;
 
+/** Bytes behind them for the kernels' own constants (kernels/build.mjs puts them there). */
+export const CONSTANT_BYTES = 4096;
+
 /** Word indices, each group on its own cache line (16 words) because different threads hammer them. */
 export const WORD = {
   start: 16,

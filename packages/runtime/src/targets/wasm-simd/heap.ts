@@ -1,13 +1,13 @@
 // The one WebAssembly memory that holds weights, caches and working rows. Blocks are handed out in order; caches come and
 // go, so freed ones are kept for the next request of the same size.
-import { CONTROL_BYTES } from './control.ts';
+import { CONSTANT_BYTES, CONTROL_BYTES } from './control.ts';
 
 const PAGE = 65536;
 const MOST_PAGES = 65536; // 4 GiB, the reach of 32-bit addresses
 
 export class Heap {
   readonly memory: WebAssembly.Memory;
-  #next = CONTROL_BYTES;
+  #next = CONTROL_BYTES + CONSTANT_BYTES;
   readonly #free = new Map<number, number[]>();
 
   /** Throws RangeError where the platform refuses the memory. */
