@@ -164,7 +164,7 @@ export class OnnxBackend implements Backend {
     const last = all.subarray((rows - 1) * hiddenSize);
     if (wanted === 'last') return { logits: await this.#head(last, 1) };
     if (wanted === 'all') return { logits: await this.#head(all, rows) };
-    const columns = wanted.watch.length <= WATCHED ? this.#columnsGraph(rows) : undefined;
+    const columns = wanted.watch.length <= WATCHED ? await this.#columnsGraph(rows) : undefined;
     if (columns)
       return {
         watched: await this.#columns(columns, all, rows, wanted.watch),
@@ -245,9 +245,19 @@ export class OnnxBackend implements Backend {
     return out;
   }
 
-  #columnsGraph(rows: number): ManifestGraph | undefined {
-    const small = headGraph(this.#manifest, 'columns', 1);
-    return rows === 1 && small ? small : headGraph(this.#manifest, 'columns', this.maxRows);
+  /** The columns graph for so many rows; undefined where the target does not take it, then whole logits are reduced. */
+  async #columnsGraph(rows: number): Promise<ManifestGraph | undefined> {
+    const graph =
+      (rows === 1 ? headGraph(this.#manifest, 'columns', 1) : undefined) ??
+      headGraph(this.#manifest, 'columns', this.maxRows);
+    if (!graph) return undefined;
+    try {
+      await this.#session(graph);
+      return graph;
+    } catch (error) {
+      if (error instanceof RuntimeError && error.code === 'target-refused') return undefined;
+      throw error;
+    }
   }
 
   async #columns(

@@ -1,0 +1,97 @@
+// Every browser target in real Chromium: the page opens the model in a worker, and scores and text must be those of
+// transformers. WebNN runs on XNNPACK and WebGPU on SwiftShader here; the graphs must be taken whole.
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { compileDirectory } from '@baton/compiler/node';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openTestBrowser, type TestBrowser } from './harness.ts';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const fixtures = path.join(here, '../fixtures');
+interface Reference {
+  text: string;
+  textIds: number[];
+  watch: number[];
+  watched: number[][];
+  argmax: number[];
+  lastLogprobs: number[];
+  continuation: number[];
+  end: number;
+}
+const reference = JSON.parse(readFileSync(path.join(fixtures, 'tiny.reference.json'), 'utf8')) as Reference;
+
+let folder: string;
+let browser: TestBrowser;
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(os.tmpdir(), 'baton-model-'));
+  await compileDirectory(path.join(fixtures, 'tiny'), path.join(folder, 'tiny'), { context: 256, chunk: 16 });
+  browser = await openTestBrowser({
+    page: path.join(here, 'page'),
+    serve: { '/model/': path.join(folder, 'tiny') },
+  });
+});
+afterAll(async () => {
+  await browser?.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+test('probes give every target a reason', async () => {
+  const probes = await browser.page.evaluate(() => window.baton.probeTargets());
+  for (const probe of probes) expect(probe.reason).not.toBe('');
+  const available = probes.filter((p) => p.available).map((p) => p.target);
+  expect(available).toEqual(expect.arrayContaining(['wasm', 'webgpu', 'webnn-cpu']));
+});
+
+describe.each(['wasm', 'webgpu', 'webnn-cpu', 'webnn-gpu', 'webnn-npu'] as const)('%s', (target) => {
+  test('takes the whole graph and agrees with transformers', async () => {
+    const result = await browser.page.evaluate(
+      async ({ target, text, watch, vocabulary }) => {
+        const model = await window.baton.openWorkerModel(
+          { kind: 'compiled', url: new URL('/model/', location.href).href },
+          { target },
+        );
+        try {
+          const session = await model.openSession();
+          const { watched } = await session.sync(text, { watch });
+          const chunks = [];
+          for await (const chunk of session.generate({ maxTokens: 20, topLogprobs: vocabulary }))
+            chunks.push(chunk);
+          return {
+            location: model.location,
+            watched,
+            first: chunks[0]!.logprobs![0]!.top!,
+            ids: chunks.flatMap((c) => [...c.tokenIds]),
+          };
+        } finally {
+          await model.close();
+        }
+      },
+      { target, text: reference.text, watch: reference.watch, vocabulary: reference.lastLogprobs.length },
+    );
+    expect(result.location).toBe(target);
+    expect(result.watched).toHaveLength(reference.textIds.length);
+    expect(
+      relativeError(
+        result.watched.flatMap((w) => [...w.logprobs]),
+        reference.watched.flat(),
+      ),
+    ).toBeLessThan(1e-3);
+    expect(result.watched.map((w) => w.argmax)).toEqual(reference.argmax);
+    const last = result.first.toSorted((a, b) => a.id - b.id).map((t) => t.logprob);
+    expect(relativeError(last, reference.lastLogprobs)).toBeLessThan(1e-3);
+    // transformers was asked to go on behind the end token; a model here stops at it.
+    expect(reference.continuation).toContain(reference.end);
+    expect(result.ids).toEqual(
+      reference.continuation.slice(0, reference.continuation.indexOf(reference.end)),
+    );
+  });
+});
+
+function relativeError(got: readonly number[], want: readonly number[]): number {
+  expect(got).toHaveLength(want.length);
+  const diff = got.reduce((sum, g, i) => sum + (g - want[i]!) ** 2, 0);
+  return Math.sqrt(diff / want.reduce((sum, w) => sum + w ** 2, 0));
+}
