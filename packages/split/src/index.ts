@@ -14,5 +14,4 @@ export type { Budget } from './relay/budget.ts';
 export type { Prices } from './relay/prices.ts';
 export { TAGS } from './text/tags.ts';
 export type { Tags } from './text/tags.ts';
-export { OpenAICompletionsModel } from './endpoint/openai-completions.ts';
-export type { EndpointOptions } from './endpoint/openai-completions.ts';
+export * from './endpoint/index.ts';

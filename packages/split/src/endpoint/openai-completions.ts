@@ -94,10 +94,10 @@ export class OpenAICompletionsModel implements TextModel {
   async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<TextChunk> {
     this.#model ??= await firstModelId(this.#options, options.signal);
     const body = {
+      ...generationFields(options),
       ...this.#options.extraBody,
       model: this.#model,
       prompt,
-      ...generationFields(options),
       ...(this.capabilities.logprobs ? { logprobs: options.topLogprobs ?? 0 } : {}),
     };
     yield* streamChunks(`${this.location}/completions`, body, this.#http, options.signal);

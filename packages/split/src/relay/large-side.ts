@@ -15,6 +15,9 @@ export interface Continuation {
   question: string;
   /** The partial assistant turn, thinking marker included where the prompt opens one. */
   partial: string;
+  /** The same as raw text: what stands before the answer, and the answer so far. */
+  prompt: string;
+  answer: string;
 }
 
 /** A TextModel that cannot take raw text continues an assistant turn instead. */
@@ -148,7 +151,13 @@ export class LargeSide {
     const { model } = this;
     if (isContinuing(model)) {
       const thinking = /<think>\s*$/.exec(this.prompt)?.[0] ?? '';
-      return model.continueAssistant({ question: this.#parts.question, partial: thinking + answer }, options);
+      const turn = {
+        question: this.#parts.question,
+        partial: thinking + answer,
+        prompt: this.prompt,
+        answer,
+      };
+      return model.continueAssistant(turn, options);
     }
     if (model.capabilities.sessions && model.openSession) return this.#throughSession(answer, options);
     return model.generate(this.prompt + answer, options);

@@ -1,0 +1,125 @@
+// What is known of each kind of server: how it continues a thought, and where its habits differ from OpenAI's. Sources
+// are the projects' own documents and code as of 2026-11; the capability probe decides where they are silent.
+
+import { SplitError } from '../split-error.ts';
+import type { Dialect } from './chat-continuation.ts';
+
+export interface Preset {
+  name: string;
+  /** How it continues text in the middle of a thought. 'raw': POST /completions with the prompt as text. */
+  continuation: Dialect | 'raw';
+  /** Input is paid for per token. */
+  billed: boolean;
+  /** Gives log-probabilities of generated tokens. */
+  logprobs: boolean;
+  /** Added to every request. */
+  extraBody?: Readonly<Record<string, unknown>>;
+  /** Address that people use, where there is one. */
+  url?: string;
+  /** One line for people. */
+  remark: string;
+}
+
+/** vLLM and SGLang send the running usage in every event, so that a request cut at hand-back is still counted exactly. */
+const RUNNING_USAGE = { stream_options: { include_usage: true, continuous_usage_stats: true } };
+
+export const PRESETS: readonly Preset[] = [
+  {
+    name: 'vllm',
+    continuation: 'raw',
+    billed: false,
+    logprobs: true,
+    extraBody: { ...RUNNING_USAGE, return_token_ids: true },
+    url: 'http://127.0.0.1:8000/v1',
+    remark: 'start with --enable-prompt-tokens-details to see cached tokens; prefix caching is on by default',
+  },
+  {
+    name: 'sglang',
+    continuation: 'raw',
+    billed: false,
+    logprobs: true,
+    extraBody: RUNNING_USAGE,
+    url: 'http://127.0.0.1:30000/v1',
+    remark: 'start with --enable-cache-report to see cached tokens',
+  },
+  {
+    name: 'llama.cpp',
+    continuation: 'raw',
+    billed: false,
+    logprobs: true,
+    extraBody: { cache_prompt: true },
+    url: 'http://127.0.0.1:8080/v1',
+    remark: 'llama-server; one slot keeps one prefix, so give it as many slots (-np) as people',
+  },
+  {
+    name: 'ollama',
+    continuation: 'raw',
+    billed: false,
+    logprobs: false,
+    url: 'http://127.0.0.1:11434/v1',
+    remark: 'its /v1/completions puts the prompt through the model’s template unless that is "{{ .Prompt }}"',
+  },
+  {
+    name: 'lm-studio',
+    continuation: 'raw',
+    billed: false,
+    logprobs: false,
+    url: 'http://127.0.0.1:1234/v1',
+    remark: 'turn the server on in the Developer tab, with CORS for a page',
+  },
+  {
+    name: 'deepseek',
+    continuation: 'prefix',
+    billed: true,
+    logprobs: false,
+    url: 'https://api.deepseek.com/beta',
+    remark: 'beta address; the last message carries prefix: true',
+  },
+  {
+    name: 'mistral',
+    continuation: 'prefix',
+    billed: true,
+    logprobs: false,
+    url: 'https://api.mistral.ai/v1',
+    remark: 'the last message carries prefix: true; the prefix comes back in front and is cut off',
+  },
+  {
+    name: 'openrouter',
+    continuation: 'raw',
+    billed: true,
+    logprobs: false,
+    extraBody: { usage: { include: true } },
+    url: 'https://openrouter.ai/api/v1',
+    remark: 'raw prompts only where the chosen provider takes them',
+  },
+  {
+    name: 'baton',
+    continuation: 'raw',
+    billed: false,
+    logprobs: true,
+    url: 'http://127.0.0.1:8787/v1',
+    remark: 'baton serve',
+  },
+];
+
+/** Throws SplitError `bad-input` for an unknown name. */
+export function presetByName(name: string): Preset {
+  const found = PRESETS.find((preset) => preset.name === name.toLowerCase());
+  if (found) return found;
+  throw new SplitError(
+    'bad-input',
+    `unknown endpoint preset "${name}"; known: ${PRESETS.map((p) => p.name).join(', ')}`,
+  );
+}
+
+/** The preset of a well-known address, or null. */
+export function presetByUrl(url: string): Preset | null {
+  const host = URL.parse(url)?.hostname ?? '';
+  const known: readonly (readonly [string, string])[] = [
+    ['api.deepseek.com', 'deepseek'],
+    ['api.mistral.ai', 'mistral'],
+    ['openrouter.ai', 'openrouter'],
+  ];
+  const match = known.find(([name]) => host === name || host.endsWith(`.${name}`));
+  return match ? presetByName(match[1]) : null;
+}
