@@ -30,7 +30,7 @@ beforeAll(async () => {
   await compileDirectory(path.join(fixtures, 'tiny'), path.join(folder, 'tiny'), { context: 256, chunk: 16 });
   browser = await openTestBrowser({
     page: path.join(here, 'page'),
-    serve: { '/model/': path.join(folder, 'tiny') },
+    serve: { '/model/': path.join(folder, 'tiny'), '/checkpoint/': path.join(fixtures, 'tiny') },
   });
 });
 afterAll(async () => {
@@ -95,3 +95,86 @@ function relativeError(got: readonly number[], want: readonly number[]): number 
   const diff = got.reduce((sum, g, i) => sum + (g - want[i]!) ** 2, 0);
   return Math.sqrt(diff / want.reduce((sum, w) => sum + w ** 2, 0));
 }
+
+test('a checkpoint is compiled in the worker and gives the same text', async () => {
+  const result = await browser.page.evaluate(async (text) => {
+    const stages = new Set<string>();
+    const model = await window.baton.openWorkerModel(
+      {
+        kind: 'checkpoint',
+        url: new URL('/checkpoint/', location.href).href,
+        compile: { context: 256, chunk: 16 },
+      },
+      { target: 'wasm', onProgress: (p) => stages.add(p.stage) },
+    );
+    try {
+      const ids: number[] = [];
+      for await (const chunk of model.generate(text, { maxTokens: 9 })) ids.push(...chunk.tokenIds);
+      return { ids, stages: [...stages], chat: await model.renderChat([{ role: 'user', content: 'Hi' }]) };
+    } finally {
+      await model.close();
+    }
+  }, reference.text);
+  expect(result.ids).toEqual(reference.continuation.slice(0, 9));
+  expect(result.stages).toContain('compiling');
+  expect(result.chat).toBe('<|begin|>user\nHi<|end|><|begin|>assistant\n');
+});
+
+test('an abort reaches the worker within a step, and a killed worker is replaced by the next target with a note', async () => {
+  const result = await browser.page.evaluate(async (text) => {
+    const url = new URL('/model/', location.href).href;
+    const model = await window.baton.openWorkerModel(
+      { kind: 'compiled', url },
+      { order: ['webnn-cpu', 'wasm'] },
+    );
+    try {
+      const abort = new AbortController();
+      const aborted = [];
+      for await (const chunk of model.generate(text, { signal: abort.signal })) {
+        aborted.push(chunk);
+        if (aborted.length === 2) abort.abort();
+      }
+      const first = model.location;
+      const ids: number[] = [];
+      const notes: string[] = [];
+      for await (const chunk of model.generate(text, { maxTokens: 8 })) {
+        ids.push(...chunk.tokenIds);
+        notes.push(...(chunk.notes ?? []));
+        if (ids.length === 3) model.kill('killed by the test');
+      }
+      return {
+        reason: aborted.at(-1)!.finishReason,
+        steps: aborted.length,
+        first,
+        second: model.location,
+        ids,
+        notes,
+      };
+    } finally {
+      await model.close();
+    }
+  }, reference.text);
+  expect(result).toMatchObject({ reason: 'aborted', first: 'webnn-cpu', second: 'wasm' });
+  expect(result.ids).toEqual(reference.continuation.slice(0, 8));
+  expect(result.notes.join()).toMatch(/webnn-cpu: killed by the test; went on with wasm/);
+});
+
+test('what cannot be opened is refused with its reason', async () => {
+  const open = (url: string, target: 'wasm' | 'ort-cpu'): Promise<string> =>
+    browser.page.evaluate(
+      async ({ url, target }) => {
+        try {
+          await window.baton.openWorkerModel(
+            { kind: 'compiled', url: new URL(url, location.href).href },
+            { target },
+          );
+          return 'opened';
+        } catch (error) {
+          return String(error);
+        }
+      },
+      { url, target },
+    );
+  expect(await open('/nothing/', 'wasm')).toMatch(/baton\.json answered 404; check the address/);
+  expect(await open('/model/', 'ort-cpu')).toMatch(/ort-cpu: does not exist in a browser/);
+});
