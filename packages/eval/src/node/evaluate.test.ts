@@ -16,7 +16,15 @@ const problems: Problem[] = Array.from({ length: 20 }, (_, i) => ({
   extra: {},
 }));
 const task = { name: 'plus-one', problems, sha256: problemsSha256(problems) };
-const settings = { small: 's', large: 'l', temperature: 0, maxTokens: 64, seed: 1 };
+const settings = {
+  small: 's',
+  large: 'l',
+  temperature: 0,
+  maxTokens: 64,
+  maxOffload: null,
+  topP: null,
+  seed: 1,
+};
 
 /** An arm that is right on the first `right` problems and hands off `large` of its 20 tokens. */
 function arm(name: string, right: number, large: number, ran: string[] = []): Arm {

@@ -1,5 +1,5 @@
-// Latency of whole arms under each protocol: fits one cost model to all traces at hand, then prices every trace with it.
-// The relay protocol is also compared with what was really measured, so that a reader knows how far to trust the rest.
+// Latency of whole arms under each protocol: fits a cost model to each arm's own traces (arms load the machine differently),
+// then prices every trace with it. The relay protocol is also compared with what was really measured, so that a reader knows how far to trust the rest.
 
 import type { Trace } from '@baton/split/trace';
 
@@ -11,6 +11,7 @@ import type { Protocol } from './simulate.ts';
 
 export interface ArmLatency {
   arm: string;
+  cost: CostModel;
   measuredMs: { mean: number; median: number };
   simulatedMs: Record<Protocol, { mean: number; median: number }>;
   /** Median over traces of |simulated relay - measured| / measured. */
@@ -18,7 +19,6 @@ export interface ArmLatency {
 }
 
 export interface LatencyReplay {
-  cost: CostModel;
   arms: ArmLatency[];
 }
 
@@ -26,31 +26,29 @@ export interface LatencyReplay {
 export function replayLatency(
   arms: readonly { arm: string; traces: readonly Trace[] }[],
 ): LatencyReplay | null {
-  const all = arms.flatMap((arm) => arm.traces);
   const handsOff = (trace: Trace): boolean =>
     trace.segments.some((segment) => segment.origin === 'small') &&
     trace.segments.some((segment) => segment.origin === 'large');
-  if (!all.some(handsOff)) return null;
-  const cost = fitCostModel(all);
+  const relays = arms.filter((arm) => arm.traces.some(handsOff));
+  if (relays.length === 0) return null;
   return {
-    cost,
-    arms: arms
-      .filter((arm) => arm.traces.some(handsOff))
-      .map(({ arm, traces }) => {
-        const measured = traces.map((trace) => trace.totals.elapsedMs);
-        const simulated = (protocol: Protocol): number[] =>
-          traces.map((trace) => simulate(trace, cost, protocol).totalMs);
-        const relay = simulated('relay');
-        return {
-          arm,
-          measuredMs: centre(measured),
-          simulatedMs: Object.fromEntries(
-            PROTOCOLS.map((protocol) => [protocol, centre(simulated(protocol))]),
-          ) as ArmLatency['simulatedMs'],
-          calibrationError:
-            median(relay.map((ms, i) => Math.abs(ms - measured[i]!) / Math.max(measured[i]!, 1e-9))) ?? 0,
-        };
-      }),
+    arms: relays.map(({ arm, traces }) => {
+      const cost = fitCostModel(traces);
+      const measured = traces.map((trace) => trace.totals.elapsedMs);
+      const simulated = (protocol: Protocol): number[] =>
+        traces.map((trace) => simulate(trace, cost, protocol).totalMs);
+      const relay = simulated('relay');
+      return {
+        arm,
+        cost,
+        measuredMs: centre(measured),
+        simulatedMs: Object.fromEntries(
+          PROTOCOLS.map((protocol) => [protocol, centre(simulated(protocol))]),
+        ) as ArmLatency['simulatedMs'],
+        calibrationError:
+          median(relay.map((ms, i) => Math.abs(ms - measured[i]!) / Math.max(measured[i]!, 1e-9))) ?? 0,
+      };
+    }),
   };
 }
 

@@ -23,6 +23,9 @@ export interface EvalSettings {
   large: string | null;
   temperature: number;
   maxTokens: number | null;
+  /** Highest offload ratio of one answer; null for no limit. */
+  maxOffload: number | null;
+  topP: number | null;
   seed: number;
 }
 

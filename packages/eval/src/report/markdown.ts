@@ -53,6 +53,8 @@ function settings({ settings, problems, samples, complete }: EvalReport): string
     ['large model', settings.large ?? '-'],
     ['temperature', `${settings.temperature}${settings.temperature === 0 ? ' (greedy)' : ''}`],
     ['token limit', settings.maxTokens === null ? 'default' : `${settings.maxTokens}`],
+    ['offload limit', settings.maxOffload === null ? 'none' : percent(settings.maxOffload)],
+    ['top-p', settings.topP === null ? 'off' : `${settings.topP}`],
     ['seed', `${settings.seed}`],
   ];
   const warning = complete
@@ -168,7 +170,7 @@ function times(arms: readonly ArmSummary[]): string {
 }
 
 function latency({ latency }: EvalReport): string {
-  const { cost, arms } = latency!;
+  const { arms } = latency!;
   const rows = arms.map((arm) => [
     arm.arm,
     duration(arm.measuredMs.mean),
@@ -178,14 +180,29 @@ function latency({ latency }: EvalReport): string {
     duration(arm.simulatedMs.ideal.mean),
     percent(arm.calibrationError),
   ]);
+  const costs = arms.map(({ arm, cost }) => [
+    arm,
+    `${number(cost.small.decodeMs, 2)} / ${number(cost.small.prefillMs, 2)}`,
+    `${number(cost.large.decodeMs, 2)} / ${number(cost.large.prefillMs, 2)}`,
+    duration(cost.roundTripMs),
+    `${cost.evidence.handOffs}`,
+  ]);
   return [
     table(
       ['arm', 'measured', 'serial', 'relay', 'pipelined', 'ideal', 'relay against measured, median error'],
       rows,
     ),
-    `Costs read from these traces: small ${number(cost.small.decodeMs, 3)} ms/token decode, ${number(cost.small.prefillMs, 3)} ms/token prefill; ` +
-      `large ${number(cost.large.decodeMs, 3)} and ${number(cost.large.prefillMs, 3)}; round trip ${duration(cost.roundTripMs)} ` +
-      `(from ${cost.evidence.handOffs} hand-offs). Mean times over runs.`,
+    'Mean times over runs, priced with costs read from the same traces:',
+    table(
+      [
+        'arm',
+        'small ms/token, decode / prefill',
+        'large ms/token, decode / prefill',
+        'round trip',
+        'hand-offs seen',
+      ],
+      costs,
+    ),
   ].join('\n\n');
 }
 

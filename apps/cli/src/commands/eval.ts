@@ -1,0 +1,248 @@
+// `baton eval`: several policies over one task, resumable, ending in one report. Models are opened only when something is
+// left to run, and once for all policies.
+
+import { evaluate, loadTask, taskNames } from '@baton/eval/node';
+import type { Arm } from '@baton/eval/node';
+import { matchedProfile, matchedRandom } from '@baton/eval';
+import type { ArmProgress, ArmRuns, EvalReport } from '@baton/eval';
+import { TARGETS } from '@baton/runtime';
+import type { TargetId } from '@baton/runtime';
+import type { Sampling, TextModel } from '@baton/runtime/text-model';
+import { POLICY_HELP, parsePolicy, solveToTrace } from '@baton/split';
+import type { Policy } from '@baton/split';
+import { Command, Option } from 'commander';
+
+import { identifyModelArgument, isUrl, openModelArgument } from '../model-argument.ts';
+import { number, positiveNumber, share, wholeNumber } from '../number-arguments.ts';
+
+interface EvalCommandOptions {
+  task: string;
+  policy: string[];
+  samples: number;
+  limit?: number;
+  out: string;
+  small: string;
+  large: string;
+  largeModel?: string;
+  apiKeyEnv?: string;
+  target?: TargetId;
+  threads?: number;
+  temperature: number;
+  topP?: number;
+  seed: number;
+  maxTokens?: number;
+  maxOffload?: number;
+  concurrency: number;
+  keepWarm?: boolean;
+  retryErrors?: boolean;
+  reportOnly?: boolean;
+  json?: boolean;
+}
+
+/** The control arm of this command alone: it needs the runs of an arm before it. */
+const MATCHED = 'random:matched';
+
+/** Prints the report's Markdown path and a summary, or with --json the report (schema baton.eval-report/1). */
+export function evalCommand(): Command {
+  const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value];
+  return new Command('eval')
+    .description('compare policies on a task: accuracy, offload ratio, times, with confidence intervals')
+    .requiredOption(
+      '--task <name|file>',
+      'a task that ships with baton, or a .jsonl of {"id","question","answer"}',
+    )
+    .requiredOption('--policy <policy>', 'policy to run (repeatable; see below)', collect)
+    .requiredOption('--out <dir>', 'folder for traces and report; the same command goes on where it stopped')
+    .option('--samples <n>', 'runs per problem', positiveNumber, 1)
+    .option('--limit <n>', 'only the first n problems', positiveNumber)
+    .option('--small <dir|name|url>', 'small model', 'demo-small')
+    .option('--large <dir|name|url>', 'large model', 'demo-large')
+    .option('--large-model <id>', 'model id at the large URL')
+    .option('--api-key-env <var>', 'environment variable that holds the key for the large URL')
+    .addOption(new Option('--target <target>', 'execution target of local models').choices(TARGETS))
+    .option('--threads <n>', 'threads inside one operator of a local model', positiveNumber)
+    .option('--temperature <t>', '0 = greedy', number, 0)
+    .option('--top-p <p>', 'nucleus', share)
+    .option('--seed <n>', 'seed of all draws', wholeNumber, 1)
+    .option('--max-tokens <n>', 'most tokens of one answer', positiveNumber)
+    .option('--max-offload <r>', 'highest offload ratio of one answer', share)
+    .option('--concurrency <n>', 'problems at the same time (for remote models)', positiveNumber, 1)
+    .option('--keep-warm', 'keep the large prefix cache warm (default: for unbilled servers)')
+    .option('--no-keep-warm', 'send no keep-warm requests')
+    .option('--retry-errors', 'run again what a failing endpoint or model cut short')
+    .option('--report-only', 'run nothing, report what the folder holds')
+    .option('--json', 'print the report as JSON')
+    .addHelpText('after', policyHelp)
+    .action(runEval);
+}
+
+function policyHelp(): string {
+  const rows = [
+    ...POLICY_HELP,
+    [MATCHED, 'as often and as long as the last policy before it that hands off'] as const,
+  ];
+  return `\nPolicies:\n${rows.map(([form, what]) => `  ${form.padEnd(18)} ${what}`).join('\n')}`;
+}
+
+async function runEval(options: EvalCommandOptions): Promise<void> {
+  const policies = options.policy.map((name) => ({
+    name,
+    fixed: name === MATCHED ? null : parsePolicy(name),
+  }));
+  const task = await loadTask(options.task).catch(async (error: Error) => {
+    if (!error.message.startsWith('no task named')) throw error;
+    throw new Error(`${error.message} (--task ${(await taskNames()).join('|') || 'FILE.jsonl'})`);
+  });
+  const needs = {
+    small: true,
+    large: policies.some(({ fixed }) => fixed?.needs.large ?? true),
+  };
+  const pair = modelPair(options, needs);
+  const { abort, dispose } = abortOnInterrupt();
+  const started = performance.now();
+  try {
+    const { report, written } = await evaluate({
+      task,
+      arms: policies.map(({ name, fixed }) => arm(name, fixed, pair, options)),
+      settings: {
+        small: await pair.identify('small'),
+        large: await pair.identify('large'),
+        temperature: options.temperature,
+        maxTokens: options.maxTokens ?? null,
+        maxOffload: options.maxOffload ?? null,
+        topP: options.topP ?? null,
+        seed: options.seed,
+      },
+      out: options.out,
+      samples: options.samples,
+      concurrency: options.concurrency,
+      ...(options.limit === undefined ? {} : { limit: options.limit }),
+      retryErrors: options.retryErrors ?? false,
+      reportOnly: options.reportOnly ?? false,
+      signal: abort.signal,
+      onProgress: progressLine(started),
+    });
+    if (options.json) console.log(JSON.stringify(report, null, 2));
+    else console.log(summary(report, written.at(-1)!));
+    if (report.complete) return;
+    const done = report.arms.reduce((sum, one) => sum + one.runs, 0);
+    const all = report.problems * report.samples * policies.length;
+    const why = report.failures[0] ? `; first failure: ${report.failures[0].message}` : '';
+    throw new Error(
+      `${all - done} of ${all} runs are missing${why}; the same command goes on where it stopped`,
+    );
+  } finally {
+    dispose();
+    await pair.close();
+  }
+}
+
+interface ModelPair {
+  small(): Promise<TextModel>;
+  large(): Promise<TextModel>;
+  /** Name for the report; null for a model that no policy needs. */
+  identify(role: 'small' | 'large'): Promise<string | null>;
+  close(): Promise<void>;
+}
+
+function modelPair(options: EvalCommandOptions, needs: { small: boolean; large: boolean }): ModelPair {
+  const { target, threads, largeModel, apiKeyEnv } = options;
+  const arguments_ = {
+    small: { argument: options.small, how: { target, threads } },
+    large: { argument: options.large, how: { target, threads, modelId: largeModel, apiKeyEnv } },
+  };
+  const opened = new Map<string, Promise<TextModel>>();
+  const open = (role: 'small' | 'large'): Promise<TextModel> => {
+    const { argument, how } = arguments_[role];
+    const model = opened.get(role) ?? openModelArgument(argument, how);
+    opened.set(role, model);
+    return model;
+  };
+  return {
+    small: () => open('small'),
+    large: () => open('large'),
+    identify: async (role) => {
+      const { argument, how } = arguments_[role];
+      return needs[role] ? identifyModelArgument(argument, how) : null;
+    },
+    async close() {
+      const models = await Promise.allSettled(opened.values());
+      for (const model of models) if (model.status === 'fulfilled') await model.value.close?.();
+    },
+  };
+}
+
+function arm(name: string, fixed: Policy | null, pair: ModelPair, options: EvalCommandOptions): Arm {
+  return {
+    name,
+    async open(finished) {
+      const policy = fixed ?? matchedRandom(matchedProfile(lastThatHandsOff(finished)));
+      // The large model alone is asked with the small one's rendering too, so that all arms answer the same prompt.
+      const small = await pair.small();
+      const large = policy.needs.large ? await pair.large() : null;
+      return (problem, run) =>
+        solveToTrace(problem.question, {
+          small,
+          large,
+          policy,
+          sampling: samplingOf(options, run.seed),
+          budget: {
+            ...(options.maxTokens === undefined ? {} : { maxTokens: options.maxTokens }),
+            ...(options.maxOffload === undefined ? {} : { maxOffload: options.maxOffload }),
+          },
+          // In one process warm-up requests would only take the small model's cores.
+          keepWarm: options.keepWarm ?? (isUrl(options.large) && !large?.capabilities.billed),
+          signal: run.signal,
+        });
+    },
+  };
+}
+
+function samplingOf(options: EvalCommandOptions, seed: number): Sampling {
+  const { temperature, topP } = options;
+  return { temperature, seed, ...(topP === undefined ? {} : { topP }) };
+}
+
+function lastThatHandsOff(finished: readonly ArmRuns[]): ArmRuns['traces'] {
+  const matched = finished.findLast(({ scored }) =>
+    scored.some((run) => run.offloadRatio > 0 && run.offloadRatio < 1),
+  );
+  return matched?.traces ?? [];
+}
+
+/** Ctrl-C ends the run in good order; a second one ends the process at once. */
+function abortOnInterrupt(): { abort: AbortController; dispose: () => void } {
+  const abort = new AbortController();
+  const interrupt = (): void => abort.abort();
+  process.once('SIGINT', interrupt);
+  return { abort, dispose: () => process.removeListener('SIGINT', interrupt) };
+}
+
+/** One line on stderr, rewritten in place on a terminal, at most every ten seconds elsewhere. */
+function progressLine(started: number): (progress: ArmProgress) => void {
+  let last = -Infinity;
+  return ({ arm, finished, total, failed }) => {
+    const now = performance.now();
+    const end = finished + failed >= total;
+    if (!end && now - last < (process.stderr.isTTY ? 200 : 10_000)) return;
+    last = now;
+    const failures = failed > 0 ? `, ${failed} failed` : '';
+    const line = `${arm}: ${finished} of ${total}${failures}, ${((now - started) / 1000).toFixed(0)} s`;
+    if (process.stderr.isTTY) process.stderr.write(`\r${line}\u001b[K${end ? '\n' : ''}`);
+    else process.stderr.write(`${line}\n`);
+  };
+}
+
+function summary(report: EvalReport, markdown: string): string {
+  const percent = (value: number): string => `${(value * 100).toFixed(1)} %`;
+  const lines = report.arms.map((one) => {
+    const { value, interval } = one.pass1;
+    const range = interval ? ` (${percent(interval.low)} to ${percent(interval.high)})` : '';
+    return `${one.arm.padEnd(16)} pass@1 ${percent(value)}${range}, offload ratio ${percent(one.offload.pooled)}, ${one.runs} runs`;
+  });
+  for (const gap of report.gapClosed) {
+    if (gap.value !== null)
+      lines.push(`${gap.arm.padEnd(16)} closes ${percent(gap.value)} of the gap from small to large`);
+  }
+  return `${lines.join('\n')}\n${markdown}`;
+}
