@@ -137,6 +137,7 @@ describe('forward passes', () => {
     ['grouped queries of 7', () => undefined, { heads: 7, keyValueHeads: 1, headWidth: 32 }],
     ['as many key-value heads as heads', () => undefined, { heads: 4, keyValueHeads: 4, headWidth: 48 }],
     ['no biases, a width that is no multiple of 32', () => undefined, { hidden: 88, biases: false }],
+    ['heads of 12 numbers', () => undefined, { headWidth: 12 }],
     ['a sliding window on one layer', (n) => (n.layers[1]!.window = 9), {}],
     ['soft caps', (n) => Object.assign(n, { attentionCap: 2, logitCap: 1.5 }), {}],
     ['gelu in tanh form', (n) => (n.activation = 'gelu-tanh'), {}],

@@ -7,12 +7,11 @@ import type { SourceMatrix } from './pack.ts';
 
 /** Why this target cannot run the model, in one line; undefined when it can. */
 export function unsupported(manifest: Manifest): string | undefined {
-  const { headDim, heads, kvHeads } = manifest.architecture;
-  if (headDim % 16 !== 0) return `heads of ${headDim} numbers (the kernels take multiples of 16)`;
+  const { heads, kvHeads } = manifest.architecture;
   if (heads % kvHeads !== 0) return `${heads} heads over ${kvHeads} key-value heads`;
   for (const [name, { group, dims, scales }] of Object.entries(manifest.tensors)) {
     if (scales && group !== dims[1] && group! % 32 !== 0) {
-      return `${name} has a scale for every ${group} inputs (the kernels take multiples of 32 or whole rows)`;
+      return `${name} has a scale for every ${group} inputs (its kernels take multiples of 32, or one scale for a whole row)`;
     }
   }
   return undefined;
@@ -58,7 +57,7 @@ export async function weightsOf(
   manifest: Manifest,
   files: ModelFiles,
 ): Promise<NetworkWeights & { embeddingBytes: number }> {
-  const { tensors, architecture } = manifest;
+  const { tensors } = manifest;
   const read = async (tensor: ManifestTensor): Promise<SourceMatrix> => readMatrix(tensor, files);
   const vector = async (name: string): Promise<Float32Array | undefined> =>
     tensors[name]
@@ -67,8 +66,6 @@ export async function weightsOf(
           await range(files, tensors[name].file, tensors[name].offset, tensors[name].bytes),
         )
       : undefined;
-  const scaled = async (name: string): Promise<Float32Array | undefined> =>
-    (await vector(name))?.map((x) => x * (architecture.logitScale ?? 1));
   const embedding = await loadEmbedding(manifest, files);
   return {
     async layer(index) {
@@ -84,10 +81,9 @@ export async function weightsOf(
       );
       return Object.fromEntries(entries.flat()) as unknown as LayerWeights;
     },
-    // The scale of the logits goes into the last norm, and into the bias.
-    finalNorm: async () => (await scaled('finalNorm'))!,
+    finalNorm: async () => (await vector('finalNorm'))!,
     head: async () => {
-      const bias = await scaled('head.bias');
+      const bias = await vector('head.bias');
       return {
         matrix: await read(tensors.head ?? tensors[manifest.embedding.tensor]!),
         ...(bias ? { bias } : {}),

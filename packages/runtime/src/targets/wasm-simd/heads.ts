@@ -14,7 +14,7 @@ export function headFinisher(
   index: number,
   { cache, position }: Pass,
 ): (t: number, head: number, row: number) => void {
-  const { heads, keyValueHeads, headWidth: width, epsilon } = plan;
+  const { heads, keyValueHeads, headWidth: width, headNumbers, epsilon } = plan;
   const floats = new Float32Array(memory.buffer);
   const base = cache.base + index * cache.layerBytes;
   const rotary = plan.rotary[layer.rotary]!;
@@ -23,7 +23,7 @@ export function headFinisher(
     const angles = slot * rotary.half * 4;
     k.rotateHead(
       at,
-      width,
+      headNumbers,
       rotary.half,
       rotary.cos + angles,
       rotary.sin + angles,

@@ -5,6 +5,7 @@ import type { SourceMatrix } from './pack.ts';
 import { packPanels } from './pack.ts';
 import type { Buffers, LayerPlan, Matrix, Plan, RowBuffer } from './plan.ts';
 import { matrixBytes } from './products.ts';
+import { alike, padHeadInputs, padHeadNumbers, padHeadRows } from './reshape.ts';
 
 export interface LoadOptions {
   threads: number;
@@ -25,6 +26,8 @@ export async function loadPlan(
   options: LoadOptions,
 ): Promise<Plan> {
   const hiddenPadded = up(network.hidden, 32);
+  const width = network.headWidth;
+  const headWidth = up(width, 16);
   const layers: LayerPlan[] = [];
   for (const [index, { window, rotary }] of network.layers.entries()) {
     const w = await weights.layer(index);
@@ -35,12 +38,16 @@ export async function loadPlan(
       postAttentionNorm: norm(w.postAttentionNorm),
       feedForwardNorm: norm(w.feedForwardNorm),
       postFeedForwardNorm: norm(w.postFeedForwardNorm),
-      queryNorm: w.queryNorm ? heap.store(w.queryNorm) : 0,
-      keyNorm: w.keyNorm ? heap.store(w.keyNorm) : 0,
-      wholeNorm: (w.queryNorm?.length ?? network.headWidth) > network.headWidth,
-      qkv: stacked(heap, [w.query, w.key, w.value], [w.queryBias, w.keyBias, w.valueBias]),
-      output: stacked(heap, [w.output], [w.outputBias]),
-      gateUp: alternating(heap, [w.gate, w.up], [w.gateBias, w.upBias]),
+      queryNorm: w.queryNorm ? heap.store(padHeadNumbers(w.queryNorm, width, headWidth)) : 0,
+      keyNorm: w.keyNorm ? heap.store(padHeadNumbers(w.keyNorm, width, headWidth)) : 0,
+      wholeNorm: (w.queryNorm?.length ?? width) > width,
+      qkv: stacked(
+        heap,
+        alike([w.query, w.key, w.value]).map((m) => padHeadRows(m, width, headWidth)),
+        [w.queryBias, w.keyBias, w.valueBias].map((b) => b && padHeadNumbers(b, width, headWidth)),
+      ),
+      output: stacked(heap, [padHeadInputs(w.output, width, headWidth)], [w.outputBias]),
+      gateUp: alternating(heap, alike([w.gate, w.up]), [w.gateBias, w.upBias]),
       down: stacked(heap, [w.down], [w.downBias]),
       window: window ?? 0,
       rotary,
@@ -54,7 +61,8 @@ export async function loadPlan(
     hiddenPadded,
     heads: network.heads,
     keyValueHeads: network.keyValueHeads,
-    headWidth: network.headWidth,
+    headWidth,
+    headNumbers: width,
     feedForward: network.feedForward,
     vocabulary: network.vocabulary,
     epsilon: network.epsilon,
@@ -103,12 +111,8 @@ function stacked(heap: Heap, parts: SourceMatrix[], biases: (Float32Array | unde
 }
 
 /** Panels of two matrices in turn (gate and up). */
-function alternating(
-  heap: Heap,
-  parts: [SourceMatrix, SourceMatrix],
-  biases: [Float32Array | undefined, Float32Array | undefined],
-): Matrix {
-  const { kind, rows, inputs: width } = parts[0];
+function alternating(heap: Heap, parts: SourceMatrix[], biases: (Float32Array | undefined)[]): Matrix {
+  const { kind, rows, inputs: width } = parts[0]!;
   const inputs = up(width, 32);
   const panels = 2 * Math.ceil(rows / 8);
   const address = packed(heap, kind, panels, inputs, (panel) => {

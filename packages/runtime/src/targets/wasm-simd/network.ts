@@ -6,7 +6,6 @@ export interface Network {
   hidden: number;
   heads: number;
   keyValueHeads: number;
-  /** A multiple of 16. */
   headWidth: number;
   feedForward: number;
   vocabulary: number;

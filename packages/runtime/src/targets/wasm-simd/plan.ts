@@ -40,7 +40,9 @@ export interface Plan {
   hiddenPadded: number;
   heads: number;
   keyValueHeads: number;
+  /** Floats a head takes, a multiple of 16; the first `headNumbers` are its own, the rest zeros. */
   headWidth: number;
+  headNumbers: number;
   feedForward: number;
   vocabulary: number;
   epsilon: number;

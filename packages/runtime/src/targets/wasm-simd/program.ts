@@ -117,7 +117,7 @@ export class Program {
 
   /** Query, key and value rows, a head at a time, and what follows for that head at once (heads.ts). */
   #heads(layer: LayerPlan, index: number, pass: Pass, rows: RowBuffer, stride: number): void {
-    const { buffers: b, heads, keyValueHeads, headWidth: width, epsilon } = this.#plan;
+    const { buffers: b, heads, keyValueHeads, headWidth: width, headNumbers, epsilon } = this.#plan;
     const { tokens } = pass;
     const finish = headFinisher(this.#kernels, this.#memory, this.#plan, layer, index, pass);
     this.#share(layer.qkv, width / 8, (first, count) => {
@@ -134,8 +134,8 @@ export class Program {
       const query = b.qkv + t * stride;
       const key = query + heads * width * 4;
       const [queries, keys] = [heads * width, keyValueHeads * width];
-      this.#kernels.rmsNorm(query, layer.queryNorm, queries, queries, epsilon, query);
-      this.#kernels.rmsNorm(key, layer.keyNorm, keys, keys, epsilon, key);
+      this.#kernels.rmsNorm(query, layer.queryNorm, queries, heads * headNumbers, epsilon, query);
+      this.#kernels.rmsNorm(key, layer.keyNorm, keys, keyValueHeads * headNumbers, epsilon, key);
       for (let head = 0; head < heads + 2 * keyValueHeads; head++) finish(t, head, query);
     }
   }

@@ -3,7 +3,7 @@
 // compare is the kernels' own arithmetic.
 import type { LayerWeights, Network, NetworkWeights } from './network.ts';
 import type { SourceMatrix } from './pack.ts';
-import { scaleCode, scaleValue } from './pack.ts';
+import { weightAt } from './reshape.ts';
 
 export interface ReferenceOptions {
   /** Largest integer of rounded activations for 4-bit and 8-bit weights; absent = not rounded. */
@@ -165,16 +165,6 @@ function multiply(
     out[r] = sum;
   }
   return out;
-}
-
-/** The number that row r, input k of a source matrix stands for. */
-export function weightAt(m: SourceMatrix, r: number, k: number, scaleCodes = false): number {
-  if (m.kind === 'f32') return m.data[r * m.inputs + k]!;
-  const raw = m.scales[r * Math.ceil(m.inputs / m.group) + Math.floor(k / m.group)]!;
-  const scale = scaleCodes ? scaleValue(scaleCode(raw)) : raw;
-  if (m.kind === 'int8') return m.data[r * m.inputs + k]! * scale;
-  const nibble = (m.data[r * Math.ceil(m.inputs / 2) + (k >> 1)]! >> (4 * (k & 1))) & 15;
-  return (m.offset ? nibble - 8 : (nibble << 28) >> 28) * scale;
 }
 
 function rounded(x: Float64Array, limit: number): Float64Array {
