@@ -34,6 +34,8 @@ export interface TraceSegment {
   /** Milliseconds since the trace began. */
   startMs: number;
   firstTokenMs: number | null;
+  /** When the last kept token of a large segment arrived. */
+  lastTokenMs?: number;
   endMs: number;
   reason: SegmentReason;
   /** One line of detail for errors and rejections. */

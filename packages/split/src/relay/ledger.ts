@@ -15,7 +15,7 @@ export type SegmentDetails = Partial<
     | 'decisionLogprob'
     | 'cost'
     | 'model'
-    | 'endMs'
+    | 'lastTokenMs'
   >
 >;
 

@@ -150,6 +150,7 @@ function settle(
   const { reason, detail, result } = outcome(relay, stream, options, progress);
   ledger.end(reason, {
     discardedTokens: Math.max(0, stream.tokens - span.tokens),
+    ...(progress.confirmed > 0 ? { lastTokenMs: stream.arrivedMs(progress.confirmed) } : {}),
     ...(stream.text.length > progress.confirmed
       ? { discardedText: stream.text.slice(progress.confirmed) }
       : {}),

@@ -1,0 +1,154 @@
+// A TextModel behind POST /v1/completions on the loopback interface, with network latency added: what the benchmark and
+// the tests of the relay talk to. `baton serve` is the endpoint for people; this one only measures.
+
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+import type { GenerateOptions, TextChunk, TextModel } from '@baton/runtime/text-model';
+
+export interface ModelEndpoint {
+  url: string;
+  /** Requests so far, newest last. */
+  requests: { prompt: string; maxTokens: number | null }[];
+  /** Changes the added round trip, in milliseconds. */
+  setLatency(ms: number): void;
+  close(): Promise<void>;
+}
+
+interface Body {
+  prompt: string;
+  max_tokens?: number;
+  temperature?: number;
+  seed?: number;
+  stop?: string[];
+  stream?: boolean;
+  logprobs?: number;
+}
+
+/** Serves `model`. Half of the latency is spent on the way in, half on the way out; chunks keep their distance. */
+export async function serveModel(model: TextModel, latencyMs = 0): Promise<ModelEndpoint> {
+  let latency = latencyMs;
+  const requests: ModelEndpoint['requests'] = [];
+  const server = createServer((request, response) => {
+    void answer(model, request, response, () => latency, requests).catch(() => response.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`,
+    requests,
+    setLatency: (ms) => (latency = ms),
+    close: () => closeServer(server),
+  };
+}
+
+export async function closeServer(server: Server): Promise<void> {
+  server.closeAllConnections();
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+}
+
+async function answer(
+  model: TextModel,
+  request: IncomingMessage,
+  response: ServerResponse,
+  latency: () => number,
+  requests: ModelEndpoint['requests'],
+): Promise<void> {
+  if (request.url === '/v1/models')
+    return json(response, { object: 'list', data: [{ id: model.id, object: 'model' }] });
+  if (request.url !== '/v1/completions') return json(response, { error: { message: 'not found' } }, 404);
+  const parts: Buffer[] = [];
+  for await (const part of request) parts.push(part as Buffer);
+  const body = JSON.parse(Buffer.concat(parts).toString()) as Body;
+  requests.push({ prompt: body.prompt, maxTokens: body.max_tokens ?? null });
+  const control = new AbortController();
+  response.once('close', () => control.abort());
+  const half = latency() / 2;
+  if (half > 0) await new Promise((resolve) => setTimeout(resolve, half));
+  const generation = model.generate(body.prompt, optionsOf(body, control.signal));
+  if (body.stream !== true) return whole(response, model.id, generation, half);
+  response.writeHead(200, { 'content-type': 'text/event-stream' });
+  const send = delayed(response, half);
+  for await (const chunk of generation) send(`data: ${JSON.stringify(eventOf(chunk, model.id))}\n\n`);
+  send('data: [DONE]\n\n', true);
+}
+
+function optionsOf(body: Body, signal: AbortSignal): GenerateOptions {
+  return {
+    ...(body.max_tokens === undefined ? {} : { maxTokens: body.max_tokens }),
+    ...(body.stop ? { stop: body.stop } : {}),
+    ...(body.logprobs === undefined ? {} : { topLogprobs: body.logprobs }),
+    sampling: {
+      temperature: body.temperature ?? 0,
+      ...(body.seed === undefined ? {} : { seed: body.seed }),
+    },
+    signal,
+  };
+}
+
+async function whole(
+  response: ServerResponse,
+  id: string,
+  generation: AsyncIterable<TextChunk>,
+  half: number,
+): Promise<void> {
+  let text = '';
+  let last: TextChunk | null = null;
+  for await (const chunk of generation) {
+    text += chunk.text;
+    last = chunk;
+  }
+  if (half > 0) await new Promise((resolve) => setTimeout(resolve, half));
+  json(response, {
+    ...eventOf(last ?? { text: '', tokenIds: [] }, id),
+    choices: [{ index: 0, text, finish_reason: 'stop' }],
+  });
+}
+
+function eventOf(chunk: TextChunk, model: string): Record<string, unknown> {
+  const { usage, logprobs } = chunk;
+  return {
+    id: 'cmpl-1',
+    object: 'text_completion',
+    model,
+    choices: [
+      {
+        index: 0,
+        text: chunk.text,
+        token_ids: chunk.tokenIds,
+        logprobs: logprobs
+          ? { tokens: logprobs.map((l) => l.text), token_logprobs: logprobs.map((l) => l.logprob) }
+          : null,
+        finish_reason:
+          chunk.finishReason === undefined ? null : chunk.finishReason === 'stop' ? 'stop' : 'length',
+      },
+    ],
+    ...(usage
+      ? {
+          usage: {
+            prompt_tokens: usage.promptTokens,
+            completion_tokens: usage.completionTokens,
+            prompt_tokens_details: { cached_tokens: usage.cachedTokens ?? 0 },
+          },
+        }
+      : {}),
+  };
+}
+
+/** Writes in order, each `ms` after it was given. */
+function delayed(response: ServerResponse, ms: number): (text: string, end?: boolean) => void {
+  const write = (text: string, end: boolean): void => {
+    if (response.destroyed) return;
+    response.write(text);
+    if (end) response.end();
+  };
+  return (text, end = false) => {
+    if (ms <= 0) write(text, end);
+    else setTimeout(() => write(text, end), ms);
+  };
+}
+
+function json(response: ServerResponse, value: unknown, status = 200): void {
+  response.writeHead(status, { 'content-type': 'application/json' });
+  response.end(JSON.stringify(value));
+}
