@@ -5,6 +5,8 @@ export { compile, COMPILER_VERSION, type CompiledModel } from './compile.ts';
 export { CompileError, type CompileErrorCode } from './errors.ts';
 export type { CheckpointSource, FileWriter, ModelFiles, ModelSink } from './files.ts';
 export * from './host/index.ts';
+export * from './sources/index.ts';
+export { verifyModel } from './verify.ts';
 export {
   LOWERINGS,
   WEIGHT_TYPES,

@@ -1,0 +1,125 @@
+// A checkpoint in a folder of some web server, which cannot be listed: the files that a checkpoint may have are asked for by
+// name, shards by the index. Weights come by HTTP range requests.
+import { CompileError } from '../errors.ts';
+import type { CheckpointSource } from '../files.ts';
+import { FinalError, withRetries } from './retry.ts';
+
+const INDEX = 'model.safetensors.index.json';
+const NAMES = [
+  'config.json',
+  'generation_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'chat_template.jinja',
+  'model.safetensors',
+  INDEX,
+];
+
+export interface UrlSourceOptions {
+  fetch?: typeof fetch;
+  /** Sent with every request, e.g. an Authorization header. */
+  headers?: Readonly<Record<string, string>>;
+  signal?: AbortSignal;
+}
+
+/** `url` is the folder that holds config.json. Rejects with `source` or `missing` when there is no checkpoint. */
+export async function urlSource(url: string, options: UrlSourceOptions = {}): Promise<CheckpointSource> {
+  const base = url.replace(/\/*$/, '/');
+  const request = requester(base, options);
+  const sizes = new Map<string, number>();
+  const look = async (name: string) => {
+    const size = await request.size(name);
+    if (size !== null) sizes.set(name, size);
+  };
+  await Promise.all(NAMES.map(look));
+  if (sizes.has(INDEX)) {
+    const text = new TextDecoder().decode(await request.read(INDEX, 0, sizes.get(INDEX)!));
+    await Promise.all(shardNames(text).map(look));
+  }
+  if (!sizes.has('config.json')) {
+    throw new CompileError(
+      'missing',
+      `${url}: no config.json there; give the address of the folder that holds it`,
+    );
+  }
+  return {
+    name: base.slice(0, -1),
+    list: async () => [...sizes.keys()],
+    async size(path) {
+      const size = sizes.get(path) ?? (await request.size(path));
+      if (size === null) throw new CompileError('missing', `${base}${path}: not found`);
+      return size;
+    },
+    read: (path, offset, length) => request.read(path, offset, length),
+  };
+}
+
+/** A damaged index is reported by the checkpoint reader, in its words. */
+function shardNames(index: string): string[] {
+  try {
+    return [
+      ...new Set(Object.values((JSON.parse(index) as { weight_map: Record<string, string> }).weight_map)),
+    ];
+  } catch {
+    return [];
+  }
+}
+
+function requester(base: string, options: UrlSourceOptions) {
+  const get = options.fetch ?? fetch;
+  const send = async (path: string, range: string) => {
+    const headers = { ...options.headers, range };
+    const response = await get(new URL(path, base), {
+      headers,
+      ...(options.signal ? { signal: options.signal } : {}),
+    });
+    if (response.ok || response.status === 416) return response;
+    await response.body?.cancel();
+    if (response.status === 404) return null;
+    const message = `HTTP ${response.status} ${response.statusText}`.trim();
+    throw response.status < 500 && response.status !== 429 ? new FinalError(message) : new Error(message);
+  };
+  const attempt = async <T>(path: string, work: () => Promise<T>): Promise<T> => {
+    try {
+      return await withRetries(work, options.signal);
+    } catch (cause) {
+      options.signal?.throwIfAborted();
+      if (cause instanceof CompileError) throw cause;
+      throw new CompileError('source', `${base}${path}: ${(cause as Error).message}`, { cause });
+    }
+  };
+  return {
+    /** Bytes of a file, or null where it does not exist. */
+    size: (path: string): Promise<number | null> =>
+      attempt(path, async () => {
+        const response = await send(path, 'bytes=0-0');
+        if (!response) return null;
+        await response.body?.cancel();
+        const total = response.headers.get('content-range')?.split('/')[1];
+        const size = Number(response.status === 206 ? total : response.headers.get('content-length'));
+        if (Number.isSafeInteger(size)) return size;
+        throw new FinalError('the server does not say how long the file is');
+      }),
+    read: (path: string, offset: number, length: number): Promise<Uint8Array> => {
+      if (length === 0) return Promise.resolve(new Uint8Array());
+      return attempt(path, async () => {
+        const response = await send(path, `bytes=${offset}-${offset + length - 1}`);
+        if (!response) throw new FinalError('not found');
+        if (response.status === 206) return exactly(await response.arrayBuffer(), length);
+        // The server ignores ranges: fine for a whole small file, hopeless for a slice of a large one.
+        const whole = Number(response.headers.get('content-length'));
+        if (offset > 0 || whole !== length) {
+          await response.body?.cancel();
+          throw new FinalError('the server does not answer range requests');
+        }
+        return exactly(await response.arrayBuffer(), length);
+      });
+    },
+  };
+}
+
+function exactly(buffer: ArrayBuffer, length: number): Uint8Array {
+  if (buffer.byteLength === length) return new Uint8Array(buffer);
+  throw new Error(`${buffer.byteLength} bytes came instead of ${length}`);
+}
