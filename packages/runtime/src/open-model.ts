@@ -6,13 +6,20 @@ import type { Backend, TargetId } from './backend.ts';
 import type { DecoderOptions } from './decoder.ts';
 import { RuntimeError, messageOf } from './errors.ts';
 import { LocalModel } from './local-model.ts';
+import { measureSpeed, speedScore } from './measure.ts';
+import { environment, modelKey, requireSelfTest } from './self-test.ts';
 import type { TargetSet } from './targets/target-set.ts';
 import { loadText } from './text/load-tokenizer.ts';
 
 export interface OpenModelOptions extends DecoderOptions {
   targets: TargetSet;
-  /** One target: used or refused with the reason. Absent: the first of the set's order that opens. */
-  target?: TargetId | undefined;
+  /**
+   * One target: used or refused with the reason. 'auto': the fastest here by a short measurement, remembered per model.
+   * Absent: the first of the set's order that opens.
+   */
+  target?: TargetId | 'auto' | undefined;
+  /** Compare a target's numbers with a reference before its first use with this model (self-test.ts). Default true. */
+  selfTest?: boolean;
   /** After a lost target go on with the next of the set's order. Default true. */
   fallback?: boolean;
   keptCaches?: number;
@@ -24,11 +31,21 @@ export async function openModel(files: ModelFiles, options: OpenModelOptions): P
   const text = await loadText(manifest, files);
   const { targets } = options;
   const failed = new Map<TargetId, string>();
+  const openOne = async (target: TargetId): Promise<Backend> => {
+    const backend = await targets.open(target, manifest, files);
+    try {
+      if (options.selfTest !== false) await requireSelfTest(backend, manifest, files, targets.facts);
+      return backend;
+    } catch (error) {
+      await backend.close().catch(() => undefined);
+      throw error;
+    }
+  };
   const openFirst = async (order: readonly TargetId[]): Promise<Backend> => {
     for (const target of order) {
       if (failed.has(target)) continue;
       try {
-        return await targets.open(target, manifest, files);
+        return await openOne(target);
       } catch (error) {
         if (order.length === 1) throw error;
         failed.set(target, messageOf(error));
@@ -40,7 +57,13 @@ export async function openModel(files: ModelFiles, options: OpenModelOptions): P
       `no execution target can run ${manifest.id} (${reasons.join('; ')})`,
     );
   };
-  const backend = await openFirst(options.target === undefined ? targets.order : [options.target]);
+  const order =
+    options.target === 'auto'
+      ? await fastestFirst(targets, modelKey(manifest), openOne)
+      : options.target === undefined
+        ? targets.order
+        : [options.target];
+  const backend = await openFirst(order);
   const { capacity, maxCapacity, whenFull, sinks } = options;
   return new LocalModel({
     manifest,
@@ -54,6 +77,29 @@ export async function openModel(files: ModelFiles, options: OpenModelOptions): P
     decoder: defined({ capacity, maxCapacity, whenFull, sinks }),
     ...defined({ keptCaches: options.keptCaches }),
   });
+}
+
+/** The set's targets by measured speed; those that cannot be opened are last, for their reasons. */
+async function fastestFirst(
+  targets: TargetSet,
+  model: string,
+  open: (target: TargetId) => Promise<Backend>,
+): Promise<readonly TargetId[]> {
+  const key = `fastest ${model} ${environment()}`;
+  const known = (await targets.facts.get(key)) as TargetId[] | undefined;
+  if (known) return known;
+  const scores = new Map<TargetId, number>();
+  for (const target of targets.order) {
+    try {
+      const backend = await open(target);
+      scores.set(target, speedScore(await measureSpeed(backend).finally(() => backend.close())));
+    } catch {
+      scores.set(target, Infinity);
+    }
+  }
+  const order = [...targets.order].sort((a, b) => scores.get(a)! - scores.get(b)!);
+  await targets.facts.set(key, order);
+  return order;
 }
 
 /** The fields that are not undefined. */

@@ -13,6 +13,7 @@ import type {
   TextModel,
   TextModelCapabilities,
 } from '../text-model.ts';
+import { noneLeft, openFastest, type Attempt } from './fastest.ts';
 import type { ModelSource } from './model-source.ts';
 import { BROWSER_TARGETS } from './targets.ts';
 import { WorkerConnection } from './worker-connection.ts';
@@ -20,8 +21,11 @@ import type { OpenedModel, Progress } from './worker-face.ts';
 import { WorkerSession } from './worker-session.ts';
 
 export interface OpenWorkerOptions extends DecoderOptions {
-  /** One target: used or refused with the reason. Absent: the first of `order` that opens. */
-  target?: TargetId | undefined;
+  /**
+   * One target: used or refused with the reason. 'auto': the fastest here by a short measurement, remembered per model
+   * and browser. Absent: the first of `order` that opens.
+   */
+  target?: TargetId | 'auto' | undefined;
   /** Targets to try, best first. Default: BROWSER_TARGETS. */
   order?: readonly TargetId[];
   /** Go on with the next target when one is lost. Default true. */
@@ -158,32 +162,26 @@ export class WorkerModel implements TextModel {
   }
 
   async #openNext(): Promise<WorkerConnection> {
-    const { target, order = BROWSER_TARGETS, onProgress = () => undefined } = this.#options;
+    const { target, order = BROWSER_TARGETS } = this.#options;
+    if (target === 'auto' && !this.#opened) {
+      const found = await openFastest(order, modelName(this.#source), (candidate) =>
+        this.#attempt(candidate),
+      );
+      for (const [id, reason] of found.failed) this.#failed.set(id, reason);
+      this.#opened = found.opened;
+      return found.connection;
+    }
     // A target that was asked for by name comes first; after it is lost, the order decides.
-    const candidates = target !== undefined && !this.#opened ? [target] : order;
+    const candidates = target !== undefined && target !== 'auto' && !this.#opened ? [target] : order;
     let cause: unknown;
     for (const candidate of candidates) {
       if (this.#failed.has(candidate)) continue;
-      // A fresh worker for every attempt: a failed one may hang or hold a broken ONNX Runtime instance.
-      const worker = new Worker(new URL('./worker.ts', import.meta.url), {
-        type: 'module',
-        name: `baton ${candidate}`,
-      });
-      const connection = new WorkerConnection(candidate, worker);
       try {
-        const { capacity, maxCapacity, whenFull, sinks, lookup } = this.#options;
-        const decoder = Object.fromEntries(
-          Object.entries({ capacity, maxCapacity, whenFull, sinks }).filter(([, v]) => v !== undefined),
-        );
-        this.#opened = await connection.open(
-          this.#source,
-          { decoder, session: lookup === undefined ? {} : { lookup } },
-          onProgress,
-        );
+        const { connection, opened } = await this.#attempt(candidate);
+        this.#opened = opened;
         return connection;
       } catch (error) {
         cause = error;
-        connection.kill('it was not needed any more');
         // Nothing about another target would help.
         if (error instanceof RuntimeError && (error.code === 'bad-model' || error.code === 'bad-tokenizer'))
           throw error;
@@ -191,9 +189,35 @@ export class WorkerModel implements TextModel {
       }
     }
     if (candidates.length === 1 && cause instanceof Error) throw cause;
-    const reasons = [...this.#failed].map(([id, reason]) => `${id}: ${reason}`).join('; ');
-    throw new RuntimeError('target-unavailable', `no execution target here can run the model (${reasons})`, {
-      cause,
-    });
+    throw noneLeft(this.#failed, cause);
   }
+
+  /** Opens the model in a fresh worker: one whose target failed may hang or hold a broken ONNX Runtime instance. */
+  async #attempt(target: TargetId): Promise<Attempt> {
+    const { onProgress = () => undefined, lookup, capacity, maxCapacity, whenFull, sinks } = this.#options;
+    const worker = new Worker(new URL('./worker.ts', import.meta.url), {
+      type: 'module',
+      name: `baton ${target}`,
+    });
+    const connection = new WorkerConnection(target, worker);
+    try {
+      const decoder = Object.fromEntries(
+        Object.entries({ capacity, maxCapacity, whenFull, sinks }).filter(([, v]) => v !== undefined),
+      );
+      const opened = await connection.open(
+        this.#source,
+        { decoder, session: lookup === undefined ? {} : { lookup } },
+        onProgress,
+      );
+      return { connection, opened };
+    } catch (error) {
+      connection.kill('it was not needed any more');
+      throw error;
+    }
+  }
+}
+
+/** Names a source for remembering what was measured with it. */
+function modelName(source: ModelSource): string {
+  return JSON.stringify(source);
 }

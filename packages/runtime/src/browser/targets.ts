@@ -4,6 +4,8 @@
 import type { TargetId } from '../backend.ts';
 import { RuntimeError, messageOf } from '../errors.ts';
 import type { TargetProbe, TargetSet } from '../targets/target-set.ts';
+import { openSimd, probeSimd } from '../targets/simd.ts';
+import { browserFacts } from './browser-facts.ts';
 import { openOrtWeb, type OrtWebTarget } from './ort-host.ts';
 import { wasmThreads } from './ort-loader.ts';
 
@@ -14,14 +16,16 @@ export const BROWSER_TARGETS = [
   'webgpu',
   'wasm',
   'webnn-cpu',
-] as const satisfies readonly OrtWebTarget[];
+] as const satisfies readonly TargetId[];
 
 export const browserTargets: TargetSet = {
   order: BROWSER_TARGETS,
+  facts: browserFacts(),
   probe,
   open: async (target, manifest, files) => {
     const state = await probe(target);
     if (!state.available) throw new RuntimeError('target-unavailable', `${target}: ${state.reason}`);
+    if (target === 'wasm-simd') return openSimd(manifest, files);
     return openOrtWeb(target as OrtWebTarget, manifest, files);
   },
 };
@@ -34,6 +38,7 @@ export async function probeTargets(): Promise<TargetProbe[]> {
 async function probe(target: TargetId): Promise<TargetProbe> {
   const no = (reason: string): TargetProbe => ({ target, available: false, reason });
   try {
+    if (target === 'wasm-simd') return probeSimd();
     if (target === 'wasm') return { target, available: true, reason: wasmReason() };
     if (target === 'webgpu') return await probeWebGpu(target);
     if (target.startsWith('webnn-')) return await probeWebNn(target);

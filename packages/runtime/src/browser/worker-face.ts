@@ -3,6 +3,7 @@
 import type { Manifest } from '@baton/compiler';
 import type { TargetId } from '../backend.ts';
 import type { DecoderOptions } from '../decoder.ts';
+import type { Speed } from '../measure.ts';
 import type { SessionOptions } from '../session.ts';
 import type { ChatMessage, GenerateOptions, SyncResult, TextModelCapabilities } from '../text-model.ts';
 import type { ModelSource } from './model-source.ts';
@@ -37,6 +38,8 @@ export interface ModelWorker {
     options: WorkerOpenOptions,
     onProgress: (p: Progress) => void,
   ): Promise<Reply<OpenedModel>>;
+  /** A short measurement of the open model (measure.ts). */
+  measure(): Promise<Reply<Speed>>;
   renderChat(
     messages: readonly ChatMessage[],
     options: { addGenerationPrompt?: boolean },

@@ -5,6 +5,7 @@ import * as Comlink from 'comlink';
 import type { TargetId } from '../backend.ts';
 import { RuntimeError } from '../errors.ts';
 import type { LocalModel } from '../local-model.ts';
+import { measureSpeed } from '../measure.ts';
 import { openModel } from '../open-model.ts';
 import type { LocalSession } from '../session.ts';
 import { modelFiles } from './model-source.ts';
@@ -43,6 +44,7 @@ const face: ModelWorker = {
       const { manifest, capabilities, backend } = model;
       return { manifest, capabilities, target: backend.target, description: backend.description };
     }),
+  measure: () => reply(() => measureSpeed(theModel().backend)),
   renderChat: (messages, options) => reply(() => theModel().renderChat(messages, options)),
   openSession: () =>
     reply(async () => {

@@ -3,21 +3,26 @@
 import type { TargetId } from '../backend.ts';
 import { RuntimeError } from '../errors.ts';
 import type { TargetProbe, TargetSet } from '../targets/target-set.ts';
+import { openSimd, probeSimd } from '../targets/simd.ts';
+import { diskFacts } from './disk-facts.ts';
 import { openOrtCpu, type OrtCpuOptions } from './ort-cpu.ts';
 
 export function nodeTargets(options: OrtCpuOptions = {}): TargetSet {
   return {
-    order: ['ort-cpu'],
+    order: ['ort-cpu', 'wasm-simd'],
+    facts: diskFacts(),
     probe,
     open: async (target, manifest, files) => {
       const state = await probe(target);
       if (!state.available) throw new RuntimeError('target-unavailable', `${target}: ${state.reason}`);
+      if (target === 'wasm-simd') return openSimd(manifest, files, options);
       return openOrtCpu(manifest, files, options);
     },
   };
 }
 
 async function probe(target: TargetId): Promise<TargetProbe> {
+  if (target === 'wasm-simd') return probeSimd();
   if (target !== 'ort-cpu') {
     return {
       target,

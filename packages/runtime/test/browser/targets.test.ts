@@ -45,50 +45,53 @@ test('probes give every target a reason', async () => {
   expect(available).toEqual(expect.arrayContaining(['wasm', 'webgpu', 'webnn-cpu']));
 });
 
-describe.each(['wasm', 'webgpu', 'webnn-cpu', 'webnn-gpu', 'webnn-npu'] as const)('%s', (target) => {
-  test('takes the whole graph and agrees with transformers', async () => {
-    const result = await browser.page.evaluate(
-      async ({ target, text, watch, vocabulary }) => {
-        const model = await window.baton.openWorkerModel(
-          { kind: 'compiled', url: new URL('/model/', location.href).href },
-          { target },
-        );
-        try {
-          const session = await model.openSession();
-          const { watched } = await session.sync(text, { watch });
-          const chunks = [];
-          for await (const chunk of session.generate({ maxTokens: 20, topLogprobs: vocabulary }))
-            chunks.push(chunk);
-          return {
-            location: model.location,
-            watched,
-            first: chunks[0]!.logprobs![0]!.top!,
-            ids: chunks.flatMap((c) => [...c.tokenIds]),
-          };
-        } finally {
-          await model.close();
-        }
-      },
-      { target, text: reference.text, watch: reference.watch, vocabulary: reference.lastLogprobs.length },
-    );
-    expect(result.location).toBe(target);
-    expect(result.watched).toHaveLength(reference.textIds.length);
-    expect(
-      relativeError(
-        result.watched.flatMap((w) => [...w.logprobs]),
-        reference.watched.flat(),
-      ),
-    ).toBeLessThan(1e-3);
-    expect(result.watched.map((w) => w.argmax)).toEqual(reference.argmax);
-    const last = result.first.toSorted((a, b) => a.id - b.id).map((t) => t.logprob);
-    expect(relativeError(last, reference.lastLogprobs)).toBeLessThan(1e-3);
-    // transformers was asked to go on behind the end token; a model here stops at it.
-    expect(reference.continuation).toContain(reference.end);
-    expect(result.ids).toEqual(
-      reference.continuation.slice(0, reference.continuation.indexOf(reference.end)),
-    );
-  });
-});
+describe.each(['wasm', 'wasm-simd', 'webgpu', 'webnn-cpu', 'webnn-gpu', 'webnn-npu'] as const)(
+  '%s',
+  (target) => {
+    test(`${target} takes the whole graph and agrees with transformers`, async () => {
+      const result = await browser.page.evaluate(
+        async ({ target, text, watch, vocabulary }) => {
+          const model = await window.baton.openWorkerModel(
+            { kind: 'compiled', url: new URL('/model/', location.href).href },
+            { target },
+          );
+          try {
+            const session = await model.openSession();
+            const { watched } = await session.sync(text, { watch });
+            const chunks = [];
+            for await (const chunk of session.generate({ maxTokens: 20, topLogprobs: vocabulary }))
+              chunks.push(chunk);
+            return {
+              location: model.location,
+              watched,
+              first: chunks[0]!.logprobs![0]!.top!,
+              ids: chunks.flatMap((c) => [...c.tokenIds]),
+            };
+          } finally {
+            await model.close();
+          }
+        },
+        { target, text: reference.text, watch: reference.watch, vocabulary: reference.lastLogprobs.length },
+      );
+      expect(result.location).toBe(target);
+      expect(result.watched).toHaveLength(reference.textIds.length);
+      expect(
+        relativeError(
+          result.watched.flatMap((w) => [...w.logprobs]),
+          reference.watched.flat(),
+        ),
+      ).toBeLessThan(1e-3);
+      expect(result.watched.map((w) => w.argmax)).toEqual(reference.argmax);
+      const last = result.first.toSorted((a, b) => a.id - b.id).map((t) => t.logprob);
+      expect(relativeError(last, reference.lastLogprobs)).toBeLessThan(1e-3);
+      // transformers was asked to go on behind the end token; a model here stops at it.
+      expect(reference.continuation).toContain(reference.end);
+      expect(result.ids).toEqual(
+        reference.continuation.slice(0, reference.continuation.indexOf(reference.end)),
+      );
+    });
+  },
+);
 
 function relativeError(got: readonly number[], want: readonly number[]): number {
   expect(got).toHaveLength(want.length);
@@ -177,4 +180,23 @@ test('what cannot be opened is refused with its reason', async () => {
     );
   expect(await open('/nothing/', 'wasm')).toMatch(/baton\.json answered 404; check the address/);
   expect(await open('/model/', 'ort-cpu')).toMatch(/ort-cpu: does not exist in a browser/);
+});
+
+test('auto takes a measured target, remembers it, and says why it did not take others', async () => {
+  const result = await browser.page.evaluate(async () => {
+    const url = new URL('/model/', location.href).href;
+    const open = async () => {
+      const model = await window.baton.openWorkerModel(
+        { kind: 'compiled', url },
+        { target: 'auto', order: ['webgpu', 'wasm-simd', 'wasm'] },
+      );
+      const found = { location: model.location, failures: [...model.failures] };
+      await model.close();
+      return found;
+    };
+    return [await open(), await open()];
+  });
+  expect(['wasm-simd', 'wasm']).toContain(result[0]!.location);
+  expect(result[0]!.failures).toEqual([['webgpu', expect.stringMatching(/emulates a GPU on the CPU/)]]);
+  expect(result[1]).toEqual({ location: result[0]!.location, failures: [] });
 });

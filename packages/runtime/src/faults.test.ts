@@ -1,0 +1,187 @@
+// What happens when a target is not to be trusted: wrong numbers, a device that is lost in the middle of a text. The
+// faults are put into a real backend's results, in place of hardware that fails on request.
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { DirectoryFiles } from '@baton/compiler/node';
+import { compileDirectory } from '@baton/compiler/node';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  BackendLostError,
+  type Backend,
+  type ForwardResult,
+  type Sequence,
+  type TargetId,
+} from './backend.ts';
+import { memoryFacts } from './facts.ts';
+import { nodeTargets } from './node/index.ts';
+import { openModel } from './open-model.ts';
+import type { TargetSet } from './targets/target-set.ts';
+import type { TextChunk } from './text-model.ts';
+
+const fixtures = fileURLToPath(new URL('../test/fixtures/', import.meta.url));
+let folder: string;
+let files: DirectoryFiles;
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(os.tmpdir(), 'baton-faults-'));
+  await compileDirectory(path.join(fixtures, 'tiny'), path.join(folder, 'tiny'), { context: 128, chunk: 16 });
+  files = new DirectoryFiles(path.join(folder, 'tiny'));
+});
+afterAll(async () => rm(folder, { recursive: true, force: true }));
+
+/** Stands for faulty hardware: a real backend whose results pass through `fault`, which may change them or throw. */
+function faulty(backend: Backend, fault: (result: ForwardResult) => ForwardResult): Backend {
+  return {
+    target: backend.target,
+    vocabSize: backend.vocabSize,
+    maxRows: backend.maxRows,
+    capacities: backend.capacities,
+    description: backend.description,
+    close: () => backend.close(),
+    createSequence: async (capacity): Promise<Sequence> => {
+      const real = await backend.createSequence(capacity);
+      return {
+        capacity: real.capacity,
+        forward: async (tokens, position, wanted) => fault(await real.forward(tokens, position, wanted)),
+        close: () => real.close(),
+      };
+    },
+  };
+}
+
+/** Node's targets, with `fault` in one of them. */
+function withFault(
+  target: TargetId,
+  fault: (result: ForwardResult) => ForwardResult,
+): TargetSet & { opened: TargetId[] } {
+  const real = nodeTargets();
+  const opened: TargetId[] = [];
+  return {
+    order: real.order,
+    facts: memoryFacts(),
+    probe: (t) => real.probe(t),
+    opened,
+    open: async (t, manifest, modelFiles) => {
+      opened.push(t);
+      const backend = await real.open(t, manifest, modelFiles);
+      return t === target ? faulty(backend, fault) : backend;
+    },
+  };
+}
+
+async function text(stream: AsyncIterable<TextChunk>): Promise<{ ids: number[]; notes: string[] }> {
+  const ids: number[] = [];
+  const notes: string[] = [];
+  for await (const chunk of stream) {
+    ids.push(...chunk.tokenIds);
+    notes.push(...(chunk.notes ?? []));
+  }
+  return { ids, notes };
+}
+
+const prompt = 'A baker makes 24 loaves.';
+
+describe('self-test', () => {
+  test.each([
+    ['one logit in a hundred off by two', (x: number, i: number) => (i % 100 === 0 ? x + 2 : x)],
+    ['everything scaled', (x: number) => x * 1.01],
+    ['not a number', () => Number.NaN],
+  ])('a target with wrong numbers is refused with them: %s', async (_name, wrong) => {
+    const targets = withFault('ort-cpu', (r) => (r.logits ? { ...r, logits: r.logits.map(wrong) } : r));
+    await expect(openModel(files, { targets, target: 'ort-cpu' })).rejects.toThrow(
+      /ort-cpu gives wrong numbers for tiny: relative error \S+ against/,
+    );
+  });
+
+  test('where the order allows, the next target takes over', async () => {
+    const targets = withFault('ort-cpu', (r) => (r.logits ? { ...r, logits: r.logits.map((x) => -x) } : r));
+    const model = await openModel(files, { targets });
+    expect(model.location).toBe('wasm-simd');
+    await model.close();
+  });
+
+  test('both real targets pass, and passing is remembered', async () => {
+    const facts = memoryFacts();
+    let references = 0;
+    const counted = {
+      get: facts.get,
+      set: (k: string, v: unknown) => (k.startsWith('reference') ? references++ : 0, facts.set(k, v)),
+    };
+    for (const target of ['ort-cpu', 'wasm-simd', 'ort-cpu'] as const) {
+      const model = await openModel(files, { targets: { ...nodeTargets(), facts: counted }, target });
+      expect(model.location).toBe(target);
+      await model.close();
+    }
+    expect(references).toBe(1);
+  });
+});
+
+describe('a lost target', () => {
+  test('in the middle of a text: it goes on elsewhere with the same tokens, and says so', async () => {
+    const whole = await openModel(files, { targets: nodeTargets() });
+    const expected = await text(whole.generate(prompt, { maxTokens: 16 }));
+    await whole.close();
+
+    let steps = 0;
+    const targets = withFault('ort-cpu', (r) => {
+      if (++steps === 8) throw new BackendLostError('ort-cpu', 'the device was lost');
+      return r;
+    });
+    const model = await openModel(files, { targets, selfTest: false });
+    const result = await text(model.generate(prompt, { maxTokens: 16 }));
+    expect(result.ids).toEqual(expected.ids);
+    expect(result.notes).toEqual(['ort-cpu: the device was lost; went on with wasm-simd']);
+    expect(model.location).toBe('wasm-simd');
+    // A session that was idle meanwhile goes on there too.
+    expect((await text(model.generate(prompt, { maxTokens: 4 }))).ids).toEqual(expected.ids.slice(0, 4));
+    await model.close();
+  });
+
+  test('every open session moves', async () => {
+    let lost = false;
+    const targets = withFault('ort-cpu', (r) => {
+      if (lost) throw new BackendLostError('ort-cpu', 'gone');
+      return r;
+    });
+    const model = await openModel(files, { targets });
+    const [a, b] = [await model.openSession(), await model.openSession()];
+    await a.sync(prompt);
+    await b.sync(`${prompt} How many`);
+    lost = true;
+    const [fromA, fromB] = await Promise.all([
+      text(a.generate({ maxTokens: 5 })),
+      text(b.generate({ maxTokens: 5 })),
+    ]);
+    expect(fromA.ids).toEqual((await text(model.generate(prompt, { maxTokens: 5 }))).ids);
+    expect(fromB.ids).toEqual((await text(model.generate(`${prompt} How many`, { maxTokens: 5 }))).ids);
+    expect(targets.opened).toEqual(['ort-cpu', 'wasm-simd']);
+    await model.close();
+  });
+
+  test('with no target left the error names every loss', async () => {
+    const targets = withFault('ort-cpu', () => {
+      throw new BackendLostError('ort-cpu', 'gone');
+    });
+    const model = await openModel(files, { targets, fallback: false, selfTest: false });
+    await expect(text(model.generate(prompt))).rejects.toThrow(
+      /ort-cpu: gone, and no other target took over/,
+    );
+    await model.close();
+  });
+});
+
+test('auto takes the target that measures fastest, here the one that is not slowed down, and remembers it', async () => {
+  const slow = (r: ForwardResult): ForwardResult => {
+    const until = performance.now() + 30;
+    while (performance.now() < until);
+    return r;
+  };
+  const targets = withFault('ort-cpu', slow);
+  const model = await openModel(files, { targets, target: 'auto' });
+  expect(model.location).toBe('wasm-simd');
+  await model.close();
+  targets.opened.length = 0;
+  await (await openModel(files, { targets, target: 'auto' })).close();
+  expect(targets.opened).toEqual(['wasm-simd']);
+});

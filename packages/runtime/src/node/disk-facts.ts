@@ -1,0 +1,32 @@
+// Facts kept as small files in the cache folder; written under a temporary name and renamed, so that none is read half.
+
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { Facts } from '../facts.ts';
+import { cacheRoot } from './compile-cache.ts';
+
+export function diskFacts(): Facts {
+  const at = (key: string): string =>
+    path.join(cacheRoot(), 'facts', createHash('sha256').update(key).digest('hex'));
+  return {
+    get: async (key) => {
+      try {
+        return JSON.parse(await readFile(at(key), 'utf8')) as unknown;
+      } catch {
+        return undefined;
+      }
+    },
+    set: async (key, value) => {
+      const file = at(key);
+      const scratch = `${file}.${process.pid}`;
+      try {
+        await mkdir(path.dirname(file), { recursive: true });
+        await writeFile(scratch, JSON.stringify(value));
+        await rename(scratch, file);
+      } catch {
+        // A cache that cannot be written is no cache; the fact is found out again next time.
+      }
+    },
+  };
+}
