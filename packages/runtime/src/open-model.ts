@@ -23,6 +23,8 @@ export interface OpenModelOptions extends DecoderOptions {
   /** After a lost target go on with the next of the set's order. Default true. */
   fallback?: boolean;
   keptCaches?: number;
+  /** Tokens to guess per pass by prompt lookup (speculate.ts); exact. Default 0, off. */
+  lookup?: number;
 }
 
 /** Throws `bad-model`, `bad-tokenizer`, `target-unavailable` or `target-refused`; nothing stays open then. */
@@ -75,6 +77,7 @@ export async function openModel(files: ModelFiles, options: OpenModelOptions): P
       return openFirst(targets.order);
     },
     decoder: defined({ capacity, maxCapacity, whenFull, sinks }),
+    session: defined({ lookup: options.lookup }),
     ...defined({ keptCaches: options.keptCaches }),
   });
 }

@@ -16,6 +16,7 @@ import type {
   WatchedPosition,
 } from './text-model.ts';
 import { rawLengths } from './text/normalized-lengths.ts';
+import { speculate, type Chosen } from './speculate.ts';
 import { StopStrings } from './text/stop-strings.ts';
 import type { TextStream } from './text/text-stream.ts';
 import type { Tokenizer } from './text/tokenizer.ts';
@@ -129,6 +130,7 @@ export class LocalSession implements TextSession {
     const stops = new StopStrings(options.stop ?? []);
     const began = this.#text.length;
     const stream = (this.#stream ??= tokenizer.stream(began === 0));
+    const ahead: Chosen[] = [];
     let produced = 0;
     let length = began;
     const end = (finishReason: FinishReason, text = '', stopped?: string): SessionChunk => ({
@@ -141,10 +143,9 @@ export class LocalSession implements TextSession {
     });
     try {
       if (maxTokens <= 0) return yield end('length');
-      let logits = await this.#logits(signal);
       for (;;) {
         throwIfAborted(signal);
-        const id = sampler.next(logits);
+        const { id, logits, stored } = await this.#choose(sampler, ahead, signal);
         if (stopIds.has(id)) {
           this.#stream = null;
           return yield end('stop', stops.flush(), tokenizer.tokenText(id));
@@ -153,7 +154,7 @@ export class LocalSession implements TextSession {
         const piece = stream.push(id);
         const found = stops.push(piece);
         const chunk = this.#describe(id, found.text, logits, options);
-        this.#pending.push(id);
+        if (!stored) this.#pending.push(id);
         length += piece.length;
         this.#text += piece;
         this.#ends.push(stream.midCharacter ? -1 : length);
@@ -163,12 +164,40 @@ export class LocalSession implements TextSession {
         const last = produced >= maxTokens ? 'length' : this.#isFull() ? 'context' : null;
         yield chunk;
         if (last) return yield end(last, stops.flush());
-        logits = await this.#logits(signal);
       }
     } catch (error) {
       if (!isAbort(error)) throw error;
       yield end('aborted', stops.flush());
+    } finally {
+      // What was looked ahead but not written is not part of the session.
+      if (ahead.length > 0) this.#truncate(this.#ends.length);
     }
+  }
+
+  /** The next token and the logits it was chosen from; `stored`: it is in the cache already, from looking ahead. */
+  async #choose(
+    sampler: Sampler,
+    ahead: Chosen[],
+    signal: AbortSignal | undefined,
+  ): Promise<Chosen & { stored: boolean }> {
+    const { decoder, stopIds, lookup = 0 } = this.#parts;
+    if (ahead.length === 0 && lookup > 0 && this.#pending.length > 0 && decoder.whenFull === 'stop') {
+      const before = decoder.length;
+      const pending = this.#pending;
+      const guessed = await this.#guard(() => {
+        // After a lost target this runs again: from the same place.
+        decoder.rollback(before);
+        return speculate(decoder, sampler, pending, lookup, stopIds, signal);
+      });
+      if (guessed) {
+        this.#pending = [];
+        ahead.push(...guessed);
+      }
+    }
+    const next = ahead.shift();
+    if (next) return { ...next, stored: ahead.length > 0 };
+    const logits = await this.#logits(signal);
+    return { id: sampler.next(logits), logits, stored: false };
   }
 
   /** Ends at a stop string: `before` is the last shown text; the session gives up what lies behind it. */
@@ -249,7 +278,8 @@ export class LocalSession implements TextSession {
     const { decoder } = this.#parts;
     this.#pending = this.#pending.slice(0, Math.max(0, count - decoder.length));
     decoder.rollback(Math.min(count, decoder.length));
-    this.#ends.length = Math.min(count, this.#ends.length);
+    if (count >= this.#ends.length) return;
+    this.#ends.length = count;
     this.#text = this.#text.slice(0, this.#ends.findLast((e) => e >= 0) ?? 0);
   }
 
