@@ -8,7 +8,9 @@ import { MANIFEST_FILE, ManifestError, parseManifest } from '@baton/compiler/man
 import type { TargetId } from '@baton/runtime';
 import { nodeTargets, openLocal, resolveModel } from '@baton/runtime/node';
 import type { TextModel } from '@baton/runtime/text-model';
-import { OpenAICompletionsModel, SplitError } from '@baton/split';
+import { SplitError } from '@baton/split';
+import { ChatContinuationModel, connect } from '@baton/split/endpoint';
+import type { EndpointOptions } from '@baton/split/endpoint';
 
 export interface ModelArgumentOptions {
   target?: TargetId | undefined;
@@ -16,6 +18,8 @@ export interface ModelArgumentOptions {
   modelId?: string | undefined;
   /** Threads inside one operator of a local model. Default: 1 for a small one, else the runtime's choice. */
   threads?: number | undefined;
+  /** Kind of server at a URL (vllm, llama.cpp, deepseek ...); found out by asking it when absent. */
+  preset?: string | undefined;
   /** Environment variable that holds the key for a URL. */
   apiKeyEnv?: string | undefined;
 }
@@ -43,16 +47,31 @@ export async function openModelArgument(
       ...(threads === undefined ? {} : { targets: nodeTargets({ threads }) }),
     });
   }
-  const { apiKeyEnv, modelId } = options;
+  return connect({
+    ...endpointOf(argument, options),
+    ...(options.preset === undefined ? {} : { preset: options.preset }),
+  });
+}
+
+/** Opens a URL for whole chat turns (an annotator), or a local model. */
+export async function openChatArgument(
+  argument: string,
+  options: ModelArgumentOptions = {},
+): Promise<TextModel> {
+  if (!isUrl(argument)) return openModelArgument(argument, options);
+  return new ChatContinuationModel(endpointOf(argument, options), 'trailing');
+}
+
+function endpointOf(url: string, { apiKeyEnv, modelId }: ModelArgumentOptions): EndpointOptions {
   const apiKey = apiKeyEnv === undefined ? undefined : process.env[apiKeyEnv];
   if (apiKeyEnv !== undefined && !apiKey) {
     throw new SplitError('bad-input', `the environment variable ${apiKeyEnv} (--api-key-env) is empty`);
   }
-  return new OpenAICompletionsModel({
-    url: argument,
+  return {
+    url,
     ...(modelId === undefined ? {} : { model: modelId }),
     ...(apiKey === undefined ? {} : { apiKey }),
-  });
+  };
 }
 
 /**

@@ -9,7 +9,7 @@ import type { TargetId } from '@baton/runtime';
 import type { TextModel } from '@baton/runtime/text-model';
 import { Command, Option } from 'commander';
 
-import { identifyModelArgument, openModelArgument } from '../model-argument.ts';
+import { identifyModelArgument, openChatArgument, openModelArgument } from '../model-argument.ts';
 import { positiveNumber, share, wholeNumber } from '../number-arguments.ts';
 
 interface AnnotateCommandOptions {
@@ -42,7 +42,7 @@ export function annotateCommand(): Command {
       'annotated traces; training rows, statistics and rejected rows stand beside it',
     )
     .addOption(
-      new Option('--annotator <url>', 'ask a language model for the hardest passages').conflicts(
+      new Option('--annotator <url|dir|name>', 'ask a language model for the hardest passages').conflicts(
         'disagreement',
       ),
     )
@@ -77,20 +77,14 @@ async function runAnnotate(input: string, options: AnnotateCommandOptions): Prom
   const interrupt = (): void => abort.abort();
   process.once('SIGINT', interrupt);
   const opened: TextModel[] = [];
-  const open = async (argument: string, modelId?: string): Promise<TextModel> => {
-    const { target, apiKeyEnv } = options;
-    const model = await openModelArgument(argument, {
-      target,
-      ...(modelId === undefined ? {} : { modelId }),
-      apiKeyEnv,
-    });
-    opened.push(model);
+  const keep = async (model: Promise<TextModel>): Promise<TextModel> => {
+    opened.push(await model);
     return model;
   };
   let method: Method | null = null;
   try {
     method =
-      options.annotator === undefined ? await byDisagreement(options, open) : await byModel(options, open);
+      options.annotator === undefined ? await byDisagreement(options, keep) : await byModel(options, keep);
     const result = await annotateFile({
       input,
       out: options.out,
@@ -122,12 +116,13 @@ interface Method {
   close(): Promise<void>;
 }
 
-type Open = (argument: string, modelId?: string) => Promise<TextModel>;
+/** Keeps a model for closing at the end. */
+type Keep = (model: Promise<TextModel>) => Promise<TextModel>;
 
-async function byModel(options: AnnotateCommandOptions, open: Open): Promise<Method> {
-  const { annotator, annotatorModel, mergeGap } = options;
-  const model = await open(annotator!, annotatorModel);
-  const identity = await identifyModelArgument(annotator!, { modelId: annotatorModel });
+async function byModel(options: AnnotateCommandOptions, keep: Keep): Promise<Method> {
+  const { annotator, annotatorModel: modelId, apiKeyEnv, target, mergeGap } = options;
+  const model = await keep(openChatArgument(annotator!, { modelId, apiKeyEnv, target }));
+  const identity = await identifyModelArgument(annotator!, { modelId, target });
   return {
     name: `annotator ${identity}, share ${options.share}`,
     annotate: modelAnnotator(model, {
@@ -138,10 +133,11 @@ async function byModel(options: AnnotateCommandOptions, open: Open): Promise<Met
   };
 }
 
-async function byDisagreement(options: AnnotateCommandOptions, open: Open): Promise<Method> {
-  const { target, compare, mergeGap } = options;
-  const small = await open(options.small);
-  const large = options.large === undefined ? null : await open(options.large);
+async function byDisagreement(options: AnnotateCommandOptions, keep: Keep): Promise<Method> {
+  const { target, compare, mergeGap, apiKeyEnv } = options;
+  const small = await keep(openModelArgument(options.small, { target }));
+  const large =
+    options.large === undefined ? null : await keep(openModelArgument(options.large, { target, apiKeyEnv }));
   const against =
     options.large === undefined ? 'the trace' : await identifyModelArgument(options.large, { target });
   const compared = disagreementAnnotator({

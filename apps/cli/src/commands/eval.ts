@@ -1,7 +1,7 @@
 // `baton eval`: several policies over one task, resumable, ending in one report. Models are opened only when something is
 // left to run, and once for all policies.
 
-import { evaluate, loadTask, taskNames } from '@baton/eval/node';
+import { evaluate, loadTask } from '@baton/eval/node';
 import type { Arm } from '@baton/eval/node';
 import { matchedProfile, matchedRandom } from '@baton/eval';
 import type { ArmProgress, ArmRuns, EvalReport } from '@baton/eval';
@@ -25,6 +25,7 @@ interface EvalCommandOptions {
   large: string;
   largeModel?: string;
   apiKeyEnv?: string;
+  preset?: string;
   target?: TargetId;
   threads?: number;
   temperature: number;
@@ -59,6 +60,10 @@ export function evalCommand(): Command {
     .option('--large <dir|name|url>', 'large model', 'demo-large')
     .option('--large-model <id>', 'model id at the large URL')
     .option('--api-key-env <var>', 'environment variable that holds the key for the large URL')
+    .option(
+      '--preset <name>',
+      'kind of server: vllm, sglang, llama.cpp, ollama, deepseek ... (default: it is asked)',
+    )
     .addOption(new Option('--target <target>', 'execution target of local models').choices(TARGETS))
     .option('--threads <n>', 'threads inside one operator of a local model', positiveNumber)
     .option('--temperature <t>', '0 = greedy', number, 0)
@@ -89,10 +94,7 @@ async function runEval(options: EvalCommandOptions): Promise<void> {
     name,
     fixed: name === MATCHED ? null : parsePolicy(name),
   }));
-  const task = await loadTask(options.task).catch(async (error: Error) => {
-    if (!error.message.startsWith('no task named')) throw error;
-    throw new Error(`${error.message} (--task ${(await taskNames()).join('|') || 'FILE.jsonl'})`);
-  });
+  const task = await loadTask(options.task);
   const needs = {
     small: true,
     large: policies.some(({ fixed }) => fixed?.needs.large ?? true),
@@ -146,10 +148,10 @@ interface ModelPair {
 }
 
 function modelPair(options: EvalCommandOptions, needs: { small: boolean; large: boolean }): ModelPair {
-  const { target, threads, largeModel, apiKeyEnv } = options;
+  const { target, threads, largeModel, apiKeyEnv, preset } = options;
   const arguments_ = {
     small: { argument: options.small, how: { target, threads } },
-    large: { argument: options.large, how: { target, threads, modelId: largeModel, apiKeyEnv } },
+    large: { argument: options.large, how: { target, threads, modelId: largeModel, apiKeyEnv, preset } },
   };
   const opened = new Map<string, Promise<TextModel>>();
   const open = (role: 'small' | 'large'): Promise<TextModel> => {

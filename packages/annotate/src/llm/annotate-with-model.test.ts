@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-import { OpenAICompletionsModel } from '@baton/split';
+import { ChatContinuationModel, OpenAICompletionsModel } from '@baton/split/endpoint';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Annotate } from '../annotated-row.ts';
 import { modelAnnotator } from './annotate-with-model.ts';
@@ -22,7 +22,9 @@ const row = { id: 'a', question: 'How many?', text: TEXT, prompt: null };
 const quote = (...passages: string[]): string => passages.map((text) => `<step>${text}</step>`).join('\n');
 
 interface Asked {
-  prompt: string;
+  path: string;
+  prompt?: string;
+  messages?: { role: string; content: string }[];
   temperature: number;
 }
 
@@ -37,7 +39,7 @@ beforeEach(async () => {
     let body = '';
     request.on('data', (part: Buffer) => (body += part.toString()));
     request.on('end', () => {
-      asked.push(JSON.parse(body) as Asked);
+      asked.push({ ...(JSON.parse(body) as Asked), path: request.url! });
       (answers[asked.length - 1] ?? answers.at(-1)!)(response);
     });
   });
@@ -53,22 +55,26 @@ const says =
   (text: string) =>
   (response: ServerResponse): void => {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
-    for (const part of [text.slice(0, 7), text.slice(7)]) {
-      response.write(
-        `data: ${JSON.stringify({ choices: [{ index: 0, text: part, finish_reason: null }] })}\n\n`,
-      );
-    }
-    response.write(
-      `data: ${JSON.stringify({ choices: [{ index: 0, text: '', finish_reason: 'stop' }] })}\n\n`,
-    );
+    const send = (content: string, finish_reason: string | null): void => {
+      // A chat client reads the delta, a completions client the text.
+      const choice = { index: 0, text: content, delta: { content }, finish_reason };
+      response.write(`data: ${JSON.stringify({ choices: [choice] })}\n\n`);
+    };
+    send(text.slice(0, 7), null);
+    send(text.slice(7), null);
+    send('', 'stop');
     response.end('data: [DONE]\n\n');
   };
 const refuses = (response: ServerResponse): void =>
   void response.writeHead(400).end('{"error":{"message":"prompt too long"}}');
 
+const endpoint = (): { url: string; model: string } => ({
+  url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`,
+  model: 'annotator',
+});
+
 function annotator(options: ModelAnnotatorOptions = {}): Annotate {
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
-  return modelAnnotator(new OpenAICompletionsModel({ url, model: 'annotator' }), { retryMs: 1, ...options });
+  return modelAnnotator(new ChatContinuationModel(endpoint(), 'trailing'), { retryMs: 1, ...options });
 }
 
 const signal = new AbortController().signal;
@@ -79,7 +85,9 @@ test('quotes become spans at their exact place, a passage quoted twice takes bot
   expect(spans.map((span) => TEXT.slice(span.start, span.end))).toEqual([HARD, HARD]);
   expect(spans.map((span) => span.start)).toEqual([TEXT.indexOf(HARD), TEXT.lastIndexOf(HARD)]);
   expect([calls, notes]).toEqual([1, []]);
-  expect(asked[0]!.prompt).toContain(TEXT);
+  expect(asked[0]!.path).toBe('/v1/chat/completions');
+  expect(asked[0]!.messages).toHaveLength(1);
+  expect(asked[0]!.messages![0]!.content).toContain(TEXT);
   expect(asked[0]!.temperature).toBe(0);
 });
 
@@ -103,6 +111,13 @@ test('more than the wanted share is cut, hardest first kept; passages close toge
   expect(few.notes).toEqual(['2 passages left out beyond the wanted share']);
   const merged = await annotator({ share: 1, mergeGap: 100 })(row, signal);
   expect(merged.spans).toHaveLength(1);
+});
+
+test('a completions endpoint gets the same request as raw text', async () => {
+  answers = [says(quote(HARD))];
+  const { spans } = await modelAnnotator(new OpenAICompletionsModel(endpoint()))(row, signal);
+  expect(spans).toHaveLength(1);
+  expect(asked[0]).toMatchObject({ path: '/v1/completions', prompt: expect.stringContaining(TEXT) });
 });
 
 test('nothing is hard: no span, no further attempt', async () => {

@@ -3,7 +3,8 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { TextModel } from '@baton/runtime/text-model';
+import type { GenerateOptions, TextChunk, TextModel } from '@baton/runtime/text-model';
+import { ChatContinuationModel } from '@baton/split/endpoint';
 
 import { TextIndex } from '../align/text-index.ts';
 import type { SnippetMatch } from '../align/text-index.ts';
@@ -28,19 +29,19 @@ export interface ModelAnnotatorOptions {
 /** Passages beyond this multiple of the wanted share are left out, hardest first kept. */
 const SHARE_SLACK = 1.5;
 
-/** Makes an annotator of any text model (a remote endpoint or a local one). */
+/**
+ * Makes an annotator of a model. The request is one user turn: over the chat interface of a ChatContinuationModel, else in
+ * the model's own chat template, else as raw text.
+ */
 export function modelAnnotator(model: TextModel, options: ModelAnnotatorOptions = {}): Annotate {
   const temperatures = options.temperatures ?? [0, 0.3, 0.6];
   const share = options.share ?? 0.2;
   return async (row, signal) => {
     const prompt = annotatorPrompt(row, share);
-    const rendered = model.renderChat
-      ? await model.renderChat([{ role: 'user', content: prompt }], { addGenerationPrompt: true })
-      : prompt;
     const index = new TextIndex(row.text);
     let failure = '';
     for (const [attempt, temperature] of temperatures.entries()) {
-      const reply = await ask(model, rendered, temperature, attempt, options.maxTokens, signal);
+      const reply = await ask(model, prompt, temperature, attempt, options.maxTokens, signal);
       if (reply instanceof Error) {
         failure = reply.message.split('\n')[0]!;
         if (attempt < temperatures.length - 1) {
@@ -74,7 +75,7 @@ async function ask(
 ): Promise<string | Error> {
   let reply = '';
   try {
-    const stream = model.generate(prompt, {
+    const stream = userTurn(model, prompt, {
       maxTokens: maxTokens ?? 4096,
       sampling: temperature === 0 ? {} : { temperature, seed: attempt },
       signal,
@@ -86,6 +87,20 @@ async function ask(
   }
   signal.throwIfAborted();
   return reply;
+}
+
+async function* userTurn(
+  model: TextModel,
+  prompt: string,
+  options: GenerateOptions,
+): AsyncGenerator<TextChunk> {
+  if (model instanceof ChatContinuationModel) {
+    return yield* model.continueAssistant({ prompt, question: prompt, partial: '', answer: '' }, options);
+  }
+  const rendered = model.renderChat
+    ? await model.renderChat([{ role: 'user', content: prompt }], { addGenerationPrompt: true })
+    : prompt;
+  yield* model.generate(rendered, options);
 }
 
 /** Passages in the annotator's order with their places; each repeated quote takes the next place that has its text. */

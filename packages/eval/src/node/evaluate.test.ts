@@ -145,6 +145,17 @@ test('one problem that throws is reported and the others go on; five in a row en
   expect(all.report.complete).toBe(false);
 });
 
+test('an arm that cannot be opened does not cost the others their report, unless there is nothing to report', async () => {
+  const closed: Arm = { name: 'random:matched', open: () => Promise.reject(new Error('nothing to match')) };
+  const { report } = await evaluate(await options([arm('small', 8, 0), closed]));
+  expect(report.arms.map((one) => one.arm)).toEqual(['small']);
+  expect(report.complete).toBe(false);
+  expect(report.failures).toEqual([
+    { arm: 'random:matched', id: 'all', sample: 0, message: 'nothing to match' },
+  ]);
+  await expect(evaluate(await options([closed, arm('small', 8, 0)]))).rejects.toThrow('nothing to match');
+});
+
 test('traces that an error cut short are run again on request only', async () => {
   const broken: Arm = {
     name: 'learned',

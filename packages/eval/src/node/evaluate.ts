@@ -121,13 +121,22 @@ async function runInto(
     );
     if (!missing || options.reportOnly || options.signal?.aborted)
       return { records: wanted(records, problems, samples), failed: [] };
+    let solve: Solve;
+    try {
+      solve = await arm.open(finished);
+    } catch (error) {
+      // With nothing run at all there is nothing to report; otherwise the other arms' work must not be lost over this one.
+      if (records.size === 0 && finished.every((one) => one.scored.length === 0)) throw error;
+      const message = (error instanceof Error ? error.message : String(error)).split('\n')[0]!;
+      return { records: wanted(records, problems, samples), failed: [{ id: 'all', sample: 0, message }] };
+    }
     const result = await runArm({
       arm: arm.name,
       problems,
       samples,
       seed: options.settings.seed,
       done,
-      solve: await arm.open(finished),
+      solve,
       record: async (record) => {
         await log.append(record);
         records.set(runKey(record.id, record.sample), record);
