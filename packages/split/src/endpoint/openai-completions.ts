@@ -110,7 +110,7 @@ export class OpenAICompletionsModel implements TextModel {
   async score(
     text: string,
     options: { top?: number; signal?: AbortSignal } = {},
-  ): Promise<{ tokens: NonNullable<TextChunk['logprobs']>; usage: Usage | null }> {
+  ): Promise<{ tokens: NonNullable<TextChunk['logprobs']>; next: string | null; usage: Usage | null }> {
     this.#model ??= await firstModelId(this.#options, options.signal);
     const body = {
       ...this.#options.extraBody,
@@ -127,7 +127,11 @@ export class OpenAICompletionsModel implements TextModel {
     const event = parseEvent(JSON.stringify(json), url);
     if (event.logprobs === undefined || event.logprobs.length < 2)
       throw new EndpointError('bad-request', `${url}: the server gives no prompt log-probabilities (echo)`);
-    return { tokens: event.logprobs.slice(0, -1), usage: event.usage ?? null };
+    return {
+      tokens: event.logprobs.slice(0, -1),
+      next: event.finishReason === 'stop' ? null : (event.logprobs.at(-1)?.text ?? null),
+      usage: event.usage ?? null,
+    };
   }
 }
 

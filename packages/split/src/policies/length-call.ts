@@ -31,7 +31,12 @@ export const lengthCall: Policy = {
       const tokens = Math.min(wanted, answer.maxTokens);
       // The small model goes on reading its own request in front of the span, as it was trained to.
       const markers = { open: `${CALL_OPEN}${wanted}${CALL_CLOSE}`, close: '' };
-      const result = await relay.span({ rule: { kind: 'tokens', tokens }, maxTokens: tokens, markers });
+      const result = await relay.span({
+        rule: { kind: 'tokens', tokens },
+        maxTokens: tokens,
+        markers,
+        endIsFinal: true,
+      });
       if (result.kind === 'final') return 'end';
       if (result.kind === 'large-failed') return largeGone(relay, result.error);
       if (result.kind === 'small-failed') return relay.smallFailed(result.error);

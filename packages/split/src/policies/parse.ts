@@ -5,6 +5,10 @@ import { largeAlone, smallAlone } from './alone.ts';
 import { learned } from './learned.ts';
 import { lengthCall } from './length-call.ts';
 import type { Policy } from './policy.ts';
+import { draftRewriting } from './rewriting.ts';
+import { speculative } from './speculative.ts';
+import { stepScoring } from './step-scoring.ts';
+import { subselection } from './subselection.ts';
 import { entropyAtSteps, randomSwitch, stepCues } from './switching.ts';
 
 /** One line per policy: what the name takes, and what it does. */
@@ -18,6 +22,14 @@ export const POLICY_HELP: readonly (readonly [string, string])[] = [
   ['random:R[:CHUNK]', 'of every CHUNK (32) tokens, the large model writes with chance R'],
   ['entropy:NATS', 'steps whose first token the small model is this uncertain about'],
   ['cues', 'steps that begin with a word of doubt, after a blank line'],
+  ['spec-reason:N', 'the large model rates each step 0 to 9 and rewrites those below N'],
+  ['step-score:L', 'as spec-reason, by the mean log-probability it gives the step (at least L)'],
+  [
+    'speculative[:K]',
+    'the large model’s own greedy text, drafted K tokens at a time (needs prompt log-probabilities)',
+  ],
+  ['subselect[:N]', 'N continuations; those that the large model is surest behind survive'],
+  ['rewrite[:N]', 'the small model thinks and condenses N times; the large one answers'],
   ['call', 'the small model asks for a number of tokens with <call>n</call>'],
 ];
 
@@ -30,10 +42,16 @@ export function parsePolicy(text: string): Policy {
       throw new SplitError('bad-input', `policy "${text}": ${what} must be a number from ${low} to ${high}`);
     return value;
   };
+  const whole = (i: number, what: string, low: number, high: number): number => {
+    const value = number(i, what, low, high);
+    if (!Number.isInteger(value))
+      throw new SplitError('bad-input', `policy "${text}": ${what} must be whole`);
+    return value;
+  };
   const takes = (most: number): void => {
     if (rest.length > most) throw new SplitError('bad-input', `policy "${text}" has too many parameters`);
   };
-  const made = build(name, number, takes, rest.length);
+  const made = build(name, number, whole, takes, rest.length);
   if (made) return made;
   const known = POLICY_HELP.map(([form]) => form).join(', ');
   throw new SplitError('bad-input', `unknown policy "${text}"; known: ${known}`);
@@ -42,6 +60,7 @@ export function parsePolicy(text: string): Policy {
 function build(
   name: string,
   number: (i: number, what: string, low: number, high: number) => number,
+  whole: (i: number, what: string, low: number, high: number) => number,
   takes: (most: number) => void,
   given: number,
 ): Policy | null {
@@ -66,13 +85,28 @@ function build(
       return learned({ grant: number(0, 'the chance', 0, 1) });
     case 'random':
       takes(2);
-      return randomSwitch(number(0, 'the ratio', 0, 1), given > 1 ? number(1, 'the chunk', 1, 4096) : 32);
+      return randomSwitch(number(0, 'the ratio', 0, 1), given > 1 ? whole(1, 'the chunk', 1, 4096) : 32);
     case 'entropy':
       takes(1);
       return entropyAtSteps(number(0, 'the entropy', 0, 20));
     case 'cues':
       takes(0);
       return stepCues();
+    case 'spec-reason':
+      takes(1);
+      return stepScoring({ by: 'rating', threshold: number(0, 'the rating', 0, 9) });
+    case 'step-score':
+      takes(1);
+      return stepScoring({ by: 'logprob', threshold: number(0, 'the log-probability', -100, 0) });
+    case 'speculative':
+      takes(1);
+      return speculative(given > 0 ? whole(0, 'the draft length', 1, 64) : 8);
+    case 'subselect':
+      takes(1);
+      return subselection(given > 0 ? { candidates: whole(0, 'the number of candidates', 2, 256) } : {});
+    case 'rewrite':
+      takes(1);
+      return draftRewriting(given > 0 ? { drafts: whole(0, 'the number of drafts', 1, 64) } : {});
     case 'call':
       takes(0);
       return lengthCall;

@@ -27,6 +27,7 @@ export function randomSwitch(ratio: number, chunk = 32): Policy {
               rule: { kind: 'tokens', tokens: chunk },
               maxTokens,
               markers: NO_MARKERS,
+              endIsFinal: true,
             });
             if (result.kind === 'final') return 'end';
             if (result.kind === 'large-failed') return largeGone(relay, result.error);
@@ -71,7 +72,6 @@ export function entropyAtSteps(nats: number, options: StepOptions = {}): Policy 
       return view.token.entropy >= nats / (1 - 0.9 * risingThreshold(0, pressure)) ? 'before' : 'go';
     },
     rule: () => ({ kind: 'after', ends }),
-    stop: ends,
   });
 }
 
@@ -113,6 +113,5 @@ export function stepCues(options: { cues?: readonly string[]; ends?: readonly st
         : 'go';
     },
     rule: () => ({ kind: 'after', ends }),
-    stop: ends,
   });
 }

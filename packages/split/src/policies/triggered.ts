@@ -21,8 +21,6 @@ export interface TriggerSettings {
   /** Only the trigger hands off: a tag that the model would draw by itself is banned. */
   triggerOnly?: boolean;
   rule: (relay: Relay) => HandBackRule;
-  /** Stop strings for the large model, where the rule ends at a text. */
-  stop?: readonly string[];
   /** The chance that a request is granted, drawn from the run's seed. */
   grant?: number;
 }
@@ -68,7 +66,6 @@ async function run(relay: Relay, settings: TriggerSettings): Promise<TraceStopRe
       rule: settings.rule(relay),
       maxTokens: refusal.maxTokens,
       markers,
-      ...(settings.stop ? { stop: settings.stop } : {}),
       stream: stop.kind === 'hand-off' ? stop.early : null,
     });
     if (result.kind === 'final') return 'end';

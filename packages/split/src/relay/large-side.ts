@@ -65,19 +65,12 @@ export class LargeSide {
   }
 
   /** Starts writing on from `answer`. */
-  stream(
-    answer: string,
-    maxTokens: number,
-    kind: 'hand-off' | 'early',
-    stop: readonly string[] = [],
-  ): LargeStream {
+  stream(answer: string, maxTokens: number, kind: 'hand-off' | 'early'): LargeStream {
     this.#tell(kind, answer);
     const seed = this.#nextSeed();
     const options = {
       maxTokens,
       sampling: { ...this.#parts.sampling, ...seed },
-      stop,
-      includeStop: true,
       topLogprobs: 0,
     };
     const stream: LargeStream = new LargeStream((signal) => this.#generate(answer, { ...options, signal }), {

@@ -37,6 +37,8 @@ export class LargeStream {
   readonly #marks: { length: number; tokens: number; atMs: number }[] = [];
   #raw = '';
   #tokens = 0;
+  #logprobSum = 0;
+  #logprobCount = 0;
   #wake: (() => void)[] = [];
 
   /** `start` begins the generation under the given signal. */
@@ -56,6 +58,11 @@ export class LargeStream {
   /** Tokens received so far. */
   get tokens(): number {
     return this.#tokens;
+  }
+
+  /** Mean log-probability of the received tokens; NaN where the endpoint gives none. */
+  get meanLogprob(): number {
+    return this.#logprobCount === 0 ? Number.NaN : this.#logprobSum / this.#logprobCount;
   }
 
   /** Tokens that the first `length` characters took; a token that the place cuts in two counts. */
@@ -116,6 +123,11 @@ export class LargeStream {
     const count = tokensOf(chunk);
     if (count > 0 || chunk.text !== '') this.firstMs ??= this.#options.now();
     this.#tokens += count;
+    for (const { logprob } of chunk.logprobs ?? []) {
+      if (!Number.isFinite(logprob)) continue;
+      this.#logprobSum += logprob;
+      this.#logprobCount++;
+    }
     for (let rest: string | undefined = chunk.text; rest !== undefined;) {
       const found = this.#scanner.push(rest);
       this.#raw += found.text;

@@ -15,8 +15,8 @@ export interface SpanOptions {
   markers: { open: string; close: string };
   /** A request that is under way already. */
   stream?: LargeStream | null;
-  /** Sent to the endpoint as stop strings, so that it does not write what would be thrown away. */
-  stop?: readonly string[];
+  /** The large model's own end ends the answer, finished or not. */
+  endIsFinal?: boolean;
 }
 
 export type SpanResult =
@@ -38,7 +38,7 @@ export async function runSpan(relay: Relay, options: SpanOptions): Promise<SpanR
   const { large, ledger, parts } = relay;
   const startMs = parts.now();
   const answer = relay.answer;
-  const stream = options.stream ?? large.stream(answer, options.maxTokens, 'hand-off', options.stop);
+  const stream = options.stream ?? large.stream(answer, options.maxTokens, 'hand-off');
   ledger.begin('large', startMs);
   relay.smallText += options.markers.open;
   const onAbort = (): void => stream.abort();
@@ -192,7 +192,7 @@ function outcome(
   if (stream.ended === 'tag')
     return { reason: 'hand-back', detail: 'the large model wrote the close tag itself', result: back };
   if (stream.ended === 'end') {
-    const final = options.rule.kind === 'end' || relay.isFinal;
+    const final = options.rule.kind === 'end' || options.endIsFinal === true || relay.isFinal;
     // With a token rule or stop strings an end inside the limit is only the end of the piece.
     return { reason: final ? 'end' : 'hand-back', result: final ? { kind: 'final' } : back };
   }

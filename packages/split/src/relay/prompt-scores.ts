@@ -1,0 +1,112 @@
+// Log-probabilities that the large model gives to a text which it did not write: what step scoring, speculative decoding
+// and subselection read. Where they come from depends on the model: echo over HTTP, or a local model's own scoring.
+
+import type { TextModel } from '@baton/runtime/text-model';
+
+import { SplitError } from '../split-error.ts';
+import type { Relay } from './relay.ts';
+
+export interface PromptToken {
+  text: string;
+  /** Of this token, given everything before it. */
+  logprob: number;
+  /** The likeliest token at this place. */
+  best: string;
+}
+
+interface Scoring {
+  /** Tokens of the whole text. */
+  tokens: PromptToken[];
+  /** What the model would write next, greedily; null where the scoring pass does not say. */
+  next: string | null;
+}
+
+type Scorer = (text: string, signal: AbortSignal) => Promise<Scoring>;
+
+/**
+ * Scores `piece` as the continuation of the answer: the tokens that cover it, in order. A token that begins before the piece
+ * is left out of them. Throws SplitError `unsuitable-model` where the large model cannot score.
+ */
+export async function scorePiece(
+  relay: Relay,
+  answer: string,
+  piece: string,
+): Promise<{ tokens: PromptToken[]; next: string | null; covered: boolean }> {
+  const { large, parts } = relay;
+  const text = large.prompt + answer + piece;
+  parts.emit({ type: 'request', kind: 'score', to: large.location, prompt: text, atMs: parts.now() });
+  relay.overhead.requests++;
+  const { tokens, next } = await scorerOf(large.model)(text, parts.signal);
+  const covering: PromptToken[] = [];
+  let left = piece.length;
+  for (let i = tokens.length - 1; i >= 0 && left > 0; i--) {
+    left -= tokens[i]!.text.length;
+    if (left >= 0) covering.unshift(tokens[i]!);
+  }
+  return { tokens: covering, next, covered: left === 0 };
+}
+
+/** Whether the large model can score a text at all. */
+export function canScore(model: TextModel): boolean {
+  return 'score' in model && typeof (model as { score?: unknown }).score === 'function';
+}
+
+function scorerOf(model: TextModel): Scorer {
+  if (!canScore(model))
+    throw new SplitError(
+      'unsuitable-model',
+      `${model.id} gives no log-probabilities of a prompt; this policy needs them`,
+    );
+  return model.capabilities.sessions ? local(model as LocalScorer) : remote(model as RemoteScorer);
+}
+
+interface Alternative {
+  text: string;
+  logprob: number;
+}
+
+type RemoteScorer = TextModel & {
+  score(
+    text: string,
+    options: { top: number; signal: AbortSignal },
+  ): Promise<{ tokens: readonly (Alternative & { top?: readonly Alternative[] })[]; next: string | null }>;
+};
+
+function remote(model: RemoteScorer): Scorer {
+  return async (text, signal) => {
+    const { tokens, next } = await model.score(text, { top: 1, signal });
+    return {
+      tokens: tokens.map((t) => ({ text: t.text, logprob: t.logprob, best: t.top?.[0]?.text ?? t.text })),
+      next,
+    };
+  };
+}
+
+type LocalScorer = TextModel & {
+  score(
+    input: { text: string },
+    top: number,
+  ): Promise<
+    readonly { id: number; logprob: number | null; top?: readonly { id: number; logprob: number }[] }[]
+  >;
+  readonly tokenizer: { tokenText(id: number): string };
+};
+
+function local(model: LocalScorer): Scorer {
+  return async (text) => {
+    const scored = await model.score({ text }, 1);
+    const name = (id: number): string => model.tokenizer.tokenText(id);
+    const tokens = scored.map(({ id, logprob, top }) => ({
+      text: name(id),
+      logprob: logprob ?? Number.NaN,
+      best: top?.[0] ? name(top[0].id) : name(id),
+    }));
+    return { tokens, next: null };
+  };
+}
+
+/** Mean log-probability per token; NaN for none. */
+export function meanLogprob(tokens: readonly PromptToken[]): number {
+  const known = tokens.filter((t) => Number.isFinite(t.logprob));
+  return known.length === 0 ? Number.NaN : known.reduce((sum, t) => sum + t.logprob, 0) / known.length;
+}
