@@ -156,6 +156,16 @@ test('an arm that cannot be opened does not cost the others their report, unless
   await expect(evaluate(await options([closed, arm('small', 8, 0)]))).rejects.toThrow('nothing to match');
 });
 
+test('an arm may be added later: a model that a call does not need fits any, a different one does not', async () => {
+  const first = await options([arm('small', 8, 0)], { settings: { ...settings, large: null } });
+  await evaluate(first);
+  const { report } = await evaluate({ ...first, settings, arms: [arm('small', 8, 0), arm('large', 18, 20)] });
+  expect(report.arms.map((one) => one.runs)).toEqual([20, 20]);
+  await evaluate(first);
+  const other = { ...first, settings: { ...settings, large: 'retrained' } };
+  await expect(evaluate(other)).rejects.toThrow(/holds runs with large = "l", this call has "retrained"/);
+});
+
 test('traces that an error cut short are run again on request only', async () => {
   const broken: Arm = {
     name: 'learned',

@@ -56,10 +56,21 @@ async function matchSettings(path: string, dir: string, settings: EvalSettings):
     return;
   }
   for (const [name, value] of Object.entries(settings)) {
-    if (JSON.stringify(stored[name]) === JSON.stringify(value)) continue;
+    const known = stored[name];
+    // A model that no policy of one call needs is not named by it: such a call fits any model.
+    if ((name === 'small' || name === 'large') && (known === null || value === null)) continue;
+    if (JSON.stringify(known) === JSON.stringify(value)) continue;
     throw new EvalError(
-      `${dir} holds runs with ${name} = ${JSON.stringify(stored[name])}, this call has ${JSON.stringify(value)}; choose another --out, or the same settings to go on`,
+      `${dir} holds runs with ${name} = ${JSON.stringify(known)}, this call has ${JSON.stringify(value)}; choose another --out, or the same settings to go on`,
     );
+  }
+  const merged = {
+    ...stored,
+    small: stored['small'] ?? settings.small,
+    large: stored['large'] ?? settings.large,
+  };
+  if (merged.small !== stored['small'] || merged.large !== stored['large']) {
+    await writeFileWhole(path, `${JSON.stringify(merged, null, 2)}\n`);
   }
 }
 
