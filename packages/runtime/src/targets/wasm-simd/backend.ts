@@ -10,9 +10,11 @@ import { instantiateKernels, loadKernelModule } from './kernels.ts';
 import { loadPlan } from './load.ts';
 import type { Network, NetworkWeights } from './network.ts';
 import type { Plan } from './plan.ts';
+import { cacheLayout, matricesOf } from './plan.ts';
 import type { Pool } from './pool.ts';
 import { inlinePool, workerPool } from './pool.ts';
 import type { Pass } from './program.ts';
+import { matrixBytes } from './products.ts';
 import { HeapSequence } from './sequence.ts';
 
 export interface WasmSimdOptions {
@@ -121,6 +123,18 @@ export class WasmSimdBackend implements Backend {
     );
   }
 
+  /** Bytes of packed weights, scales included, that one decode step reads. */
+  get weightBytes(): number {
+    return matricesOf(this.#plan).reduce((sum, m) => sum + matrixBytes(m.kind, m.panels, m.inputs), 0);
+  }
+
+  /** Reads the weights once with all threads and computes nothing: the floor of a decode step, for benchmarks. */
+  readWeights(): Promise<void> {
+    const cache = cacheLayout(this.#plan, 0, 4);
+    const pass = { tokens: 0, position: 0, cache, logitsFrom: 0, logitsCount: 0, summarise: 0, read: 1 };
+    return this.#exclusive(() => this.#run(pass));
+  }
+
   async close(): Promise<void> {
     await this.#last.catch(() => undefined);
     await this.#pool.close();
@@ -154,6 +168,7 @@ export class WasmSimdBackend implements Backend {
         logitsFrom: from + done,
         logitsCount: count,
         summarise: watch ? 1 : 0,
+        read: 0,
       });
       for (let t = 0; t < count; t++) {
         const row = this.#heap.floats(plan.buffers.logits + t * plan.head.panels * 32, plan.vocabulary);

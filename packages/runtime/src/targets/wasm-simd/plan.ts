@@ -101,6 +101,11 @@ export interface RowBuffer {
   metaStride: number;
 }
 
+/** Every matrix that a decode step reads. */
+export function matricesOf(plan: Pick<Plan, 'layers' | 'head'>): Matrix[] {
+  return [...plan.layers.flatMap((layer) => [layer.qkv, layer.output, layer.gateUp, layer.down]), plan.head];
+}
+
 /** Where one sequence's cache lies. Layers follow one another, `layerBytes` apart. */
 export interface CacheLayout {
   base: number;

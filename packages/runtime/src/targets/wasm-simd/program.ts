@@ -5,8 +5,8 @@ import type { Control } from './control.ts';
 import type { Kernels } from './kernels.ts';
 import { headFinisher } from './heads.ts';
 import type { CacheLayout, LayerPlan, Matrix, Plan, RowBuffer } from './plan.ts';
-import { keyLimit } from './plan.ts';
-import { Products } from './products.ts';
+import { keyLimit, matricesOf } from './plan.ts';
+import { matrixBytes, Products } from './products.ts';
 
 /** One command of the host. */
 export interface Pass {
@@ -19,6 +19,8 @@ export interface Pass {
   logitsCount: number;
   /** 1: also summarise each row. */
   summarise: number;
+  /** 1: read every weight once and compute nothing, which is the least a decode step can take. */
+  read: number;
 }
 
 // Rows of work per claim. Small enough that a slow or interrupted thread holds up the others for microseconds only,
@@ -46,6 +48,7 @@ export class Program {
 
   run(pass: Pass): void {
     this.#phase = 0;
+    if (pass.read) this.#read();
     if (pass.tokens > 0) {
       for (const [index, layer] of this.#plan.layers.entries()) this.#layer(layer, index, pass);
     }
@@ -242,6 +245,16 @@ export class Program {
     const phase = this.#phase++;
     for (let t = this.#control.claim(phase); t < count; t = this.#control.claim(phase)) {
       this.#kernels.summarize(b.logits + t * stride, plan.vocabulary, b.summaries + t * 16);
+    }
+  }
+
+  #read(): void {
+    for (const matrix of matricesOf(this.#plan)) {
+      const panelBytes = matrixBytes(matrix.kind, 1, matrix.inputs);
+      this.#share(matrix, PANELS_PER_CLAIM, (first, count) => {
+        const bytes = Math.floor((count * panelBytes) / 64) * 64;
+        this.#kernels.readAll(matrix.address + first * panelBytes, bytes, this.#own.scratch);
+      });
     }
   }
 

@@ -24,6 +24,7 @@ const ARG = {
   logitsFrom: 4,
   logitsCount: 5,
   summarise: 6,
+  read: 7,
 } as const;
 
 export function writePass(words: Int32Array, pass: Pass): void {
@@ -35,6 +36,7 @@ export function writePass(words: Int32Array, pass: Pass): void {
   put(ARG.logitsFrom, pass.logitsFrom);
   put(ARG.logitsCount, pass.logitsCount);
   put(ARG.summarise, pass.summarise);
+  put(ARG.read, pass.read);
 }
 
 function readPass(words: Int32Array, plan: Plan): Pass {
@@ -47,6 +49,7 @@ function readPass(words: Int32Array, plan: Plan): Pass {
     logitsFrom: get(ARG.logitsFrom),
     logitsCount: get(ARG.logitsCount),
     summarise: get(ARG.summarise),
+    read: get(ARG.read),
   };
 }
 

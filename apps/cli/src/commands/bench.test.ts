@@ -1,0 +1,87 @@
+// `baton bench` on a tiny compiled model: every figure is there and every bad argument is one clear line. What the figures
+// are is no test's business.
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { compileDirectory } from '@baton/compiler/node';
+import type { Bench } from '@baton/runtime/bench';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { benchCommand } from './bench.ts';
+
+const CHECKPOINT = fileURLToPath(
+  new URL('../../../../packages/compiler/test/fixtures/qwen2', import.meta.url),
+);
+let folder = '';
+let model = '';
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'baton-bench-test-'));
+  model = path.join(folder, 'model');
+  await compileDirectory(CHECKPOINT, model, {
+    context: 64,
+    chunk: 16,
+    weights: 'int4',
+    group: 'channel',
+    head: 'int4',
+  });
+});
+afterAll(async () => rm(folder, { recursive: true, force: true }));
+
+const bench = (...args: string[]): Promise<unknown> =>
+  benchCommand()
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined })
+    .parseAsync(args, { from: 'user' });
+
+it('measures every target on a compiled model and writes the figures', async () => {
+  const out = path.join(folder, 'bench.json');
+  await bench('--model', model, '--context', '8,40', '--rounds', '1', '--out', out);
+  const result = JSON.parse(await readFile(out, 'utf8')) as Bench;
+  expect(result.schema).toBe('baton.bench/1');
+  expect(result.readBandwidth!.gigabytesPerSecond).toBeGreaterThan(0);
+  const [figures] = result.models;
+  expect(figures!.skipped).toEqual([]);
+  expect(figures!.targets.map((t) => t.target)).toEqual(['wasm-simd', 'ort-cpu']);
+  for (const t of figures!.targets) {
+    expect(Object.keys(t.decode)).toEqual(['8', '40']);
+    for (const time of [t.prefill, ...Object.values(t.decode)]) {
+      expect(time.samples).toBeGreaterThan(0);
+      expect(time.min).toBeGreaterThan(0);
+      expect(time.median).toBeGreaterThanOrEqual(time.min);
+    }
+    expect(t.loadMs).toBeGreaterThan(0);
+    expect(t.peakBytes).toBeGreaterThan(1e6);
+  }
+});
+
+it('says which target could not be measured and why', async () => {
+  const out = path.join(folder, 'skipped.json');
+  await bench(
+    '--model',
+    model,
+    '--context',
+    '8',
+    '--rounds',
+    '1',
+    '--target',
+    'wasm-simd,webgpu',
+    '--out',
+    out,
+  );
+  const { models } = JSON.parse(await readFile(out, 'utf8')) as Bench;
+  expect(models[0]!.targets.map((t) => t.target)).toEqual(['wasm-simd']);
+  expect(models[0]!.skipped).toMatchObject([
+    { target: 'webgpu', reason: expect.stringContaining('browser') },
+  ]);
+});
+
+it('refuses what it cannot measure', async () => {
+  await expect(bench('--model', model, '--context', '100')).rejects.toThrow('has 64 slots');
+  await expect(bench('--target', 'cuda')).rejects.toThrow('"cuda" is none of');
+  await expect(bench('--rounds', '0')).rejects.toThrow('positive whole number');
+  const questions = path.join(folder, 'bad.jsonl');
+  await writeFile(questions, '{"text": 1}\n');
+  await expect(bench('relay', '--small', model, '--large', model, '--questions', questions)).rejects.toThrow(
+    'bad.jsonl:1: no "question"',
+  );
+});

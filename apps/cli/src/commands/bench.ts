@@ -1,0 +1,192 @@
+// `baton bench`: measures the targets of this machine; `baton bench relay`: the hand-off between two models. Reads
+// arguments and prints; the measuring is @baton/runtime/bench's and @baton/split/bench's.
+import { readFile, writeFile } from 'node:fs/promises';
+import { WEIGHT_TYPES, type WeightType } from '@baton/compiler';
+import { TARGETS, type TargetId } from '@baton/runtime';
+import { bench, SHAPES, type Bench, type BenchOptions } from '@baton/runtime/bench';
+import { resolveModel } from '@baton/runtime/node';
+import { benchRelay } from '@baton/split/bench';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { openModelArgument } from '../model-argument.ts';
+
+interface Flags {
+  model: string[];
+  shape: keyof typeof SHAPES;
+  weights: WeightType[];
+  target: TargetId[];
+  context: number[];
+  rounds: number;
+  threads?: number;
+  out?: string;
+  json?: boolean;
+}
+
+/** The command, ready to be registered. */
+export function benchCommand(): Command {
+  const command = new Command('bench')
+    .description('measure load, prefill and decode on this machine, beside its memory bandwidth')
+    .option(
+      '--model <model>',
+      'compiled model, checkpoint or demo name; repeatable (default: random weights)',
+      collect,
+      [],
+    )
+    .addOption(
+      new Option('--shape <name>', 'shape of the random weights')
+        .choices(Object.keys(SHAPES))
+        .default('100m'),
+    )
+    .option('--weights <types>', 'how random weights are stored, comma-separated', list(WEIGHT_TYPES), [
+      'int4',
+      'int8',
+      'f32',
+    ])
+    .option('--target <ids>', 'execution targets, comma-separated', list(TARGETS), ['wasm-simd', 'ort-cpu'])
+    .option('--context <tokens>', 'context lengths to decode at, comma-separated', numbers, [128, 512, 1000])
+    .option('--rounds <n>', 'rounds in which the targets take turns', count, 8)
+    .option('--threads <n>', 'threads of every target (default: their own choice)', count)
+    .option('--out <file>', 'also write the JSON here')
+    .option('--json', 'print JSON')
+    .action(run);
+  return command.addCommand(relayCommand());
+}
+
+async function run(flags: Flags): Promise<void> {
+  const { model, shape, weights, target, context, rounds, threads, out, json } = flags;
+  const options: BenchOptions = {
+    models: await Promise.all(model.map((name) => resolveModel(name))),
+    shape: SHAPES[shape],
+    weights,
+    targets: target,
+    contexts: context,
+    rounds,
+    threads,
+    onProgress: (line) => void process.stderr.write(`${line}\n`),
+  };
+  await print(await bench(options), table, out, json);
+}
+
+function relayCommand(): Command {
+  return new Command('relay')
+    .description('hand-off and hand-back: serial and pipelined, with added latency, beside the ideal')
+    .requiredOption('--small <model>', 'small model')
+    .requiredOption('--large <model>', 'large model; the benchmark serves it over HTTP itself')
+    .requiredOption('--questions <file>', 'JSONL with a "question" in each line')
+    .option('--latency <ms>', 'added round trips, comma-separated', numbers, [20, 80, 200])
+    .option('--limit <n>', 'first n questions only', count)
+    .option('--out <file>', 'also write the JSON here')
+    .option('--json', 'print JSON')
+    .action(
+      async (flags: {
+        small: string;
+        large: string;
+        questions: string;
+        latency: number[];
+        limit?: number;
+        out?: string;
+        json?: boolean;
+      }) => {
+        const questions = await readQuestions(flags.questions, flags.limit);
+        const small = await openModelArgument(flags.small);
+        try {
+          const large = await openModelArgument(flags.large);
+          try {
+            const onProgress = (line: string): void => void process.stderr.write(`${line}\n`);
+            const result = await benchRelay({
+              small,
+              large,
+              questions,
+              latenciesMs: flags.latency,
+              onProgress,
+            });
+            await print(result, (r) => JSON.stringify(r, null, 2), flags.out, flags.json);
+          } finally {
+            await large.close?.();
+          }
+        } finally {
+          await small.close?.();
+        }
+      },
+    );
+}
+
+async function readQuestions(file: string, limit?: number): Promise<string[]> {
+  const lines = (await readFile(file, 'utf8')).split('\n').filter((line) => line.trim() !== '');
+  return lines.slice(0, limit).map((line, i) => {
+    const { question } = parse(line, `${file}:${i + 1}`);
+    if (typeof question !== 'string') throw new Error(`${file}:${i + 1}: no "question" text`);
+    return question;
+  });
+}
+
+function parse(line: string, where: string): { question?: unknown } {
+  try {
+    return JSON.parse(line) as { question?: unknown };
+  } catch (cause) {
+    throw new Error(`${where}: not JSON (${(cause as Error).message})`, { cause });
+  }
+}
+
+async function print<T>(result: T, text: (result: T) => string, out?: string, json?: boolean): Promise<void> {
+  if (out !== undefined) await writeFile(out, `${JSON.stringify(result, null, 2)}\n`);
+  console.log(json ? JSON.stringify(result) : text(result));
+}
+
+function table({ machine, readBandwidth, models }: Bench): string {
+  const lines = [`${machine.processor}, ${machine.cores} cores, Node ${machine.node}, ${machine.platform}`];
+  if (readBandwidth) {
+    lines.push(
+      `memory read: ${readBandwidth.gigabytesPerSecond} GB/s with ${readBandwidth.threads} threads (best pass)`,
+    );
+  }
+  for (const m of models) {
+    const compiled = m.compile ? `, compiled in ${(m.compile.ms / 1000).toFixed(1)} s` : '';
+    lines.push(
+      '',
+      `${m.model}, ${m.weights}: ${(m.graphWeights / 1e6).toFixed(1)} M weights in the graphs, ${m.bitsPerWeight} bits each${compiled}`,
+    );
+    for (const t of m.targets) {
+      lines.push(`  ${t.target}: ${t.description}`);
+      const decode = Object.entries(t.decode).map(
+        ([context, d]) => `${context}: ${d.median.toFixed(1)} (least ${d.min.toFixed(1)})`,
+      );
+      lines.push(
+        `    decode ms/token at context ${decode.join(', ')}; growth ${(t.contextGrowth * 100).toFixed(0)} %`,
+      );
+      lines.push(
+        `    prefill ${t.prefill.median.toFixed(2)} ms/token (least ${t.prefill.min.toFixed(2)}), load ${(t.loadMs / 1000).toFixed(2)} s, ${(t.peakBytes / 1e6).toFixed(0)} MB at most`,
+      );
+      if (t.read)
+        lines.push(
+          `    ${t.bitsPerWeight} bits per weight packed; reading them takes ${t.read.median.toFixed(1)} ms (least ${t.read.min.toFixed(1)}); decode is ${t.overReadFloor} times that`,
+        );
+    }
+    for (const { target, reason } of m.skipped) lines.push(`  ${target}: not measured: ${reason}`);
+  }
+  return lines.join('\n');
+}
+
+function collect(value: string, before: string[]): string[] {
+  return [...before, value];
+}
+
+/** Parses a comma-separated list of words out of `words`. */
+function list<T extends string>(words: readonly T[]): (text: string) => T[] {
+  return (text) =>
+    text.split(',').map((word) => {
+      const known = words.find((w) => w === word.trim());
+      if (known === undefined) throw new InvalidArgumentError(`"${word}" is none of ${words.join(', ')}.`);
+      return known;
+    });
+}
+
+function count(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new InvalidArgumentError('A positive whole number is needed.');
+  return value;
+}
+
+function numbers(text: string): number[] {
+  return text.split(',').map(count);
+}

@@ -1,0 +1,5 @@
+// The face of the runtime's benchmark (Node only).
+export { bench } from './bench.ts';
+export type { Bench, BenchOptions, ModelFigures, TargetFigures } from './bench.ts';
+export { SHAPES } from './shapes.ts';
+export type { Shape } from './shapes.ts';
