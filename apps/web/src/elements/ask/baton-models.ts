@@ -1,0 +1,161 @@
+// What the two models are, where they run, and whether they answer: one line each, with the way to change it.
+
+import { LitElement, css, html, type TemplateResult } from 'lit';
+import type { LargeState, SmallState } from '../../state/app-state.ts';
+import { StoreController } from '../../state/store-controller.ts';
+import { base, controls } from '../../styles/shared.ts';
+
+interface Line {
+  tone: 'good' | 'busy' | 'bad' | 'off';
+  head: string;
+  detail: string;
+  fraction?: number | null;
+}
+
+export class BatonModels extends LitElement {
+  readonly #store = new StoreController(this);
+
+  protected override render(): TemplateResult {
+    const { small, large } = this.#store.value;
+    return html`${this.#line('small', 'Small model', smallLine(small))}${this.#line('large', 'Large model', largeLine(large))}`;
+  }
+
+  #line(author: 'small' | 'large', name: string, { tone, head, detail, fraction }: Line): TemplateResult {
+    const open = (): void => {
+      this.dispatchEvent(
+        new CustomEvent('open-panel', { detail: 'settings', bubbles: true, composed: true }),
+      );
+    };
+    return html`
+      <div class="line ${author}" data-model=${author} data-tone=${tone}>
+        <span class="mark" aria-hidden="true">${author === 'small' ? 'S' : 'L'}</span>
+        <p>
+          <span class="name">${name}</span>
+          <span class="head ${tone}">${head}</span>
+          <span class="detail">${detail}</span>
+          ${
+            fraction === undefined
+              ? ''
+              : html`<progress
+                  aria-label="Opening the small model"
+                  .value=${fraction ?? undefined}
+                  max="1"
+                ></progress>`
+          }
+        </p>
+        <button type="button" class="link" @click=${open} aria-label="Change the ${author} model">
+          Change
+        </button>
+      </div>
+    `;
+  }
+
+  static override readonly styles = [
+    base,
+    controls,
+    css`
+      :host {
+        display: grid;
+        grid-template-columns: 1fr 1fr;
+        gap: 0.5rem 2.5rem;
+        margin-top: 0.9rem;
+        padding: 0 0.25rem;
+        font-size: var(--s-1);
+      }
+      .line {
+        display: flex;
+        gap: 0.6rem;
+        align-items: baseline;
+        min-width: 0;
+      }
+      .mark {
+        flex: none;
+        width: 1.25rem;
+        line-height: 1.2rem;
+        text-align: center;
+        font-size: 0.6875rem;
+        font-weight: 700;
+        border-radius: 5px;
+        border: 1.5px solid var(--small);
+        color: var(--small);
+      }
+      .large .mark {
+        border-color: var(--large);
+        background: var(--large);
+        color: var(--paper);
+      }
+      p {
+        flex: 1;
+        color: var(--ink-3);
+        overflow-wrap: anywhere;
+      }
+      .name {
+        font-weight: 560;
+        color: var(--ink);
+      }
+      .head.good {
+        color: var(--ink-2);
+      }
+      .head.bad {
+        color: var(--bad);
+        font-weight: 560;
+      }
+      button {
+        color: var(--ink-2);
+        font-size: inherit;
+      }
+      progress {
+        display: block;
+        width: 100%;
+        height: 3px;
+        margin-top: 0.35rem;
+        accent-color: var(--small);
+      }
+      @media (max-width: 54rem) {
+        :host {
+          grid-template-columns: minmax(0, 1fr);
+        }
+      }
+    `,
+  ];
+}
+
+function smallLine(small: SmallState): Line {
+  switch (small.status) {
+    case 'closed':
+      return { tone: 'off', head: 'not open yet', detail: '' };
+    case 'opening':
+      return { tone: 'busy', head: 'opening', detail: small.stage, fraction: small.fraction };
+    case 'failed':
+      return { tone: 'bad', head: 'cannot run here', detail: small.message };
+    case 'ready': {
+      const failures = small.failures.map(([target, reason]) => `${target} failed: ${reason}`).join('; ');
+      return { tone: 'good', head: `${small.id} on ${small.target}`, detail: failures };
+    }
+  }
+}
+
+function largeLine(large: LargeState): Line {
+  switch (large.status) {
+    case 'none':
+      return {
+        tone: 'off',
+        head: 'none configured',
+        detail: 'The small model works alone until you name an endpoint.',
+      };
+    case 'unchecked':
+      return { tone: 'off', head: 'not tested yet', detail: '' };
+    case 'checking':
+      return { tone: 'busy', head: 'asking the endpoint', detail: '' };
+    case 'ready':
+      return { tone: 'good', head: `${large.id} at`, detail: large.detail };
+    case 'down':
+      return {
+        tone: 'bad',
+        head: 'does not answer',
+        detail: `${large.message}. The small model works alone meanwhile.`,
+      };
+  }
+}
+
+customElements.define('baton-models', BatonModels);

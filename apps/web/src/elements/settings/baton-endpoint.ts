@@ -1,0 +1,157 @@
+// The large model's address: any OpenAI-compatible server. The key stays in memory unless the person ticks the box.
+
+import { LitElement, css, html, nothing, type TemplateResult } from 'lit';
+import { PRESETS } from '@baton/split';
+import { testEndpoint } from '../../run/large-model.ts';
+import { changeSettings, store } from '../../state/app-state.ts';
+import type { Settings } from '../../state/settings.ts';
+import { StoreController } from '../../state/store-controller.ts';
+import { base, controls } from '../../styles/shared.ts';
+
+export class BatonEndpoint extends LitElement {
+  readonly #store = new StoreController(this);
+
+  protected override render(): TemplateResult {
+    const { settings, large } = this.#store.value;
+    const preset = PRESETS.find(({ name }) => name === settings.endpointKind);
+    return html`
+      <form @submit=${this.#test}>
+        <label class="field">
+          Server
+          <select @change=${this.#kind}>
+            <option value="auto" ?selected=${settings.endpointKind === 'auto'}>Find out by asking</option>
+            ${PRESETS.map(({ name }) => html`<option value=${name} ?selected=${settings.endpointKind === name}>${name}</option>`)}
+          </select>
+        </label>
+        ${preset ? html`<p class="quiet remark">${preset.remark}</p>` : nothing}
+        <label class="field">
+          Address
+          <input
+            type="url"
+            placeholder="http://127.0.0.1:8787/v1"
+            autocomplete="off"
+            .value=${settings.endpointUrl}
+            @change=${this.#set('endpointUrl')}
+          />
+        </label>
+        <label class="field">
+          Model id
+          <input
+            type="text"
+            placeholder="the server’s first model"
+            autocomplete="off"
+            spellcheck="false"
+            .value=${settings.endpointModel}
+            @change=${this.#set('endpointModel')}
+          />
+        </label>
+        <label class="field">
+          API key
+          <input
+            type="password"
+            placeholder="none"
+            autocomplete="off"
+            .value=${settings.apiKey}
+            @change=${this.#set('apiKey')}
+          />
+        </label>
+        <label class="tick">
+          <input
+            type="checkbox"
+            .checked=${settings.rememberKey}
+            @change=${(e: Event) => changeSettings({ rememberKey: (e.target as HTMLInputElement).checked })}
+          />
+          Keep the key in this browser. Otherwise it is forgotten when the page closes.
+        </label>
+        <div class="row">
+          <button ?disabled=${settings.endpointUrl.trim() === '' || large.status === 'checking'}>
+            Test connection
+          </button>
+          <p role="status" class=${large.status}>
+            ${
+              large.status === 'ready'
+                ? `${large.id} · ${large.detail}`
+                : large.status === 'down'
+                  ? large.message
+                  : large.status === 'checking'
+                    ? 'Asking …'
+                    : ''
+            }
+          </p>
+        </div>
+        <p class="quiet">
+          The test sends a few one-token requests about the days of the week. A run sends your question and
+          the reasoning so far; the page lists every request under the trace.
+        </p>
+      </form>
+    `;
+  }
+
+  #set(field: 'endpointUrl' | 'endpointModel' | 'apiKey'): (event: Event) => void {
+    return (event) => {
+      const value = (event.target as HTMLInputElement).value.trim();
+      changeSettings({
+        [field]: value,
+        ...(field === 'apiKey' ? {} : { endpointOwn: true }),
+      } as Partial<Settings>);
+      store.patch({ large: { status: store.value.settings.endpointUrl === '' ? 'none' : 'unchecked' } });
+    };
+  }
+
+  #kind(event: Event): void {
+    const endpointKind = (event.target as HTMLSelectElement).value;
+    const preset = PRESETS.find(({ name }) => name === endpointKind);
+    const { endpointUrl } = this.#store.value.settings;
+    // A preset's usual address fills an empty field; one that the person typed stays.
+    const known = PRESETS.some(({ url }) => url === endpointUrl);
+    const url = preset?.url && (endpointUrl === '' || known) ? { endpointUrl: preset.url } : {};
+    changeSettings({ endpointKind, endpointOwn: true, ...url });
+    store.patch({ large: { status: 'unchecked' } });
+  }
+
+  #test(event: Event): void {
+    event.preventDefault();
+    void testEndpoint();
+  }
+
+  static override readonly styles = [
+    base,
+    controls,
+    css`
+      form {
+        display: grid;
+        gap: 0.9rem;
+      }
+      .remark {
+        margin-top: -0.5rem;
+      }
+      .tick {
+        display: flex;
+        gap: 0.6rem;
+        align-items: baseline;
+        font-size: var(--s-1);
+        color: var(--ink-2);
+      }
+      .row {
+        display: flex;
+        gap: 0.9rem;
+        align-items: center;
+      }
+      .row button {
+        flex: none;
+      }
+      .row p {
+        font-size: var(--s-1);
+        overflow-wrap: anywhere;
+      }
+      .ready {
+        color: var(--good);
+      }
+      .down {
+        color: var(--bad);
+      }
+    `,
+  ];
+}
+
+customElements.define('baton-endpoint', BatonEndpoint);

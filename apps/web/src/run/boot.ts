@@ -1,0 +1,52 @@
+// What happens when the page opens: the server's own settings are read, the targets are probed, the small model is
+// opened, the large one asked for its name.
+
+import { probeTargets } from '@baton/runtime/browser';
+import { changeSettings, store, type Problem } from '../state/app-state.ts';
+import { loadHistory } from './history.ts';
+import { checkEndpoint } from './large-model.ts';
+import { smallModel } from './small-model.ts';
+
+/** What the server that serves the page may say beside it, in baton-config.json. */
+interface PageConfig {
+  endpoint?: { url: string; model?: string; kind?: string };
+}
+
+export async function boot(): Promise<void> {
+  await Promise.all([readConfig(), readProblems(), readTargets(), loadHistory()]);
+  await Promise.all([
+    checkEndpoint(),
+    // Its failure is in the store, with the reason.
+    smallModel().catch(() => undefined),
+  ]);
+}
+
+async function readConfig(): Promise<void> {
+  const config = await readJson<PageConfig>('baton-config.json');
+  const { endpoint } = config ?? {};
+  if (!endpoint) return;
+  if (store.value.settings.endpointOwn) return;
+  changeSettings({
+    endpointUrl: endpoint.url,
+    endpointModel: endpoint.model ?? '',
+    endpointKind: endpoint.kind ?? 'auto',
+  });
+}
+
+async function readProblems(): Promise<void> {
+  const problems = (await readJson<Problem[]>('problems.json')) ?? [];
+  store.patch({ problems, question: store.value.question || (problems[0]?.question ?? '') });
+}
+
+async function readTargets(): Promise<void> {
+  store.patch({ targets: await probeTargets() });
+}
+
+async function readJson<T>(name: string): Promise<T | null> {
+  try {
+    const response = await fetch(new URL(name, document.baseURI));
+    return response.ok ? ((await response.json()) as T) : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,97 @@
+// Everything the page shows, in one value.
+
+import type { TargetId } from '@baton/runtime';
+import type { Trace } from '@baton/split/trace';
+import type { LiveTrace } from '../run/live-trace.ts';
+import { loadSettings, saveSettings, type Settings } from './settings.ts';
+import { Store } from './store.ts';
+
+export interface TargetState {
+  target: TargetId;
+  available: boolean;
+  reason: string;
+}
+
+export type SmallState =
+  | { status: 'closed' }
+  | { status: 'opening'; stage: string; fraction: number | null }
+  | { status: 'ready'; id: string; target: TargetId; description: string; failures: [TargetId, string][] }
+  | { status: 'failed'; message: string };
+
+export type LargeState =
+  | { status: 'none' }
+  | { status: 'unchecked' }
+  | { status: 'checking' }
+  | { status: 'ready'; id: string; detail: string }
+  | { status: 'down'; message: string };
+
+export interface Problem {
+  id: string;
+  question: string;
+  answer: string;
+}
+
+/** One HTTP request to the large model, as it left the page. */
+export interface SentRequest {
+  at: number;
+  method: string;
+  url: string;
+  headers: [string, string][];
+  body: string;
+  /** What came of it; null while it runs. */
+  outcome: string | null;
+}
+
+export interface Run {
+  status: 'running' | 'stopping' | 'done' | 'failed';
+  live: LiveTrace;
+  /** performance.now() at the start. */
+  began: number;
+  /** The finished trace. */
+  trace: Trace | null;
+  error: string | null;
+  /** The right answer, where the problem came from the list. */
+  expected: string | null;
+}
+
+export interface HistoryEntry {
+  key: string;
+  trace: Trace;
+  expected: string | null;
+}
+
+export interface AppState {
+  settings: Settings;
+  targets: readonly TargetState[] | null;
+  small: SmallState;
+  large: LargeState;
+  question: string;
+  problems: readonly Problem[];
+  run: Run | null;
+  /** Index of the segment in the inspector. */
+  selected: number | null;
+  sent: readonly SentRequest[];
+  history: readonly HistoryEntry[];
+  /** Something that went wrong with the page itself, in one line. */
+  alert: string | null;
+}
+
+export const store = new Store<AppState>({
+  settings: loadSettings(),
+  targets: null,
+  small: { status: 'closed' },
+  large: { status: 'none' },
+  question: '',
+  problems: [],
+  run: null,
+  selected: null,
+  sent: [],
+  history: [],
+  alert: null,
+});
+
+export function changeSettings(change: Partial<Settings>): void {
+  const settings = { ...store.value.settings, ...change };
+  store.patch({ settings });
+  saveSettings(settings);
+}

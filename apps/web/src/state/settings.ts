@@ -1,0 +1,75 @@
+// What a person has chosen, kept in this browser. An API key is kept in memory only, unless the person asks for more.
+
+import type { TargetId } from '@baton/runtime';
+
+export type PolicyName = 'small' | 'learned' | 'threshold' | 'large';
+
+export interface Settings {
+  theme: 'system' | 'light' | 'dark';
+  target: TargetId | 'auto';
+  policy: PolicyName;
+  /** Probability of the hand-off tag from which the threshold policy hands off. */
+  threshold: number;
+  /** Base address of an OpenAI-compatible server; '' for none. */
+  endpointUrl: string;
+  endpointModel: string;
+  /** A preset's name, or 'auto' to find out by asking. */
+  endpointKind: string;
+  /** The person typed the address; otherwise the server that serves the page may name it. */
+  endpointOwn: boolean;
+  apiKey: string;
+  rememberKey: boolean;
+  /** 0 is greedy. */
+  temperature: number;
+  seed: number;
+  maxTokens: number;
+  maxOffload: number;
+}
+
+export const DEFAULTS: Settings = {
+  theme: 'system',
+  target: 'auto',
+  policy: 'learned',
+  threshold: 0.3,
+  endpointUrl: '',
+  endpointModel: '',
+  endpointKind: 'auto',
+  endpointOwn: false,
+  apiKey: '',
+  rememberKey: false,
+  temperature: 0,
+  seed: 1,
+  maxTokens: 1024,
+  maxOffload: 1,
+};
+
+const KEY = 'baton.settings/1';
+
+/** The stored choices over the defaults; a broken or foreign value is left out field by field. */
+export function loadSettings(storage: Pick<Storage, 'getItem'> = localStorage): Settings {
+  let stored: unknown;
+  try {
+    stored = JSON.parse(storage.getItem(KEY) ?? '{}');
+  } catch {
+    return { ...DEFAULTS };
+  }
+  if (typeof stored !== 'object' || stored === null) return { ...DEFAULTS };
+  const fits = Object.entries(stored).filter(
+    ([name, value]) => name in DEFAULTS && typeof value === typeof DEFAULTS[name as keyof Settings],
+  );
+  return { ...DEFAULTS, ...Object.fromEntries(fits) };
+}
+
+export function saveSettings(settings: Settings, storage: Pick<Storage, 'setItem'> = localStorage): void {
+  const kept = settings.rememberKey ? settings : { ...settings, apiKey: '' };
+  try {
+    storage.setItem(KEY, JSON.stringify(kept));
+  } catch {
+    // A full or forbidden storage must not stop the page; the choices then live as long as it does.
+  }
+}
+
+/** The policy as the relay reads it. */
+export function policyText({ policy, threshold }: Pick<Settings, 'policy' | 'threshold'>): string {
+  return policy === 'threshold' ? `threshold:${threshold}` : policy;
+}
