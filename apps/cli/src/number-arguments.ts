@@ -1,5 +1,6 @@
 // Numbers as command-line arguments: each reader takes the text of one option and refuses what is not such a number.
 
+import type { Prices } from '@baton/split';
 import { InvalidArgumentError } from 'commander';
 
 export function number(text: string): number {
@@ -26,4 +27,13 @@ export function share(text: string): number {
   const value = number(text);
   if (value < 0 || value > 1) throw new InvalidArgumentError('a number from 0 to 1 is needed.');
   return value;
+}
+
+/** Prices per million tokens: input, cached input, output. */
+export function prices(text: string): Prices {
+  const [input, cachedInput, output, ...rest] = text.split(',').map(number);
+  if (input === undefined || cachedInput === undefined || output === undefined || rest.length > 0) {
+    throw new InvalidArgumentError('three numbers are needed: input,cached,output.');
+  }
+  return { input, cachedInput, output };
 }

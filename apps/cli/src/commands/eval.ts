@@ -9,11 +9,11 @@ import { TARGETS } from '@baton/runtime';
 import type { TargetId } from '@baton/runtime';
 import type { Sampling, TextModel } from '@baton/runtime/text-model';
 import { POLICY_HELP, parsePolicy, solveToTrace } from '@baton/split';
-import type { Policy } from '@baton/split';
+import type { Policy, Prices } from '@baton/split';
 import { Command, Option } from 'commander';
 
 import { identifyModelArgument, isUrl, openModelArgument } from '../model-argument.ts';
-import { number, positiveNumber, share, wholeNumber } from '../number-arguments.ts';
+import { number, positiveNumber, prices, share, wholeNumber } from '../number-arguments.ts';
 
 interface EvalCommandOptions {
   task: string;
@@ -33,6 +33,7 @@ interface EvalCommandOptions {
   seed: number;
   maxTokens?: number;
   maxOffload?: number;
+  prices?: Prices;
   concurrency: number;
   keepWarm?: boolean;
   retryErrors?: boolean;
@@ -71,6 +72,7 @@ export function evalCommand(): Command {
     .option('--seed <n>', 'seed of all draws', wholeNumber, 1)
     .option('--max-tokens <n>', 'most tokens of one answer', positiveNumber)
     .option('--max-offload <r>', 'highest offload ratio of one answer', share)
+    .option('--prices <in,cached,out>', 'of the large model per million tokens, to report costs', prices)
     .option('--concurrency <n>', 'problems at the same time (for remote models)', positiveNumber, 1)
     .option('--keep-warm', 'keep the large prefix cache warm (default: for unbilled servers)')
     .option('--no-keep-warm', 'send no keep-warm requests')
@@ -113,6 +115,7 @@ async function runEval(options: EvalCommandOptions): Promise<void> {
         maxTokens: options.maxTokens ?? null,
         maxOffload: options.maxOffload ?? null,
         topP: options.topP ?? null,
+        prices: options.prices ? Object.values(options.prices).join(', ') : null,
         seed: options.seed,
       },
       out: options.out,
@@ -188,6 +191,7 @@ function arm(name: string, fixed: Policy | null, pair: ModelPair, options: EvalC
           large,
           policy,
           sampling: samplingOf(options, run.seed),
+          ...(options.prices ? { prices: options.prices } : {}),
           budget: {
             ...(options.maxTokens === undefined ? {} : { maxTokens: options.maxTokens }),
             ...(options.maxOffload === undefined ? {} : { maxOffload: options.maxOffload }),

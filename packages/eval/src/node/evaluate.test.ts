@@ -23,6 +23,7 @@ const settings = {
   maxTokens: 64,
   maxOffload: null,
   topP: null,
+  prices: null,
   seed: 1,
 };
 

@@ -26,6 +26,8 @@ export interface EvalSettings {
   /** Highest offload ratio of one answer; null for no limit. */
   maxOffload: number | null;
   topP: number | null;
+  /** Of the large model, per million tokens, as the person gave them; null where no prices are configured. */
+  prices: string | null;
   seed: number;
 }
 

@@ -55,6 +55,7 @@ function settings({ settings, problems, samples, complete }: EvalReport): string
     ['token limit', settings.maxTokens === null ? 'default' : `${settings.maxTokens}`],
     ['offload limit', settings.maxOffload === null ? 'none' : percent(settings.maxOffload)],
     ['top-p', settings.topP === null ? 'off' : `${settings.topP}`],
+    ['prices per million tokens (input, cached, output)', settings.prices ?? 'none'],
     ['seed', `${settings.seed}`],
   ];
   const warning = complete
