@@ -1,0 +1,49 @@
+// What a client is told when a request cannot be served, in OpenAI's error shape, so that its official clients raise
+// their own error classes. Messages never hold prompts, paths or tokens.
+import { RuntimeError } from '@baton/runtime';
+
+export interface ApiErrorDetails {
+  /** The field at fault. */
+  param?: string;
+  code?: string;
+  headers?: Readonly<Record<string, string>>;
+}
+
+export class ApiError extends Error {
+  override readonly name = 'ApiError';
+  readonly status: number;
+  readonly details: ApiErrorDetails;
+
+  constructor(status: number, message: string, details: ApiErrorDetails = {}) {
+    super(message);
+    this.status = status;
+    this.details = details;
+  }
+
+  /** The response body: `{error: {message, type, param, code}}` as in OpenAI's API reference. */
+  body(): object {
+    const { param = null, code = null } = this.details;
+    return { error: { message: this.message, type: typeOf(this.status), param, code } };
+  }
+}
+
+/** Anything thrown, as an ApiError; what is not the client's business becomes a plain 500. */
+export function toApiError(error: unknown): ApiError {
+  if (error instanceof ApiError) return error;
+  if (error instanceof RuntimeError) {
+    if (error.code === 'context-full')
+      return new ApiError(400, error.message, { code: 'context_length_exceeded' });
+    if (error.code === 'bad-input') return new ApiError(400, error.message);
+    if (error.code === 'closed' || error.code === 'target-unavailable')
+      return new ApiError(503, error.message, { code: 'model_unavailable' });
+  }
+  return new ApiError(500, 'the server failed on this request; its log says why', { code: 'internal' });
+}
+
+function typeOf(status: number): string {
+  if (status === 401) return 'authentication_error';
+  if (status === 403 || status === 421) return 'permission_error';
+  if (status === 404) return 'not_found_error';
+  if (status === 429) return 'rate_limit_error';
+  return status >= 500 ? 'server_error' : 'invalid_request_error';
+}

@@ -1,0 +1,137 @@
+// POST /v1/chat/completions: messages in, the assistant's message out, whole or streamed. A last message by the assistant
+// is continued (continue_final_message as vLLM and transformers have it; trailing assistant message as llama.cpp).
+import { randomUUID } from 'node:crypto';
+import * as v from 'valibot';
+import type { ChatMessage } from '@baton/runtime/text-model';
+import { ApiError } from '../api-error.ts';
+import type { Engine } from '../engine/engine.ts';
+import { generateOptions, generationFields, only, parseBody } from './generation-fields.ts';
+import { chatLogprobs } from './logprobs.ts';
+import { UsageSum, extensions, finishReason } from './run-request.ts';
+
+const part = v.object({ type: v.literal('text'), text: v.string() });
+const schema = v.object({
+  ...generationFields,
+  messages: v.pipe(
+    v.array(
+      v.object({
+        role: v.picklist(['system', 'developer', 'user', 'assistant']),
+        content: v.union([v.string(), v.array(part)]),
+      }),
+    ),
+    v.minLength(1),
+  ),
+  max_tokens: v.nullish(v.pipe(v.number(), v.integer(), v.minValue(0))),
+  max_completion_tokens: v.nullish(v.pipe(v.number(), v.integer(), v.minValue(0))),
+  logprobs: v.nullish(v.boolean()),
+  top_logprobs: v.nullish(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(20))),
+  continue_final_message: v.nullish(v.boolean()),
+  add_generation_prompt: v.nullish(v.boolean()),
+  response_format: v.nullish(v.object({ type: v.literal('text') })),
+  tools: v.nullish(v.pipe(v.array(v.unknown()), v.maxLength(0))),
+  functions: v.nullish(v.pipe(v.array(v.unknown()), v.maxLength(0))),
+  audio: only(false),
+});
+
+export type ChatRequest = v.InferOutput<typeof schema>;
+
+interface ChatChoice {
+  index: number;
+  delta: { role?: 'assistant'; content?: string };
+  logprobs: { content?: object[] } | null;
+  finish_reason: 'stop' | 'length' | null;
+}
+
+export interface ChatEvent {
+  choices: ChatChoice[];
+  usage?: object | null;
+}
+
+export function parseChat(body: unknown): ChatRequest {
+  const request = parseBody(schema, body);
+  const last = request.messages.at(-1)!.role;
+  if (request.continue_final_message && last !== 'assistant')
+    throw new ApiError(400, 'continue_final_message: the last message is not the assistant’s', {
+      param: 'continue_final_message',
+    });
+  if (request.continue_final_message && request.add_generation_prompt)
+    throw new ApiError(400, 'add_generation_prompt and continue_final_message exclude each other', {
+      param: 'add_generation_prompt',
+    });
+  return request;
+}
+
+export async function* chatEvents(
+  engine: Engine,
+  request: ChatRequest,
+  signal: AbortSignal,
+): AsyncGenerator<ChatEvent> {
+  const head = {
+    id: `chatcmpl-${randomUUID()}`,
+    object: 'chat.completion.chunk',
+    created: Math.floor(Date.now() / 1000),
+    model: engine.info.id,
+  };
+  const messages = request.messages.map(plain);
+  const last = messages.at(-1)!.role;
+  const continueFinal =
+    request.continue_final_message ?? (last === 'assistant' && !request.add_generation_prompt);
+  const usage = new UsageSum();
+  for (let index = 0; index < (request.n ?? 1); index++) {
+    const most = request.max_completion_tokens ?? request.max_tokens ?? undefined;
+    const options = {
+      ...generateOptions(request, index, most),
+      ...(request.logprobs ? { topLogprobs: request.top_logprobs ?? 0 } : {}),
+      signal,
+      continueFinal,
+    };
+    let first = true;
+    for await (const chunk of engine.chat(messages, options)) {
+      usage.add(chunk.usage, index === 0);
+      const logprobs =
+        request.logprobs && chunk.logprobs
+          ? chatLogprobs(chunk.logprobs, (id) => engine.tokenBytes(id))
+          : null;
+      const delta = { ...(first ? { role: 'assistant' as const } : {}), content: chunk.text };
+      first = false;
+      yield {
+        ...head,
+        choices: [{ index, delta, logprobs, finish_reason: finishReason(chunk) }],
+        ...extensions(chunk),
+      };
+    }
+  }
+  yield { ...head, choices: [], usage: usage.body() };
+}
+
+/** The whole answer of a request without `stream`. */
+export async function chatBody(events: AsyncIterable<ChatEvent>): Promise<object> {
+  const messages: { content: string; logprobs: object[] | null; finish: ChatChoice['finish_reason'] }[] = [];
+  let rest: object = {};
+  for await (const { choices, ...head } of events) {
+    for (const { index, delta, logprobs, finish_reason } of choices) {
+      const one = (messages[index] ??= { content: '', logprobs: null, finish: null });
+      one.content += delta.content ?? '';
+      if (logprobs?.content) one.logprobs = [...(one.logprobs ?? []), ...logprobs.content];
+      one.finish = finish_reason ?? one.finish;
+    }
+    rest = { ...rest, ...head };
+  }
+  return {
+    ...rest,
+    object: 'chat.completion',
+    choices: messages.map(({ content, logprobs, finish }, index) => ({
+      index,
+      message: { role: 'assistant', content, refusal: null },
+      logprobs: logprobs === null ? null : { content: logprobs },
+      finish_reason: finish,
+    })),
+  };
+}
+
+function plain({ role, content }: ChatRequest['messages'][number]): ChatMessage {
+  return {
+    role: role === 'developer' ? 'system' : role,
+    content: typeof content === 'string' ? content : content.map((p) => p.text).join(''),
+  };
+}

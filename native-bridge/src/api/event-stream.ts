@@ -1,0 +1,40 @@
+// Server-sent events as a web stream: one JSON object per event, [DONE] at the end, an error event when it fails
+// half-way. Pulls from its source only as fast as the client reads, and stops it when the client leaves.
+import { toApiError } from '../api-error.ts';
+
+export const EVENT_STREAM_HEADERS: Readonly<Record<string, string>> = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-store',
+  // Proxies must not collect the events.
+  'x-accel-buffering': 'no',
+};
+
+/** `stop` is called once, when the client has left before the end. `onError` hears what the client only sees the kind of. */
+export function eventStream(
+  source: AsyncIterator<object>,
+  stop: () => void,
+  onError: (error: unknown) => void,
+): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const send = (data: string): void => controller.enqueue(encoder.encode(`data: ${data}\n\n`));
+        try {
+          const next = await source.next();
+          if (!next.done) return send(JSON.stringify(next.value));
+          send('[DONE]');
+        } catch (error) {
+          onError(error);
+          send(JSON.stringify(toApiError(error).body()));
+        }
+        controller.close();
+      },
+      async cancel() {
+        stop();
+        await source.return?.();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}

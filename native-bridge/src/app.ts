@@ -1,0 +1,175 @@
+// The routes. Everything a request has to pass first is in door/, what it asks for in api/, what answers it in engine/.
+import { Hono, type Context } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import * as v from 'valibot';
+import { ApiError, toApiError } from './api-error.ts';
+import { chatBody, chatEvents, parseChat } from './api/chat.ts';
+import { completionBody, completionEvents, parseCompletion } from './api/completions.ts';
+import { EVENT_STREAM_HEADERS, eventStream } from './api/event-stream.ts';
+import { parseBody } from './api/generation-fields.ts';
+import { primed, releasing, startRequest } from './api/run-request.ts';
+import { BODY_LIMIT_BYTES, door, tooLarge, type DoorOptions } from './door/door.ts';
+import type { Engine } from './engine/engine.ts';
+import type { RequestQueue } from './engine/queue.ts';
+import type { Log } from './log.ts';
+
+export interface AppOptions {
+  engine: Engine;
+  queue: RequestQueue;
+  door: DoorOptions;
+  log: Log;
+  /** Ends every running request. */
+  shutdown: AbortSignal;
+}
+
+/** Version of what the bridge speaks beside OpenAI's API: /health and /pair. */
+export const PROTOCOL = 'baton-bridge/1';
+
+const pairBody = v.object({
+  code: v.pipe(v.string(), v.maxLength(64)),
+  name: v.optional(v.pipe(v.string(), v.maxLength(80))),
+});
+
+export function createApp(options: AppOptions): Hono {
+  const { engine, queue, log } = options;
+  const app = new Hono();
+  app.onError((error, c) => respondError(c, error, log));
+  app.notFound(() => {
+    throw new ApiError(404, 'there is nothing at this address; see /v1/models', { code: 'not_found' });
+  });
+  app.use(async (c, next) => {
+    const began = performance.now();
+    await next();
+    log.request(c.req.method, c.req.routePath, c.res.status, performance.now() - began);
+  });
+  app.use(door(options.door));
+  app.use(
+    bodyLimit({
+      maxSize: BODY_LIMIT_BYTES,
+      onError: () => {
+        throw tooLarge();
+      },
+    }),
+  );
+
+  app.get('/health', (c) =>
+    c.json({ status: 'ok', protocol: PROTOCOL, pairing: options.door.pairing ? 'required' : 'off' }),
+  );
+  app.post('/pair', async (c) => {
+    const { pairing } = options.door;
+    if (!pairing) throw new ApiError(404, 'this bridge needs no pairing', { code: 'not_found' });
+    const { code, name } = parseBody(pairBody, await json(c));
+    const origin = c.req.header('origin') ?? null;
+    const token = pairing.exchange(code, origin, name ?? origin ?? 'program');
+    log.info(`paired with ${origin ?? 'a program'}`);
+    return c.json({ token, origin });
+  });
+  app.get('/v1/models', (c) => c.json({ object: 'list', data: [modelEntry(engine)] }));
+  app.get('/v1/models/:id', (c) => {
+    if (c.req.param('id') !== engine.info.id)
+      throw new ApiError(404, `the only model here is ${engine.info.id}`, { code: 'model_not_found' });
+    return c.json(modelEntry(engine));
+  });
+  app.get('/v1/status', (c) =>
+    c.json({ ...queue.state, ...engine.info.caches(), location: engine.info.location }),
+  );
+
+  app.post('/v1/completions', async (c) => {
+    const request = parseCompletion(await json(c));
+    checkModel(engine, request.model);
+    return answer(c, request, (signal) => completionEvents(engine, request, signal), completionBody);
+  });
+  app.post('/v1/chat/completions', async (c) => {
+    const request = parseChat(await json(c));
+    checkModel(engine, request.model);
+    return answer(c, request, (signal) => chatEvents(engine, request, signal), chatBody);
+  });
+
+  async function answer<E extends { usage?: object | null }>(
+    c: Context,
+    request: {
+      stream?: boolean | null | undefined;
+      stream_options?: { include_usage?: boolean | null | undefined } | null | undefined;
+    },
+    events: (signal: AbortSignal) => AsyncGenerator<E>,
+    whole: (events: AsyncIterable<E>) => Promise<object>,
+  ): Promise<Response> {
+    const running = await startRequest(queue, c.req.raw.signal, options.shutdown);
+    let streaming = false;
+    try {
+      if (!request.stream) return c.json(await whole(events(running.signal)));
+      const started = await primed(
+        withUsage(events(running.signal), request.stream_options?.include_usage ?? false),
+      );
+      streaming = true;
+      const stream = eventStream(releasing(started, running), running.abort, (error) => log.error(error));
+      return c.body(stream, 200, EVENT_STREAM_HEADERS);
+    } finally {
+      if (!streaming) {
+        running.abort();
+        running.release();
+      }
+    }
+  }
+  return app;
+}
+
+/** As OpenAI has it: with include_usage every event has the field, null but in the last; without it none has. */
+async function* withUsage<E extends { usage?: object | null }>(
+  events: AsyncIterable<E>,
+  wanted: boolean,
+): AsyncGenerator<E> {
+  for await (const event of events) {
+    if (wanted) yield { ...event, usage: event.usage ?? null };
+    else if (!event.usage) yield event;
+  }
+}
+
+async function json(c: Context): Promise<unknown> {
+  try {
+    return await c.req.json();
+  } catch (cause) {
+    if (cause instanceof ApiError) throw cause;
+    throw new ApiError(400, 'the body is not JSON');
+  }
+}
+
+/** Clients that name no model or "default" get the one that is there. */
+function checkModel(engine: Engine, wanted: string | null | undefined): void {
+  if (
+    wanted === null ||
+    wanted === undefined ||
+    wanted === '' ||
+    wanted === 'default' ||
+    wanted === engine.info.id
+  )
+    return;
+  throw new ApiError(404, `the only model here is ${engine.info.id}`, {
+    code: 'model_not_found',
+    param: 'model',
+  });
+}
+
+function modelEntry(engine: Engine): object {
+  const { id, contextLength, chatTemplate, mode } = engine.info;
+  return {
+    id,
+    object: 'model',
+    created: STARTED,
+    owned_by: 'baton',
+    max_model_len: contextLength,
+    chat_template: chatTemplate,
+    mode,
+  };
+}
+
+const STARTED = Math.floor(Date.now() / 1000);
+
+function respondError(c: Context, error: unknown, log: Log): Response {
+  // The client has gone; nobody reads this.
+  if (error instanceof Error && error.name === 'AbortError') return c.body(null, 499 as 400);
+  const api = toApiError(error);
+  if (api.status >= 500) log.error(error);
+  for (const [name, value] of Object.entries(api.details.headers ?? {})) c.header(name, value);
+  return c.json(api.body(), api.status as 400);
+}

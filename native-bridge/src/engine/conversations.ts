@@ -1,0 +1,129 @@
+// The KV caches of several conversations: a prompt goes on in the cache that shares the longest beginning with it, and
+// the least recently used cache makes room when the memory limit or the number limit is reached.
+import type { LocalModel, LocalSession } from '@baton/runtime';
+
+export interface ConversationLimits {
+  /** Bytes of KV cache over all conversations; one conversation is always allowed. */
+  bytes: number;
+  count: number;
+}
+
+interface Entry {
+  session: LocalSession;
+  lastUsed: number;
+}
+
+/** Tokens of another conversation that may be given up to reuse its cache: a small, or a shared quarter. */
+const SPARE_TOKENS = 32;
+
+export class Conversations {
+  readonly #model: LocalModel;
+  readonly #limits: ConversationLimits;
+  #idle: Entry[] = [];
+  readonly #busy = new Set<LocalSession>();
+  #clock = 0;
+  #opening = 0;
+
+  constructor(model: LocalModel, limits: ConversationLimits) {
+    this.#model = model;
+    this.#limits = limits;
+  }
+
+  /** Conversations that fit at the model's largest capacity, so that running ones never need more than the limit. */
+  get room(): number {
+    const fit = Math.floor(this.#limits.bytes / this.#bytesAt(this.#model.manifest.capacities.at(-1)!));
+    return Math.max(1, Math.min(this.#limits.count, fit));
+  }
+
+  get usage(): { conversations: number; bytes: number } {
+    const sessions = [...this.#idle.map((e) => e.session), ...this.#busy];
+    return { conversations: sessions.length, bytes: sessions.reduce((n, s) => n + this.#bytes(s), 0) };
+  }
+
+  /** A cache for `ids`, taken out of the pool until `giveBack`. */
+  async take(ids: readonly number[]): Promise<LocalSession> {
+    const best = this.#closest(ids);
+    if (best) {
+      this.#idle = this.#idle.filter((e) => e !== best);
+      this.#busy.add(best.session);
+      return best.session;
+    }
+    this.#opening++;
+    try {
+      await this.#makeRoom();
+      const session = await this.#model.openSession();
+      this.#busy.add(session);
+      return session;
+    } finally {
+      this.#opening--;
+    }
+  }
+
+  /** Puts the cache back; `broken` ones are closed instead. */
+  async giveBack(session: LocalSession, broken = false): Promise<void> {
+    this.#busy.delete(session);
+    if (broken) return session.close();
+    this.#idle.push({ session, lastUsed: ++this.#clock });
+    // A cache that grew while it ran may have gone over the limit.
+    while (this.#idle.length > 1 && this.usage.bytes > this.#limits.bytes) await this.#evict();
+  }
+
+  async close(): Promise<void> {
+    const all = [...this.#idle.map((e) => e.session), ...this.#busy];
+    this.#idle = [];
+    this.#busy.clear();
+    await Promise.allSettled(all.map((s) => s.close()));
+  }
+
+  /**
+   * The idle cache to go on with: the one with the longest common beginning, unless that would throw away most of
+   * another conversation (a shared system prompt) while there is room for a new one.
+   */
+  #closest(ids: readonly number[]): Entry | undefined {
+    let best: Entry | undefined;
+    let shared = 0;
+    for (const entry of this.#idle) {
+      const common = commonPrefix(entry.session.tokens, ids);
+      if (common > shared || (best === undefined && entry.session.tokens.length === 0))
+        [best, shared] = [entry, common];
+    }
+    if (!best) return undefined;
+    const lost = best.session.tokens.length - shared;
+    return lost <= Math.max(SPARE_TOKENS, shared / 4) || this.#isFull() ? best : undefined;
+  }
+
+  #isFull(): boolean {
+    return this.#idle.length + this.#busy.size + this.#opening >= this.room;
+  }
+
+  async #makeRoom(): Promise<void> {
+    // This request's own place is already counted in #opening.
+    while (this.#idle.length > 0 && this.#idle.length + this.#busy.size + this.#opening > this.room)
+      await this.#evict();
+  }
+
+  async #evict(): Promise<void> {
+    const oldest = this.#idle.reduce((a, b) => (b.lastUsed < a.lastUsed ? b : a));
+    this.#idle = this.#idle.filter((e) => e !== oldest);
+    await oldest.session.close();
+  }
+
+  #bytes(session: LocalSession): number {
+    const { capacities } = this.#model.manifest;
+    return this.#bytesAt(capacities.find((c) => c >= session.tokens.length) ?? capacities.at(-1)!);
+  }
+
+  /** Keys and values, in the number type of the model's cache inputs. */
+  #bytesAt(capacity: number): number {
+    const { architecture, graphs } = this.#model.manifest;
+    const port = graphs.flatMap((g) => g.inputs).find((p) => p.name.startsWith('past_key'));
+    const { kvHeads, headDim, layers } = architecture;
+    return 2 * layers.length * kvHeads * headDim * capacity * (port?.dtype === 'f16' ? 2 : 4);
+  }
+}
+
+function commonPrefix(a: readonly number[], b: readonly number[]): number {
+  let n = 0;
+  while (n < a.length && n < b.length && a[n] === b[n]) n++;
+  return n;
+}

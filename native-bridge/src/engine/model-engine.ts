@@ -1,0 +1,111 @@
+// One local model behind the endpoint: prompts as text or ids, kept conversations, scoring. Generates through the
+// runtime's sessions and computes nothing itself.
+import type { LocalModel } from '@baton/runtime';
+import type { ChatMessage, GenerateOptions } from '@baton/runtime/text-model';
+import { ApiError } from '../api-error.ts';
+import { renderConversation } from './chat-prompt.ts';
+import { Conversations, type ConversationLimits } from './conversations.ts';
+import type { ChatOptions, Engine, EngineChunk, EngineInfo, Prompt, PromptToken } from './engine.ts';
+
+export class ModelEngine implements Engine {
+  readonly info: EngineInfo;
+  readonly #model: LocalModel;
+  readonly #conversations: Conversations;
+
+  constructor(model: LocalModel, limits: ConversationLimits, chatTemplate: string | null) {
+    this.#model = model;
+    this.#conversations = new Conversations(model, limits);
+    this.info = {
+      id: model.id,
+      get location() {
+        return model.location;
+      },
+      contextLength: model.manifest.capacities.at(-1)!,
+      chatTemplate,
+      mode: 'model',
+      caches: () => this.#conversations.usage,
+    };
+  }
+
+  /** Requests that may run at once without going over the memory limit. */
+  get room(): number {
+    return this.#conversations.room;
+  }
+
+  async *generate(prompt: Prompt, options: GenerateOptions): AsyncGenerator<EngineChunk> {
+    const text = this.#text(prompt);
+    const session = await this.#conversations.take(this.#model.tokenizer.encodeSequence(text));
+    let broken = true;
+    try {
+      const { kept } = await session.sync(text, options.signal ? { signal: options.signal } : {});
+      for await (const chunk of session.generate(options)) {
+        if (chunk.usage) chunk.usage.cachedTokens = kept;
+        // A client that leaves ends the iteration here: what the session holds is still whole.
+        broken = false;
+        yield chunk;
+      }
+      broken = false;
+    } catch (error) {
+      // A refused prompt or an abort leaves the cache whole as well.
+      broken = !isHarmless(error);
+      throw error;
+    } finally {
+      await this.#conversations.giveBack(session, broken);
+    }
+  }
+
+  async *chat(messages: readonly ChatMessage[], options: ChatOptions): AsyncGenerator<EngineChunk> {
+    const { continueFinal, ...rest } = options;
+    yield* this.generate({ text: await renderConversation(this.#model, messages, continueFinal) }, rest);
+  }
+
+  async score(prompt: Prompt, top: number): Promise<PromptToken[]> {
+    const { tokenizer } = this.#model;
+    const scored = await this.#model.score(prompt, top);
+    return scored.map(({ id, logprob, top }) => ({
+      id,
+      text: tokenizer.tokenText(id),
+      logprob,
+      top: top.map((t) => ({ ...t, text: tokenizer.tokenText(t.id) })),
+    }));
+  }
+
+  tokenBytes(id: number): Uint8Array | undefined {
+    return this.#model.tokenizer.bytes[id];
+  }
+
+  async close(): Promise<void> {
+    await this.#conversations.close();
+    await this.#model.close();
+  }
+
+  /** Sessions are addressed by text, so ids must be what the tokenizer makes of their own text. */
+  #text(prompt: Prompt): string {
+    if ('text' in prompt) return prompt.text;
+    const { tokenizer } = this.#model;
+    const bad = prompt.ids.findIndex((id) => tokenizer.bytes[id] === undefined);
+    if (bad >= 0)
+      throw new ApiError(400, `prompt: token ${bad} has id ${prompt.ids[bad]}, which the vocabulary lacks`, {
+        param: 'prompt',
+      });
+    const { prefix } = tokenizer;
+    const bare = prefix.every((id, i) => prompt.ids[i] === id) ? prompt.ids.slice(prefix.length) : prompt.ids;
+    const text = tokenizer.decode(bare);
+    const again = tokenizer.encode(text);
+    if (again.length !== bare.length || again.some((id, i) => id !== bare[i])) {
+      throw new ApiError(
+        400,
+        'prompt: these token ids are not how the tokenizer writes their text; send the text itself',
+        { param: 'prompt' },
+      );
+    }
+    return text;
+  }
+}
+
+function isHarmless(error: unknown): boolean {
+  if (error instanceof ApiError) return true;
+  if (!(error instanceof Error)) return false;
+  const code = (error as { code?: unknown }).code;
+  return error.name === 'AbortError' || code === 'context-full' || code === 'bad-input';
+}

@@ -1,0 +1,41 @@
+// Opens what the bridge serves, by the options of the command: one local model, or a relay of a local small model and a
+// large one elsewhere.
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { TargetId } from '@baton/runtime';
+import { openLocal, resolveModel } from '@baton/runtime/node';
+import type { Engine } from './engine.ts';
+import { bridgeTargets } from '../targets.ts';
+import { ModelEngine } from './model-engine.ts';
+
+export interface EngineOptions {
+  /** Compiled directory, checkpoint directory or demo name. */
+  model: string;
+  target?: TargetId | undefined;
+  /** Bytes of KV cache over all conversations. Default 1 GiB. */
+  cacheBytes?: number;
+  /** Conversations kept. Default 8. */
+  conversations?: number;
+}
+
+/** Throws with one line that says what is wrong; nothing stays open then. */
+export async function openEngine(options: EngineOptions): Promise<Engine & { room: number }> {
+  const directory = await resolveModel(options.model);
+  const model = await openLocal(directory, { target: options.target ?? 'auto', targets: bridgeTargets() });
+  const limits = { bytes: options.cacheBytes ?? 1024 ** 3, count: options.conversations ?? 8 };
+  return new ModelEngine(model, limits, await templateOf(directory));
+}
+
+/** The chat template's source, for clients that render prompts themselves. */
+async function templateOf(directory: string): Promise<string | null> {
+  const read = (name: string): Promise<string | null> =>
+    readFile(path.join(directory, name), 'utf8').catch(() => null);
+  const jinja = await read('chat_template.jinja');
+  if (jinja !== null && jinja.trim() !== '') return jinja;
+  const config = JSON.parse((await read('tokenizer_config.json')) ?? '{}') as { chat_template?: unknown };
+  const field = config.chat_template;
+  if (typeof field === 'string') return field;
+  if (!Array.isArray(field)) return null;
+  const named = field as { name: string; template: string }[];
+  return (named.find((t) => t.name === 'default') ?? named[0])?.template ?? null;
+}

@@ -1,0 +1,5 @@
+// The bridge's face.
+export { startBridge, type Bridge, type BridgeOptions } from './start.ts';
+export { serveCommand } from './commands/serve.ts';
+export { doctorCommand } from './commands/doctor.ts';
+export { bridgeTargets } from './targets.ts';
