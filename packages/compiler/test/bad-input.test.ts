@@ -1,0 +1,328 @@
+// Everything that can be wrong with what the compiler is given, and with where it writes: one clear error each, nothing left
+// behind.
+import { mkdir, open, readdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { Checkpoint } from '../src/checkpoint/checkpoint.ts';
+import { compile, CompileError, verifyModel, type CompileOptions, type ModelSink } from '../src/index.ts';
+import { compileDirectory, DirectoryFiles, DirectorySink, DirectorySource } from '../src/node/index.ts';
+import { broken, editConfig, editHeader, safetensors, type Files } from './broken.ts';
+import { fixture, withFolder } from './fixtures.ts';
+
+const SMALL: CompileOptions = { context: 32, chunk: 8 };
+const MODEL = 'model.safetensors';
+const QUERY = 'model.layers.0.self_attn.q_proj.weight';
+
+const CASES: readonly [what: string, code: string, message: RegExp, edit: (files: Files) => void][] = [
+  [
+    'a file cut short',
+    'bad-checkpoint',
+    /model\.safetensors: tensor \S+ ends at byte \d+ of a file of \d+ \(cut short\)/,
+    (f) => void (f[MODEL] = f[MODEL]!.slice(0, -1000)),
+  ],
+  [
+    'a header longer than the file',
+    'bad-checkpoint',
+    /header of \d+ bytes in a file of 100/,
+    (f) => void (f[MODEL] = f[MODEL]!.slice(0, 100)),
+  ],
+  [
+    'a file of a few bytes',
+    'bad-checkpoint',
+    /3 bytes are too few/,
+    (f) => void (f[MODEL] = new Uint8Array(3)),
+  ],
+  [
+    'a header of gigabytes',
+    'bad-checkpoint',
+    /header of \d+ bytes in a file/,
+    (f) => new DataView(f[MODEL]!.buffer).setBigUint64(0, 1n << 40n, true),
+  ],
+  [
+    'a header that is not JSON',
+    'bad-checkpoint',
+    /header is not a JSON object/,
+    (f) => void (f[MODEL] = safetensors('{"a": ', new Uint8Array())),
+  ],
+  [
+    'overlapping tensors',
+    'bad-checkpoint',
+    /tensors \S+ and \S+ overlap/,
+    editHeader(
+      (h) => void (h[QUERY]!.data_offsets = h['model.layers.1.self_attn.q_proj.weight']!.data_offsets),
+    ),
+  ],
+  [
+    'a range outside the file',
+    'bad-checkpoint',
+    /ends at byte/,
+    editHeader((h, data) => void (h[QUERY]!.data_offsets = [data.length, data.length + 4608])),
+  ],
+  [
+    'a range that ends before it begins',
+    'bad-checkpoint',
+    /before it begins/,
+    editHeader((h) => void (h[QUERY]!.data_offsets = [64, 32])),
+  ],
+  [
+    'a shape that does not fill its range',
+    'bad-checkpoint',
+    /needs \d+ bytes, its range has \d+/,
+    editHeader((h) => void (h[QUERY]!.shape = [48, 49])),
+  ],
+  [
+    'a negative dimension',
+    'bad-checkpoint',
+    /has no valid shape/,
+    editHeader((h) => void (h[QUERY]!.shape = [-48, -48])),
+  ],
+  [
+    'an unreadable dtype',
+    'unsupported',
+    /q_proj\.weight is I8; only F32, F16 and BF16/,
+    editHeader((h) => void (h[QUERY]!.dtype = 'I8')),
+  ],
+  [
+    'a shape that config.json does not ask for',
+    'bad-checkpoint',
+    /is \[24, 96\], config\.json asks for \[48, 48\]/,
+    editHeader((h) => void (h[QUERY]!.shape = [24, 96])),
+  ],
+  [
+    'a missing tensor',
+    'missing',
+    /no tensor model\.layers\.0\.self_attn\.q_proj\.weight/,
+    editHeader((h) => void delete h[QUERY]),
+  ],
+  [
+    'a tensor that the network does not have',
+    'unsupported',
+    /1 tensors are no part of a qwen2 network \(model\.layers\.0\.gate\.extra/,
+    editHeader(
+      (h) => void (h['model.layers.0.gate.extra'] = { dtype: 'F32', shape: [0], data_offsets: [0, 0] }),
+    ),
+  ],
+  [
+    'NaN among the weights',
+    'bad-checkpoint',
+    /q_proj\.weight holds NaN/,
+    editHeader((h, data) => data.fill(255, h[QUERY]!.data_offsets[0], h[QUERY]!.data_offsets[0] + 2)),
+  ],
+  ['no weights at all', 'missing', /no \.safetensors file/, (f) => void delete f[MODEL]],
+  ['no config.json', 'missing', /no config\.json/, (f) => void delete f['config.json']],
+  [
+    'a config.json that is not JSON',
+    'bad-config',
+    /config\.json: not JSON/,
+    (f) => void (f['config.json'] = new TextEncoder().encode('{')),
+  ],
+  ['a field that is missing', 'bad-config', /hidden_size is missing/, editConfig({ hidden_size: null })],
+  [
+    'a field of the wrong type',
+    'bad-config',
+    /num_hidden_layers is "3", not a positive integer/,
+    editConfig({ num_hidden_layers: '3' }),
+  ],
+  [
+    'an unknown architecture',
+    'unsupported',
+    /model_type "mamba2" is not supported; supported are llama/,
+    editConfig({ model_type: 'mamba2' }),
+  ],
+  [
+    'a field nobody understands',
+    'unsupported',
+    /num_experts \(8\) is not understood/,
+    editConfig({ num_experts: 8 }),
+  ],
+  [
+    'an unknown activation',
+    'unsupported',
+    /hidden_act "relu2" is not supported/,
+    editConfig({ hidden_act: 'relu2' }),
+  ],
+  [
+    'an unknown rope scaling',
+    'unsupported',
+    /rope_type "ntk-by-hand"/,
+    editConfig({ rope_scaling: { type: 'ntk-by-hand', factor: 2 } }),
+  ],
+  [
+    'a rope field nobody understands',
+    'unsupported',
+    /rope_scaling: temperature/,
+    editConfig({ rope_scaling: { type: 'linear', factor: 2, temperature: 3 } }),
+  ],
+  [
+    'a switch set otherwise than described',
+    'unsupported',
+    /use_mrope \(true\)/,
+    editConfig({ use_mrope: true }),
+  ],
+  [
+    'a checkpoint that is already quantised',
+    'unsupported',
+    /quantization_config/,
+    editConfig({ quantization_config: { quant_method: 'gptq' } }),
+  ],
+];
+
+async function failure(work: Promise<unknown>): Promise<CompileError> {
+  const error = await work.then(
+    () => new Error('it did not fail'),
+    (e: unknown) => e,
+  );
+  expect(error).toBeInstanceOf(CompileError);
+  return error as CompileError;
+}
+
+describe('a checkpoint with', () => {
+  it.each(CASES)('%s is refused (%s)', async (_, code, message, edit) => {
+    await withFolder(async (folder) => {
+      const sink = new DirectorySink(path.join(folder, 'model'));
+      const error = await failure(compile(broken('qwen2', edit), sink, SMALL));
+      expect(error.message).toMatch(message);
+      expect(error.message).not.toContain('\n');
+      expect(error.code).toBe(code);
+      expect(await readdir(folder)).toEqual([]);
+    });
+  });
+
+  it('a missing shard is refused by name', async () => {
+    const source = broken('llama-biased', (f) => void delete f['model-00002-of-00002.safetensors']);
+    const error = await failure(compile(source, new DirectorySink('unused'), SMALL));
+    expect(error).toMatchObject({ code: 'missing' });
+    expect(error.message).toMatch(/1 of 2 shards .* are missing: model-00002-of-00002\.safetensors/);
+  });
+
+  it('a harmless unknown field compiles when the caller says so', async () => {
+    await withFolder(async (folder) => {
+      const source = broken('qwen2', editConfig({ mascot: 'owl' }));
+      const options = { ...SMALL, ignoreConfigFields: ['mascot'] };
+      const { manifest } = await compile(source, new DirectorySink(path.join(folder, 'model')), options);
+      expect(manifest.family).toBe('qwen2');
+    });
+  });
+});
+
+describe.each([
+  [{ chunk: 0 }, /option chunk is 0/],
+  [{ chunk: 64, context: 32 }, /option chunk 64 is longer than the smallest context, 32/],
+  [{ context: [] }, /option context is empty/],
+  [{ context: 1.5 }, /option context is 1\.5/],
+  [{ group: 48 as 32 }, /option group is 48; choose one of 16, 32/],
+  [{ weights: 'int3' as 'int4' }, /option weights is int3/],
+  [{ layersPerGraph: -1 }, /option layersPerGraph is -1/],
+])('options %j', (options, message) => {
+  it('are refused', async () => {
+    const error = await failure(compileDirectory(fixture('qwen2').directory, 'unused', options));
+    expect(error.code).toBe('bad-option');
+    expect(error.message).toMatch(message);
+  });
+});
+
+/** Stands in for a disk that is full after so many bytes: writes to the real sink until then. */
+function fullAfter(bytes: number, sink: ModelSink): ModelSink {
+  let left = bytes;
+  return {
+    commit: () => sink.commit(),
+    abort: () => sink.abort(),
+    async create(file) {
+      const writer = await sink.create(file);
+      return {
+        close: () => writer.close(),
+        write(part) {
+          left -= part.length;
+          if (left < 0) return Promise.reject(new Error('ENOSPC: no space left on device'));
+          return writer.write(part);
+        },
+      };
+    },
+  };
+}
+
+describe('a destination', () => {
+  it.each([0, 100_000, 290_000])('that is full after %i bytes is left as it was', async (bytes) => {
+    await withFolder(async (folder) => {
+      const out = path.join(folder, 'model');
+      await compileDirectory(fixture('qwen3').directory, out, SMALL);
+      const before = await readFile(path.join(out, 'baton.json'), 'utf8');
+      const sink = fullAfter(bytes, new DirectorySink(out));
+      const error = await failure(compile(new DirectorySource(fixture('qwen2').directory), sink, SMALL));
+      expect(error.code).toBe('sink');
+      expect(error.message).toMatch(/cannot write \S+: ENOSPC/);
+      expect(await readdir(folder)).toEqual(['model']);
+      expect(await readFile(path.join(out, 'baton.json'), 'utf8')).toBe(before);
+    });
+  });
+
+  it('that holds something else is not touched', async () => {
+    await withFolder(async (folder) => {
+      await writeFile(path.join(folder, 'thesis.txt'), 'precious');
+      const error = await failure(compileDirectory(fixture('qwen2').directory, folder, SMALL));
+      expect(error.message).toMatch(/holds files that are no compiled model/);
+      expect(await readdir(folder)).toEqual(['thesis.txt']);
+    });
+  });
+
+  it('keeps nothing of a compilation that was stopped', async () => {
+    await withFolder(async (folder) => {
+      const stop = new AbortController();
+      const stopped = new Error('stopped');
+      const onProgress = ({ done, total }: { done: number; total: number }) => {
+        if (done > total / 2) stop.abort(stopped);
+      };
+      const options = { ...SMALL, signal: stop.signal, onProgress };
+      const work = compileDirectory(fixture('qwen2').directory, path.join(folder, 'model'), options);
+      await expect(work).rejects.toBe(stopped);
+      expect(await readdir(folder)).toEqual([]);
+    });
+  });
+});
+
+it('a compiled model with a damaged, shortened or missing file is found out', async () => {
+  await withFolder(async (folder) => {
+    const { manifest } = await compileDirectory(
+      fixture('qwen2').directory,
+      path.join(folder, 'model'),
+      SMALL,
+    );
+    const files = new DirectoryFiles(path.join(folder, 'model'));
+    await verifyModel(manifest, files);
+    const weights = path.join(folder, 'model', 'weights.bin');
+    const handle = await open(weights, 'r+');
+    await handle.write(Uint8Array.of(1, 2, 3), 0, 3, 5000);
+    await handle.close();
+    expect((await failure(verifyModel(manifest, files))).message).toMatch(/weights\.bin: hash mismatch/);
+    await writeFile(weights, 'short');
+    expect((await failure(verifyModel(manifest, files))).message).toMatch(
+      /weights\.bin: 5 bytes, the manifest says/,
+    );
+    const elsewhere = new DirectoryFiles(folder);
+    expect((await failure(verifyModel(manifest, elsewhere))).message).toMatch(/weights\.bin: missing/);
+  });
+});
+
+it('reads tensors of more than 2 GB, behind offsets of more than 4 GB', async () => {
+  await withFolder(async (folder) => {
+    // A sparse file: 5 GB long, a few kilobytes on disk.
+    const [rows, width] = [1_100_000, 1024];
+    const bytes = rows * width * 2;
+    const tensor = (begin: number) => ({
+      dtype: 'BF16',
+      shape: [rows, width],
+      data_offsets: [begin, begin + bytes],
+    });
+    const header = safetensors(JSON.stringify({ first: tensor(0), second: tensor(bytes) }), new Uint8Array());
+    await mkdir(folder, { recursive: true });
+    const handle = await open(path.join(folder, MODEL), 'w');
+    await handle.write(header);
+    await handle.truncate(header.length + 2 * bytes);
+    const last = Uint16Array.from({ length: width }, (_, i) => (i % 2 ? 0x3f80 : 0xc000));
+    await handle.write(new Uint8Array(last.buffer), 0, width * 2, header.length + 2 * bytes - width * 2);
+    await handle.close();
+    const checkpoint = await Checkpoint.open(new DirectorySource(folder));
+    const values = await checkpoint.rows(checkpoint.tensor('second'), rows - 2, 2);
+    expect(Array.from(values.slice(width - 2, width + 4))).toEqual([0, 0, -2, 1, -2, 1]);
+  });
+});

@@ -1,0 +1,164 @@
+// Compiled models with smaller weights: that graphs compute with exactly what is stored, that both lowerings store the same
+// integers, and what is reported about them.
+import { open, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { CompileOptions, Manifest } from '../src/index.ts';
+import { compileDirectory } from '../src/node/index.ts';
+import { fixture, fixtureNames, withFolder, worstError } from './fixtures.ts';
+import { TestHost } from './host.ts';
+
+/** A tiny random network multiplies small errors; against the same rounded weights in f32 the graphs must be exact. */
+const EXACT = 1e-4;
+/** MatMulNBits also rounds activations to 8 bits, per block of inputs. Measured at most 0.24 (gemma3). */
+const ROUNDED_ACTIVATIONS = 0.4;
+/** f16 weights against f32 weights, measured at most 5.4e-3 (llama3). */
+const HALF = 1e-2;
+
+async function compiled<T>(
+  name: string,
+  options: CompileOptions,
+  work: (manifest: Manifest, folder: string) => Promise<T>,
+): Promise<T> {
+  return withFolder(async (folder) => {
+    const out = path.join(folder, 'model');
+    const { manifest } = await compileDirectory(fixture(name).directory, out, {
+      context: 128,
+      chunk: 16,
+      ...options,
+    });
+    return work(manifest, out);
+  });
+}
+
+async function logitsOf(folder: string, name: string): Promise<Float32Array[]> {
+  const host = await TestHost.open(folder);
+  try {
+    return await host.forward(fixture(name).prompt, 0);
+  } finally {
+    await host.close();
+  }
+}
+
+/** Logits of the f32 graphs with the weights that a quantised model really has. */
+async function logitsWithWeightsOf(
+  quantised: Manifest,
+  quantisedFolder: string,
+  name: string,
+): Promise<Float32Array[]> {
+  return compiled(name, {}, async (plain, folder) => {
+    for (const [tensor, { file, offset }] of Object.entries(plain.tensors)) {
+      const values = await storedValues(quantised, quantisedFolder, tensor);
+      const handle = await open(path.join(folder, file), 'r+');
+      await handle.write(new Uint8Array(values.buffer), 0, values.byteLength, offset);
+      await handle.close();
+    }
+    return logitsOf(folder, name);
+  });
+}
+
+describe.each(fixtureNames())('%s', (name) => {
+  it.each([
+    ['int8', 'portable', EXACT],
+    ['int4', 'portable', EXACT],
+    ['int8', 'fused', ROUNDED_ACTIVATIONS],
+    ['int4', 'fused', ROUNDED_ACTIVATIONS],
+  ] as const)(
+    'computes with exactly the %s weights that it stores (%s)',
+    async (weights, lowering, bound) => {
+      await compiled(name, { weights, lowering }, async (manifest, folder) => {
+        const expected = await logitsWithWeightsOf(manifest, folder, name);
+        expect(worstError(await logitsOf(folder, name), expected)).toBeLessThan(bound);
+      });
+    },
+  );
+
+  it('stays near the reference in f16', async () => {
+    await compiled(name, { weights: 'f16' }, async (_, folder) => {
+      const f = fixture(name);
+      expect(worstError(await logitsOf(folder, name), f.logits.slice(0, f.prompt.length))).toBeLessThan(HALF);
+    });
+  });
+});
+
+it.each(['portable', 'fused'] as const)('works with one scale per output channel (%s)', async (lowering) => {
+  await compiled('qwen2', { weights: 'int8', group: 'channel', lowering }, async (manifest, folder) => {
+    const { group, dims } = manifest.tensors['layers.0.down']!;
+    expect(group).toBe(lowering === 'portable' ? dims[1] : 16);
+    const expected = await logitsWithWeightsOf(manifest, folder, 'qwen2');
+    const bound = lowering === 'portable' ? EXACT : ROUNDED_ACTIVATIONS;
+    expect(worstError(await logitsOf(folder, 'qwen2'), expected)).toBeLessThan(bound);
+  });
+});
+
+/** A stored tensor as f32. A tied embedding is the head. */
+async function storedValues(manifest: Manifest, folder: string, name: string): Promise<Float32Array> {
+  const tensor = manifest.tensors[name] ?? manifest.tensors['head']!;
+  const bytes = async ({ offset, bytes }: { offset: number; bytes: number }) =>
+    (await readFile(path.join(folder, tensor.file))).subarray(offset, offset + bytes);
+  const floats = (b: Uint8Array) => new Float32Array(new Uint8Array(b).buffer);
+  if (!tensor.scales) return floats(await bytes(tensor));
+  const scales = floats(await bytes(tensor.scales));
+  const whole = await integers(manifest, folder, manifest.tensors[name] ? name : 'head');
+  return Float32Array.from(whole, (q, i) => q * scales[Math.floor(i / tensor.group!)]!);
+}
+
+/** Integers of a stored tensor, zero point taken off. */
+async function integers(manifest: Manifest, folder: string, name: string): Promise<number[]> {
+  const { dtype, file, offset, bytes, zeroPoint } = manifest.tensors[name]!;
+  const data = (await readFile(path.join(folder, file))).subarray(offset, offset + bytes);
+  if (dtype === 'int8') return [...data].map((b) => (zeroPoint ? b - zeroPoint : (b << 24) >> 24));
+  const nibbles = [...data].flatMap((b) => [b & 15, b >> 4]);
+  return nibbles.map((n) => (zeroPoint ? n - zeroPoint : (n << 28) >> 28));
+}
+
+it.each(['int4', 'int8'] as const)(
+  'holds the same %s integers and scales in both lowerings',
+  async (weights) => {
+    await compiled('qwen2', { weights }, async (portable, portableFolder) => {
+      await compiled('qwen2', { weights, lowering: 'fused' }, async (fused, fusedFolder) => {
+        for (const [name, tensor] of Object.entries(portable.tensors)) {
+          if (!tensor.scales) continue;
+          const a = await integers(portable, portableFolder, name);
+          expect(await integers(fused, fusedFolder, name)).toEqual(a);
+          expect(new Set(a).size).toBeGreaterThan(10);
+          const scales = async (m: Manifest, folder: string) => {
+            const { file, scales } = m.tensors[name]!;
+            return (await readFile(path.join(folder, file))).subarray(
+              scales!.offset,
+              scales!.offset + scales!.bytes,
+            );
+          };
+          expect((await scales(fused, fusedFolder)).equals(await scales(portable, portableFolder))).toBe(
+            true,
+          );
+        }
+      });
+    });
+  },
+);
+
+it('reports the error of each tensor and keeps those wider that it is told to', async () => {
+  const keep = { '.down': 'int8', 'layers.1.query': 'f32' } as const;
+  await compiled('qwen2', { weights: 'int4', keep }, async ({ tensors }) => {
+    expect(tensors['layers.0.down']!.dtype).toBe('int8');
+    expect(tensors['layers.1.query']).toMatchObject({ dtype: 'f32', relativeError: 0 });
+    expect(tensors['layers.0.query']).toMatchObject({ dtype: 'int4', group: 16, zeroPoint: 0 });
+    expect(tensors['layers.0.query']!.relativeError).toBeGreaterThan(0.03);
+    expect(tensors['layers.0.query']!.relativeError).toBeLessThan(0.12);
+    expect(tensors['layers.0.down']!.relativeError).toBeLessThan(0.01);
+    expect(tensors['head']!.dtype).toBe('int8');
+  });
+});
+
+it('stores a tied table once', async () => {
+  await compiled('qwen3', { weights: 'int4' }, async (manifest) => {
+    expect(manifest.embedding.tensor).toBe('head');
+    expect(manifest.files.map((f) => f.path)).not.toContain('embedding.bin');
+  });
+  await compiled('qwen3', { weights: 'int4', head: 'int4' }, async (manifest, folder) => {
+    expect(manifest.embedding.tensor).toBe('embedding');
+    const expected = await logitsOf(folder, 'qwen3');
+    expect(expected.every((row) => row.every(Number.isFinite))).toBe(true);
+  });
+});
