@@ -20,7 +20,7 @@ export { modelAnnotator } from './llm/annotate-with-model.ts';
 export type { ModelAnnotatorOptions } from './llm/annotate-with-model.ts';
 export { annotatorPrompt, readPassages } from './llm/prompt.ts';
 export { disagreementAnnotator } from './disagreement/mark-disagreement.ts';
-export type { DisagreementOptions } from './disagreement/mark-disagreement.ts';
+export type { DisagreementOptions, SpanStart } from './disagreement/mark-disagreement.ts';
 export type { StepComparison } from './disagreement/same-step.ts';
 export { splitSteps } from './disagreement/steps.ts';
 export { parseRows } from './dataset/reasoning-row.ts';

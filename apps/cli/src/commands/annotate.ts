@@ -1,7 +1,7 @@
 // `baton annotate`: reasoning traces in, traces with offload spans and training rows out.
 
 import { disagreementAnnotator, modelAnnotator } from '@baton/annotate';
-import type { Annotate, CountTokens, StepComparison } from '@baton/annotate';
+import type { Annotate, CountTokens, SpanStart, StepComparison } from '@baton/annotate';
 import { annotateFile } from '@baton/annotate/node';
 import type { AnnotateFileResult } from '@baton/annotate/node';
 import { TARGETS } from '@baton/runtime';
@@ -22,6 +22,7 @@ interface AnnotateCommandOptions {
   small: string;
   large?: string;
   compare: StepComparison;
+  from: SpanStart;
   mergeGap?: number;
   target?: TargetId;
   limit?: number;
@@ -56,6 +57,11 @@ export function annotateCommand(): Command {
       new Option('--compare <how>', 'what of a step must agree')
         .choices(['exact', 'numbers'])
         .default('exact'),
+    )
+    .addOption(
+      new Option('--from <where>', 'where a span begins: its step, or the word that small gets wrong')
+        .choices(['step', 'error'])
+        .default('step'),
     )
     .option('--merge-gap <n>', 'spans at most n characters apart become one', wholeNumber)
     .addOption(new Option('--target <target>', 'execution target of local models').choices(TARGETS))
@@ -134,7 +140,7 @@ async function byModel(options: AnnotateCommandOptions, keep: Keep): Promise<Met
 }
 
 async function byDisagreement(options: AnnotateCommandOptions, keep: Keep): Promise<Method> {
-  const { target, compare, mergeGap, apiKeyEnv } = options;
+  const { target, compare, from, mergeGap, apiKeyEnv } = options;
   const small = await keep(openModelArgument(options.small, { target }));
   const large =
     options.large === undefined ? null : await keep(openModelArgument(options.large, { target, apiKeyEnv }));
@@ -144,11 +150,12 @@ async function byDisagreement(options: AnnotateCommandOptions, keep: Keep): Prom
     small,
     ...(large ? { large } : {}),
     comparison: compare,
+    from,
     ...(mergeGap === undefined ? {} : { mergeGap }),
   });
   const counter = await tokenCounter(small);
   return {
-    name: `disagreement (${compare}) of ${await identifyModelArgument(options.small, { target })} with ${against}`,
+    name: `disagreement (${compare}, from ${from}) of ${await identifyModelArgument(options.small, { target })} with ${against}`,
     annotate: compared.annotate,
     ...(counter ? { countTokens: counter.count } : {}),
     close: async () => {

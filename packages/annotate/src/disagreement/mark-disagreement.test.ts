@@ -42,6 +42,16 @@ test('one teacher-forced pass marks what a generation per step marks', async () 
   await stepwise.close();
 });
 
+test('from the error on: the span begins with the number that the small model gets wrong, in both ways of measuring', async () => {
+  for (const sessions of [true, false]) {
+    const { annotate, close } = disagreementAnnotator({ small: small(sessions), from: 'error' });
+    expect(quoted((await annotate(row, signal)).spans)).toEqual(['3610 rolls.']);
+    await close();
+  }
+  const compared = disagreementAnnotator({ small: small(false), large: large(), from: 'error' });
+  expect(quoted((await compared.annotate(row, signal)).spans)).toEqual(['3610 rolls.']);
+});
+
 test('through sessions with a large model, and with numbers only', async () => {
   const wordy = ngramModel('wordy', `${QUESTION}\n${TRACE.replace('There are', 'We see')}\n`, true);
   const exact = disagreementAnnotator({ small: wordy, large: large() });

@@ -14,12 +14,16 @@ import type { StepComparison } from './same-step.ts';
 import { firstStep, splitSteps } from './steps.ts';
 import { forcedDisagreement } from './teacher-forcing.ts';
 
+export type SpanStart = 'step' | 'error';
+
 export interface DisagreementOptions {
   small: TextModel;
   /** The reference; without it the trace itself is the reference. */
   large?: TextModel;
   /** Default exact. */
   comparison?: StepComparison;
+  /** Where a span begins: with the step (default), or at the word or number in which small first goes wrong. */
+  from?: SpanStart;
   /** Marked steps at most so many characters apart become one span. Default 1: neighbouring lines. */
   mergeGap?: number;
 }
@@ -32,7 +36,7 @@ export function disagreementAnnotator(options: DisagreementOptions): {
   annotate: Annotate;
   close(): Promise<void>;
 } {
-  const { small, large, comparison = 'exact', mergeGap = 1 } = options;
+  const { small, large, comparison = 'exact', from = 'step', mergeGap = 1 } = options;
   const opened: { small?: Promise<Continuer>; large?: Promise<Continuer> } = {};
   // One row at a time: the sessions behind the continuers hold one text each.
   let last: Promise<unknown> = Promise.resolve();
@@ -43,28 +47,29 @@ export function disagreementAnnotator(options: DisagreementOptions): {
     if (comparison === 'exact' && !large && small.capabilities.sessions && small.openSession) {
       const session = await small.openSession();
       try {
-        const differs = await forcedDisagreement(session, prompt, row.text, steps, signal);
-        return { spans: marked(row.text, steps, differs, mergeGap), calls: 1, notes: [] };
+        const divergence = await forcedDisagreement(session, prompt, row.text, steps, signal);
+        return { spans: marked(row.text, steps, divergence, from, mergeGap), calls: 1, notes: [] };
       } finally {
         await session.close();
       }
     }
     const smallContinuer = await (opened.small ??= openContinuer(small));
     const largeContinuer = large ? await (opened.large ??= openContinuer(large)) : null;
-    const differs: boolean[] = [];
+    const divergence: (number | null)[] = [];
     let calls = 0;
     for (const { start, end } of steps) {
       const prefix = prompt + row.text.slice(0, start);
       const limit = end - start + EXTRA_TOKENS;
       const own = firstStep(await smallContinuer.after(prefix, limit, signal));
       const largePrompt = largeContinuer ? await referencePrompt(large!, row, prompt) : '';
+      const step = row.text.slice(start, end);
       const reference = largeContinuer
         ? firstStep(await largeContinuer.after(largePrompt + row.text.slice(0, start), limit, signal))
-        : row.text.slice(start, end);
+        : step;
       calls += largeContinuer ? 2 : 1;
-      differs.push(!sameStep(own, reference, comparison));
+      divergence.push(sameStep(own, reference, comparison) ? null : start + firstDifference(own, step));
     }
-    return { spans: marked(row.text, steps, differs, mergeGap), calls, notes: [] };
+    return { spans: marked(row.text, steps, divergence, from, mergeGap), calls, notes: [] };
   };
   return {
     annotate(row, signal) {
@@ -93,10 +98,32 @@ async function promptOf(model: TextModel, question: string): Promise<string> {
   return model.renderChat([{ role: 'user', content: question }], { addGenerationPrompt: true });
 }
 
-function marked(text: string, steps: readonly Span[], differs: readonly boolean[], mergeGap: number): Span[] {
-  return normaliseSpans(
-    steps.filter((_, i) => differs[i]),
-    text,
-    mergeGap,
-  );
+/** Length of the common beginning; 0 where one contains the other, since then no place of the step is the wrong one. */
+function firstDifference(own: string, step: string): number {
+  let at = 0;
+  while (at < own.length && at < step.length && own[at] === step[at]) at++;
+  return at === step.length || at === own.length ? 0 : at;
+}
+
+function marked(
+  text: string,
+  steps: readonly Span[],
+  divergence: readonly (number | null)[],
+  from: SpanStart,
+  mergeGap: number,
+): Span[] {
+  const spans = steps.flatMap(({ start, end }, i): Span[] => {
+    const at = divergence[i]!;
+    if (at === null) return [];
+    return [{ start: from === 'step' ? start : Math.max(start, wordStart(text, at)), end }];
+  });
+  return normaliseSpans(spans, text, mergeGap);
+}
+
+/** Start of the word or number around an offset: a hand-off in the middle of a number would come too late. */
+function wordStart(text: string, at: number): number {
+  let start = at;
+  while (start > 0 && /[\p{L}\p{N}.,]/u.test(text[start - 1]!) && /[\p{L}\p{N}.,]/u.test(text[start] ?? ' '))
+    start--;
+  return start;
 }

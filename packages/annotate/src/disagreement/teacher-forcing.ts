@@ -7,14 +7,17 @@ import type { TextSession } from '@baton/runtime/text-model';
 import { AnnotateError } from '../annotate-error.ts';
 import type { Span } from '../spans.ts';
 
-/** For each step, whether some token of it differs from the model's own choice there. The session must be empty. */
+/**
+ * For each step, where its first token begins that differs from the model's own choice (an offset into `text`), or null.
+ * The session must be empty.
+ */
 export async function forcedDisagreement(
   session: TextSession,
   prompt: string,
   text: string,
   steps: readonly Span[],
   signal: AbortSignal,
-): Promise<boolean[]> {
+): Promise<(number | null)[]> {
   const whole = prompt + text;
   const ids = await session.encode(whole);
   const { watched } = await session.sync(whole, { watch: [], signal });
@@ -23,7 +26,7 @@ export async function forcedDisagreement(
   if (lead < 0 || lead > 1) {
     throw new AnnotateError(`the model read ${watched.length} tokens where the text has ${ids.length}`);
   }
-  const differs = steps.map(() => false);
+  const divergence: (number | null)[] = steps.map(() => null);
   let step = 0;
   let from = 0;
   for (let i = 0; i < ids.length; i++) {
@@ -32,9 +35,9 @@ export async function forcedDisagreement(
     const to = length === -1 ? from : length - prompt.length;
     while (step < steps.length && steps[step]!.end <= from) step++;
     const before = watched[i + lead - 1];
-    if (before && before.argmax !== ids[i] && step < steps.length && to > steps[step]!.start)
-      differs[step] = true;
+    const inStep = step < steps.length && to > steps[step]!.start;
+    if (before && before.argmax !== ids[i] && inStep) divergence[step] ??= Math.max(from, steps[step]!.start);
     from = Math.max(from, to);
   }
-  return differs;
+  return divergence;
 }
