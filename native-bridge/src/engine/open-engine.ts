@@ -2,8 +2,9 @@
 // large one elsewhere.
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { TargetId } from '@baton/runtime';
-import { openLocal, resolveModel } from '@baton/runtime/node';
+import { DirectoryFiles } from '@baton/compiler/node';
+import { openModel, type TargetId } from '@baton/runtime';
+import { resolveModel } from '@baton/runtime/node';
 import type { Engine } from './engine.ts';
 import { bridgeTargets } from '../targets.ts';
 import { ModelEngine } from './model-engine.ts';
@@ -11,6 +12,7 @@ import { ModelEngine } from './model-engine.ts';
 export interface EngineOptions {
   /** Compiled directory, checkpoint directory or demo name. */
   model: string;
+  /** Default: the fastest here, by a short measurement that is remembered. */
   target?: TargetId | undefined;
   /** Bytes of KV cache over all conversations. Default 1 GiB. */
   cacheBytes?: number;
@@ -21,7 +23,10 @@ export interface EngineOptions {
 /** Throws with one line that says what is wrong; nothing stays open then. */
 export async function openEngine(options: EngineOptions): Promise<Engine & { room: number }> {
   const directory = await resolveModel(options.model);
-  const model = await openLocal(directory, { target: options.target ?? 'auto', targets: bridgeTargets() });
+  const model = await openModel(new DirectoryFiles(directory), {
+    targets: bridgeTargets(),
+    target: options.target ?? 'auto',
+  });
   const limits = { bytes: options.cacheBytes ?? 1024 ** 3, count: options.conversations ?? 8 };
   return new ModelEngine(model, limits, await templateOf(directory));
 }
