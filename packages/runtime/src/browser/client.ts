@@ -13,7 +13,7 @@ import type {
   TextModel,
   TextModelCapabilities,
 } from '../text-model.ts';
-import { noneLeft, openFastest, type Attempt } from './fastest.ts';
+import { isBadModel, noneLeft, openFastest, type Attempt } from './fastest.ts';
 import type { ModelSource } from './model-source.ts';
 import { BROWSER_TARGETS } from './targets.ts';
 import { WorkerConnection } from './worker-connection.ts';
@@ -22,11 +22,11 @@ import { WorkerSession } from './worker-session.ts';
 
 export interface OpenWorkerOptions extends DecoderOptions {
   /**
-   * One target: used or refused with the reason. 'auto': the fastest here by a short measurement, remembered per model
-   * and browser. Absent: the first of `order` that opens.
+   * One target: used or refused with the reason. 'auto' or absent: the fastest of `order` here by a short measurement,
+   * remembered per model and browser.
    */
   target?: TargetId | 'auto' | undefined;
-  /** Targets to try, best first. Default: BROWSER_TARGETS. */
+  /** Targets to choose from, and to go on with after a loss. Default: BROWSER_TARGETS. */
   order?: readonly TargetId[];
   /** Go on with the next target when one is lost. Default true. */
   fallback?: boolean;
@@ -162,7 +162,7 @@ export class WorkerModel implements TextModel {
   }
 
   async #openNext(): Promise<WorkerConnection> {
-    const { target, order = BROWSER_TARGETS } = this.#options;
+    const { target = 'auto', order = BROWSER_TARGETS } = this.#options;
     if (target === 'auto' && !this.#opened) {
       const found = await openFastest(order, modelName(this.#source), (candidate) =>
         this.#attempt(candidate),
@@ -172,7 +172,7 @@ export class WorkerModel implements TextModel {
       return found.connection;
     }
     // A target that was asked for by name comes first; after it is lost, the order decides.
-    const candidates = target !== undefined && target !== 'auto' && !this.#opened ? [target] : order;
+    const candidates = target !== 'auto' && !this.#opened ? [target] : order;
     let cause: unknown;
     for (const candidate of candidates) {
       if (this.#failed.has(candidate)) continue;
@@ -182,9 +182,7 @@ export class WorkerModel implements TextModel {
         return connection;
       } catch (error) {
         cause = error;
-        // Nothing about another target would help.
-        if (error instanceof RuntimeError && (error.code === 'bad-model' || error.code === 'bad-tokenizer'))
-          throw error;
+        if (isBadModel(error)) throw error;
         this.#failed.set(candidate, messageOf(error));
       }
     }

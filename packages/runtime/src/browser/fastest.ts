@@ -92,8 +92,10 @@ function isSoftware(adapter: string): boolean {
   return /swiftshader|llvmpipe|lavapipe|basic render|warp/i.test(adapter);
 }
 
-function isBadModel(error: unknown): boolean {
-  return error instanceof RuntimeError && (error.code === 'bad-model' || error.code === 'bad-tokenizer');
+/** Whether an error is about the model or its files, so that trying another target would not help. */
+export function isBadModel(error: unknown): boolean {
+  if (error instanceof RuntimeError) return ['bad-model', 'bad-tokenizer', 'store'].includes(error.code);
+  return error instanceof Error && ['CompileError', 'ManifestError'].includes(error.name);
 }
 
 /** The error for a model that no target can run, with every target's reason. */

@@ -29,6 +29,9 @@ export interface Progress {
   stage: string;
   /** 0 to 1 where it is known. */
   fraction?: number;
+  bytesPerSecond?: number;
+  /** Time left in this stage; null until there is a speed to tell it from. */
+  remainingMs?: number | null;
 }
 
 export interface ModelWorker {

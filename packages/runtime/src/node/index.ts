@@ -3,3 +3,4 @@ export { openLocal, resolveModel, type OpenLocalOptions } from './open-local.ts'
 export { nodeTargets } from './targets.ts';
 export { openOrtCpu, type OrtCpuOptions } from './ort-cpu.ts';
 export { withLock } from './lock.ts';
+export { diskFolder, diskStore } from './disk-folder.ts';

@@ -78,7 +78,12 @@ export async function openTestBrowser(options: TestBrowserOptions): Promise<Test
     browser = await chromium.launch({
       executablePath: await chromiumBuild.executablePath(),
       args: [
-        ...chromiumBuild.args.filter((a) => !/webgl|single-process|no-zygote|disable-features/.test(a)),
+        ...chromiumBuild.args.filter(
+          (a) =>
+            !/webgl|single-process|no-zygote|able-features|web-security|site-isolation|insecure-content/.test(
+              a,
+            ),
+        ),
         ...(options.flags ?? BROWSER_FLAGS),
       ],
       headless: true,

@@ -128,7 +128,7 @@ test('an abort reaches the worker within a step, and a killed worker is replaced
     const url = new URL('/model/', location.href).href;
     const model = await window.baton.openWorkerModel(
       { kind: 'compiled', url },
-      { order: ['webnn-cpu', 'wasm'] },
+      { target: 'webnn-cpu', order: ['webnn-cpu', 'wasm'] },
     );
     try {
       const abort = new AbortController();

@@ -1,0 +1,145 @@
+// The model store's place in a browser: the origin's private file system (OPFS). Writing goes through synchronous access
+// handles, which exist in dedicated workers only; looking, reading and deleting work on a page too.
+
+import { RuntimeError, messageOf } from '../errors.ts';
+import type { StoreFolder } from '../store/folder.ts';
+import { ModelStore } from '../store/model-store.ts';
+
+const ROOT = 'baton-models';
+
+/** Whether this browser has a private file system (not in some private windows). */
+export async function hasOpfs(): Promise<boolean> {
+  try {
+    await navigator.storage.getDirectory();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The store of models in this browser. */
+export function opfsStore(): ModelStore {
+  return new ModelStore(opfsFolder());
+}
+
+/** Asks the browser not to evict this origin's storage; true when it agrees. */
+export async function persistStore(): Promise<boolean> {
+  return (await navigator.storage?.persist?.()) ?? false;
+}
+
+/** Bytes used and allowed for this origin; null where the browser does not tell. */
+export async function storeSpace(): Promise<{ used: number; quota: number } | null> {
+  const { usage, quota } = (await navigator.storage?.estimate?.()) ?? {};
+  return usage === undefined || quota === undefined ? null : { used: usage, quota };
+}
+
+interface SyncAccessHandle {
+  write(bytes: Uint8Array, options: { at: number }): number;
+  truncate(size: number): void;
+  flush(): void;
+  close(): void;
+}
+
+type WorkerFileHandle = FileSystemFileHandle & {
+  createSyncAccessHandle?(): Promise<SyncAccessHandle>;
+  move?(parent: FileSystemDirectoryHandle, name: string): Promise<void>;
+};
+
+export function opfsFolder(): StoreFolder {
+  const root = async (): Promise<FileSystemDirectoryHandle> =>
+    (await navigator.storage.getDirectory()).getDirectoryHandle(ROOT, { create: true });
+  const locate = async (
+    path: string,
+    create: boolean,
+  ): Promise<{ parent: FileSystemDirectoryHandle; name: string }> => {
+    const steps = path.split('/');
+    const name = steps.pop()!;
+    let parent = await root();
+    for (const step of steps) parent = await parent.getDirectoryHandle(step, { create });
+    return { parent, name };
+  };
+  const handle = async (path: string, create: boolean): Promise<WorkerFileHandle> => {
+    const { parent, name } = await locate(path, create);
+    return parent.getFileHandle(name, { create });
+  };
+  return {
+    size: (path) => orNull(async () => (await (await handle(path, false)).getFile()).size),
+    read: async (path, offset, length) => {
+      const blob = (await (await handle(path, false)).getFile()).slice(offset, offset + length);
+      if (blob.size !== length)
+        throw new RuntimeError(
+          'store',
+          `${path} ends at byte ${offset + blob.size}; ${offset + length} were expected`,
+        );
+      return new Uint8Array(await blob.arrayBuffer());
+    },
+    append: async (path, offset) => {
+      const file = await handle(path, true);
+      if (!file.createSyncAccessHandle)
+        throw new RuntimeError('store', 'models are stored by a worker; this runs on a page');
+      const access = await file.createSyncAccessHandle();
+      access.truncate(offset);
+      let position = offset;
+      return {
+        write: async (bytes) => {
+          const written = access.write(bytes, { at: position });
+          position += written;
+          // A full disk shows as a short write in some browsers and as an exception in others.
+          if (written !== bytes.length) throw new DOMException('the storage is full', 'QuotaExceededError');
+        },
+        close: async () => {
+          access.flush();
+          access.close();
+        },
+      };
+    },
+    writeWhole: async (path, bytes) => {
+      // Takes effect at close, as a whole.
+      const stream = await (await handle(path, true)).createWritable();
+      await stream.write(bytes as BufferSource);
+      await stream.close();
+    },
+    rename: async (from, to) => {
+      const file = await handle(from, false);
+      const { parent, name } = await locate(to, true);
+      if (file.move) return file.move(parent, name);
+      const stream = await (await parent.getFileHandle(name, { create: true })).createWritable();
+      await (await file.getFile()).stream().pipeTo(stream);
+      const old = await locate(from, false);
+      await old.parent.removeEntry(old.name);
+    },
+    remove: async (path) => {
+      await orNull(async () => {
+        const { parent, name } = await locate(path, false);
+        await parent.removeEntry(name, { recursive: true });
+      });
+    },
+    list: async (path) => {
+      const names = await orNull(async () => {
+        let folder = await root();
+        for (const step of path === '' ? [] : path.split('/')) folder = await folder.getDirectoryHandle(step);
+        return Array.fromAsync((folder as unknown as { keys(): AsyncIterable<string> }).keys());
+      });
+      return names ?? [];
+    },
+    free: async () => {
+      const space = await storeSpace();
+      return space && space.quota - space.used;
+    },
+    exclusive: async (name, work) =>
+      navigator.locks.request(`${ROOT}/${name}`, work) as ReturnType<typeof work>,
+  };
+}
+
+async function orNull<T>(work: () => Promise<T>): Promise<T | null> {
+  try {
+    return await work();
+  } catch (error) {
+    if (
+      error instanceof DOMException &&
+      (error.name === 'NotFoundError' || error.name === 'TypeMismatchError')
+    )
+      return null;
+    throw new RuntimeError('store', `the browser's storage failed: ${messageOf(error)}`, { cause: error });
+  }
+}
