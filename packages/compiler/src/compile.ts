@@ -13,6 +13,7 @@ import { resolveOptions, type CompileOptions, type ResolvedOptions } from './opt
 import { startProgress, type ProgressReporter } from './progress.ts';
 import { layOut, WEIGHTS_FILE, type Layout } from './weights/layout.ts';
 import { OutputFile, type OutputEntry } from './weights/output-file.ts';
+import { ReadAhead } from './weights/read-ahead.ts';
 import { writeTensor } from './weights/write-weights.ts';
 
 export const COMPILER_VERSION = '0.1.0';
@@ -115,6 +116,7 @@ async function writeWeights(
   progress: ProgressReporter,
 ): Promise<OutputEntry[]> {
   const entries: OutputEntry[] = [];
+  const reader = new ReadAhead(checkpoint, layout.placed);
   let out: OutputFile | undefined;
   const finish = async () => {
     await out?.close();
@@ -128,7 +130,7 @@ async function writeWeights(
     }
     const stored = checkpoint.tensor(placed.source.tensor);
     const elementBytes = stored.bytes / stored.shape.reduce((n, d) => n * d, 1);
-    placed.tensor.relativeError = await writeTensor(checkpoint, placed, out, (elements) => {
+    placed.tensor.relativeError = await writeTensor(reader, placed, out, (elements) => {
       progress.advance(placed.source.name, elements * elementBytes);
     });
   }

@@ -1,44 +1,33 @@
 // Streams the checkpoint's weights into the output files in the order of the layout, a slab of rows at a time, so that
 // memory stays flat whatever the size of the model or of one tensor.
-import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import { CompileError } from '../errors.ts';
 import type { FileWriter } from '../files.ts';
 import type { PlacedTensor } from './layout.ts';
 import { quantise } from './quantise.ts';
-
-/** 16 MB of f32 per slab. */
-const SLAB_ELEMENTS = 4 * 1024 * 1024;
+import { slabsOf, type ReadAhead } from './read-ahead.ts';
 
 /** An output file that knows how far it has been written. */
 export interface PositionedWriter extends FileWriter {
   readonly position: number;
 }
 
-/** Writes one tensor at its place; `onRows` hears of elements as they are done. Returns its relative error. */
+/** Writes one tensor at its place; `onElements` hears of elements as they are done. Returns its relative error. */
 export async function writeTensor(
-  checkpoint: Checkpoint,
-  { source, tensor, quantisationGroup }: PlacedTensor,
+  reader: ReadAhead,
+  placed: PlacedTensor,
   out: PositionedWriter,
   onElements: (count: number) => void,
 ): Promise<number> {
-  const stored = checkpoint.tensor(source.tensor);
-  const rows = source.dims[0]!;
-  const width = source.dims[1] ?? 1;
-  const perSlab = Math.max(1, Math.floor(SLAB_ELEMENTS / width));
+  const { source, tensor, quantisationGroup } = placed;
   const scales: Float32Array[] = [];
   let error = 0;
   let sum = 0;
   await padTo(out, tensor.offset);
-  for (let row = 0; row < rows; row += perSlab) {
-    const count = Math.min(perSlab, rows - row);
-    const values = await checkpoint.rows(stored, source.firstRow + row, count);
-    if (source.add !== 0) for (let i = 0; i < values.length; i++) values[i]! += source.add;
+  for (const _ of slabsOf(placed)) {
+    const values = await reader.next();
     const part = convert(values, tensor.dtype, quantisationGroup, tensor.zeroPoint ?? 0);
     if (!Number.isFinite(part.squaredSum)) {
-      throw new CompileError(
-        'bad-checkpoint',
-        `${stored.file}: tensor ${source.tensor} holds NaN or infinite values`,
-      );
+      throw new CompileError('bad-checkpoint', `tensor ${source.tensor} holds NaN or infinite values`);
     }
     if (!Number.isFinite(part.squaredError)) {
       throw new CompileError(
