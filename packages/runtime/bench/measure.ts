@@ -57,7 +57,12 @@ export async function measure(
     for (const run of runs) {
       signal?.throwIfAborted();
       if (round % 4 === 0)
-        await fill(run.backend, run.sequence, Math.max(run.backend.maxRows, Math.min(most, 4 * run.backend.maxRows)), run.prefill);
+        await fill(
+          run.backend,
+          run.sequence,
+          Math.max(run.backend.maxRows, Math.min(most, 4 * run.backend.maxRows)),
+          run.prefill,
+        );
       for (const context of contexts) {
         const samples = run.decode.get(context) ?? [];
         run.decode.set(context, samples);

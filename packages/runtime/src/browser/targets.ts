@@ -14,6 +14,7 @@ export const BROWSER_TARGETS = [
   'webnn-npu',
   'webnn-gpu',
   'webgpu',
+  'wasm-simd',
   'wasm',
   'webnn-cpu',
 ] as const satisfies readonly TargetId[];
