@@ -49,4 +49,9 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'mark offload spans in reasoning traces and write training rows',
     load: async () => (await import('./commands/annotate.ts')).annotateCommand(),
   },
+  {
+    name: 'bench',
+    summary: "measure decode, prefill, load and hand-off beside this machine's memory bandwidth",
+    load: async () => (await import('./commands/bench.ts')).benchCommand(),
+  },
 ];
