@@ -19,5 +19,6 @@ export { scoreTokens, type ScoredToken } from './score.ts';
 export { LocalSession, type SessionChunk } from './session.ts';
 export { OnnxBackend, type OnnxHost } from './targets/onnx/backend.ts';
 export type { TargetProbe, TargetSet } from './targets/target-set.ts';
+export { StopStrings } from './text/stop-strings.ts';
 export { ChatTemplate } from './text/chat-template.ts';
 export { Tokenizer } from './text/tokenizer.ts';
