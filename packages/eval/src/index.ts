@@ -1,4 +1,4 @@
-// The face of the eval package: tasks, answers and statistics.
+// The face of the eval package: tasks, answers, arms, statistics, reports and the latency replay. Files are ./node's.
 
 export { EvalError } from './eval-error.ts';
 export { parseProblems, problemsOrThrow } from './tasks/problem.ts';
@@ -6,7 +6,23 @@ export type { ParsedProblems, Problem } from './tasks/problem.ts';
 export { extractAnswer } from './answers/extract.ts';
 export type { ExtractedAnswer, ExtractionRule } from './answers/extract.ts';
 export { isEquivalent } from './answers/equivalence.ts';
-export * from './statistics/index.ts';
+export {
+  bootstrap,
+  choose,
+  comparePaired,
+  coverageAtK,
+  gapClosed,
+  majorityAtK,
+  mean,
+  median,
+  powersOfTwo,
+  quantile,
+  runSeed,
+  seededRandom,
+  signTest,
+  wilson,
+} from './statistics/index.ts';
+export type { Interval, PairedComparison, Votes } from './statistics/index.ts';
 export { checkTrace } from './scoring/check-trace.ts';
 export { scoreTrace } from './scoring/score.ts';
 export type { ScoredRun } from './scoring/score.ts';
@@ -15,7 +31,7 @@ export type { ArmProgress, ArmRunOptions, ArmRunResult, FailedRun, Solve } from 
 export { RUN_SCHEMA, parseRunRecord, runKey } from './runner/run-record.ts';
 export type { RunRecord } from './runner/run-record.ts';
 export { REPORT_SCHEMA, buildReport } from './report/build-report.ts';
-export type { ArmRuns, EvalReport, EvalSettings } from './report/build-report.ts';
+export type { ArmComparison, ArmGap, ArmRuns, EvalReport, EvalSettings } from './report/build-report.ts';
 export { renderMarkdown } from './report/markdown.ts';
 export { drawPlots } from './report/plots.ts';
 export type { ReportPlot } from './report/plots.ts';

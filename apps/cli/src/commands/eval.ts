@@ -247,7 +247,7 @@ function summary(report: EvalReport, markdown: string): string {
     return `${one.arm.padEnd(16)} pass@1 ${percent(value)}${range}, offload ratio ${percent(one.offload.pooled)}, ${one.runs} runs`;
   });
   for (const gap of report.gapClosed) {
-    if (gap.value !== null)
+    if (gap.value !== null && gap.resolved)
       lines.push(`${gap.arm.padEnd(16)} closes ${percent(gap.value)} of the gap from small to large`);
   }
   return `${lines.join('\n')}\n${markdown}`;

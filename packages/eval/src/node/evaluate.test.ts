@@ -64,7 +64,7 @@ test('three arms end in one report with accuracy, offload, gap and paired statis
     ['large', 0.9, 1],
     ['learned', 0.8, 0.25],
   ]);
-  expect(report.gapClosed).toMatchObject([{ arm: 'learned', value: 0.8, questions: 20 }]);
+  expect(report.gapClosed).toMatchObject([{ arm: 'learned', value: 0.8, questions: 20, resolved: true }]);
   expect(report.comparisons.find((one) => one.from === 'small' && one.to === 'learned')).toMatchObject({
     better: 8,
     worse: 0,
@@ -82,6 +82,20 @@ test('three arms end in one report with accuracy, offload, gap and paired statis
   const markdown = await readFile(written.at(-1)!, 'utf8');
   expect(markdown).toContain('| learned | 80.0 % (58.4 to 91.9) | 16 / 20 | 25.0 %');
   expect(markdown).not.toMatch(/NaN|undefined:|\bnull\b/);
+});
+
+test('the share of a gap that may not exist is called unclear, one that does not exist undefined', async () => {
+  const close = await evaluate(
+    await options([arm('small', 16, 0), arm('large', 17, 20), arm('learned', 10, 5)]),
+  );
+  expect(close.report.gapClosed).toMatchObject([{ value: -6, resolved: false }]);
+  expect(await readFile(close.written.at(-1)!, 'utf8')).toContain(
+    '| learned | unclear: large may not be better',
+  );
+  const none = await evaluate(
+    await options([arm('small', 17, 0), arm('large', 17, 20), arm('learned', 17, 5)]),
+  );
+  expect(none.report.gapClosed).toMatchObject([{ value: null, resolved: false }]);
 });
 
 test('a run that was killed mid-line goes on where it stopped and repeats nothing', async () => {

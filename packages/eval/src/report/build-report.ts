@@ -38,6 +38,17 @@ export interface ReportedFailure {
   message: string;
 }
 
+export interface ArmGap {
+  arm: string;
+  /** Questions that the arm, small and large all have. */
+  questions: number;
+  /** (arm - small) / (large - small); null where large is not better. */
+  value: number | null;
+  interval: Interval | null;
+  /** False where the 95 % interval of large - small reaches 0: the share of a gap that may not exist says nothing. */
+  resolved: boolean;
+}
+
 export interface ArmComparison extends PairedComparison {
   from: string;
   to: string;
@@ -53,8 +64,7 @@ export interface EvalReport {
   arms: ArmSummary[];
   /** Every pair of arms, over the questions that both have. */
   comparisons: ArmComparison[];
-  /** (arm - small) / (large - small), over the questions that all three have; null where large is not better. */
-  gapClosed: { arm: string; questions: number; value: number | null; interval: Interval | null }[];
+  gapClosed: ArmGap[];
   latency: LatencyReplay | null;
   failures: ReportedFailure[];
 }
@@ -94,7 +104,7 @@ function compare(from: ArmRuns, to: ArmRuns): ArmComparison {
   return { from: from.arm, to: to.arm, ...comparePaired(a, b) };
 }
 
-function gaps(arms: readonly ArmRuns[]): EvalReport['gapClosed'] {
+function gaps(arms: readonly ArmRuns[]): ArmGap[] {
   const small = arms.find((arm) => arm.arm === 'small');
   const large = arms.find((arm) => arm.arm === 'large');
   if (!small || !large) return [];
@@ -113,6 +123,7 @@ function gaps(arms: readonly ArmRuns[]): EvalReport['gapClosed'] {
         questions: ids.length,
         value: closed?.value ?? null,
         interval: closed?.interval ?? null,
+        resolved: (comparePaired(s, l).interval?.low ?? 0) > 0,
       };
     });
 }

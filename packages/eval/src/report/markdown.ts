@@ -1,7 +1,7 @@
 // The report for a person: Markdown tables and the names of the plots beside them. It adds no figure of its own; every
 // number comes from the report object.
 
-import type { EvalReport } from './build-report.ts';
+import type { ArmGap, EvalReport } from './build-report.ts';
 import {
   duration,
   number,
@@ -90,13 +90,14 @@ function accuracy(report: EvalReport): string {
 }
 
 function gapTable(report: EvalReport): string {
-  const rows = report.gapClosed.map((gap) => [
-    gap.arm,
-    gap.value === null ? 'undefined: large is not better than small' : percent(gap.value),
-    gap.interval === null ? '-' : percentRange(gap.interval),
-    `${gap.questions}`,
-  ]);
+  const rows = report.gapClosed.map((gap) => [gap.arm, ...gapCells(gap), `${gap.questions}`]);
   return table(['arm', 'gap closed: (arm - small) / (large - small)', '95 %', 'questions'], rows);
+}
+
+function gapCells(gap: ArmGap): [string, string] {
+  if (gap.value === null) return ['undefined: large is not better than small', '-'];
+  if (!gap.resolved) return ['unclear: large may not be better than small (see the paired comparison)', '-'];
+  return [percent(gap.value), gap.interval === null ? '-' : percentRange(gap.interval)];
 }
 
 function atK(report: EvalReport): string {

@@ -16,6 +16,7 @@ export interface ReportPlot {
 const WIDTH = 640;
 const HEIGHT = 360;
 const POSITION_BINS = 40;
+const BLUE = '#4269d0';
 
 /** Draws every plot that the report has data for. */
 export function drawPlots(
@@ -33,7 +34,7 @@ export function drawPlots(
   const names = report.arms.map((arm) => arm.arm);
   const colour: Plot.ScaleOptions = { domain: names, scheme: 'observable10' };
   const plots = [accuracyAgainstOffload(report, colour, draw), elapsed(arms, names, draw)];
-  if (report.arms.some((arm) => arm.samples > 1)) plots.push(byK(report, colour, draw));
+  if (report.arms.some((arm) => arm.samples > 1)) plots.push(byK(report, draw));
   const relays = arms.filter(({ scored }) =>
     scored.some((run) => run.offloadRatio > 0 && run.offloadRatio < 1),
   );
@@ -65,34 +66,42 @@ function accuracyAgainstOffload(report: EvalReport, color: Plot.ScaleOptions, dr
   return { file: 'accuracy-offload.svg', title: 'Accuracy against offload ratio', svg };
 }
 
-function byK(report: EvalReport, color: Plot.ScaleOptions, draw: Draw): ReportPlot {
-  const rows = report.arms.flatMap((arm) => [
-    ...arm.coverage.map((at) => ({ arm: arm.arm, measure: 'cov@k', k: at.k, value: at.value * 100 })),
-    ...arm.majority.map((at) => ({ arm: arm.arm, measure: 'maj@k', k: at.k, value: at.value * 100 })),
-  ]);
+/** One row of panels per arm: labels beside the lines would lie on each other where arms tie. */
+function byK(report: EvalReport, draw: Draw): ReportPlot {
+  const rows = report.arms.flatMap((arm) =>
+    (['coverage', 'majority'] as const).flatMap((measure) =>
+      arm[measure].map(({ k, value, interval }) => ({
+        arm: arm.arm,
+        measure: measure === 'coverage' ? 'cov@k' : 'maj@k',
+        k,
+        value: value * 100,
+        low: (interval?.low ?? value) * 100,
+        high: (interval?.high ?? value) * 100,
+      })),
+    ),
+  );
+  const shown = report.arms.map((arm) => arm.arm);
   const svg = draw({
-    color,
-    fx: { label: null, padding: 0.3 },
+    height: 100 + 140 * shown.length,
+    marginRight: 90,
+    fx: { label: null },
+    fy: { label: null, domain: shown },
     x: { label: 'k', type: 'log', base: 2, ticks: [...new Set(rows.map((row) => row.k))], tickFormat: 'd' },
-    y: { label: '% of questions', domain: [0, 100], grid: true },
+    y: { label: '% of questions (95 % interval)', domain: [0, 100], ticks: 5, grid: true },
     marks: [
       Plot.frame({ stroke: '#ccc' }),
-      Plot.line(rows, { fx: 'measure', x: 'k', y: 'value', stroke: 'arm' }),
-      Plot.dot(rows, { fx: 'measure', x: 'k', y: 'value', fill: 'arm' }),
-      Plot.text(
-        rows,
-        Plot.selectLast({
-          fx: 'measure',
-          x: 'k',
-          y: 'value',
-          z: 'arm',
-          text: 'arm',
-          dx: 6,
-          textAnchor: 'start',
-        }),
-      ),
+      Plot.areaY(rows, {
+        fx: 'measure',
+        fy: 'arm',
+        x: 'k',
+        y1: 'low',
+        y2: 'high',
+        fill: BLUE,
+        fillOpacity: 0.15,
+      }),
+      Plot.line(rows, { fx: 'measure', fy: 'arm', x: 'k', y: 'value', stroke: BLUE }),
+      Plot.dot(rows, { fx: 'measure', fy: 'arm', x: 'k', y: 'value', fill: BLUE }),
     ],
-    marginRight: 70,
   });
   return { file: 'by-k.svg', title: 'cov@k and maj@k', svg };
 }
@@ -135,7 +144,7 @@ function ratios(
         Plot.binX({ y: 'count' }, {
           fy: 'arm',
           x: 'ratio',
-          fill: '#4269d0',
+          fill: BLUE,
           interval: 2.5,
         } as Plot.BinXInputs<Plot.RectYOptions>),
       ),
@@ -168,7 +177,7 @@ function positions(
     x: { label: 'position in the text, %', domain: [0, 100] },
     y: { label: 'written by the large model, % of runs', grid: true },
     marks: [
-      Plot.areaY(rows, { fy: 'arm', x: 'position', y: 'share', fill: '#4269d0', curve: 'step' }),
+      Plot.areaY(rows, { fy: 'arm', x: 'position', y: 'share', fill: BLUE, curve: 'step' }),
       Plot.ruleY([0]),
     ],
   });
