@@ -16,6 +16,8 @@ const headers = {
 export default defineConfig({
   root: fileURLToPath(new URL('apps/web', import.meta.url)),
   base: './',
+  // A missing file is a 404, as on any static host, not the page again.
+  appType: 'mpa',
   plugins: [demoFiles(), pageConfig(), contentPolicy()],
   worker: { format: 'es' },
   build: {

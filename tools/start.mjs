@@ -112,7 +112,8 @@ function isFree(port) {
 
 async function answers(url) {
   const until = Date.now() + READY_MS;
-  while (!leaving) {
+  for (;;) {
+    if (leaving) return;
     const ok = await fetch(url).then(
       (response) => response.ok,
       () => false,

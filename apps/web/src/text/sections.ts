@@ -36,7 +36,11 @@ export function sectionsOf(segments: readonly { origin: Origin; text: string }[]
     take(answer, answerStart, Infinity);
     at += own.length;
   });
-  return { thought: trimmed(thought), answer: trimmed(answer) };
+  const kept = trimmed(thought);
+  const last = kept.at(-1);
+  // The blank before </think> would push the answer down.
+  if (last && close >= 0) kept[kept.length - 1] = { ...last, text: last.text.trimEnd() };
+  return { thought: kept, answer: trimmed(answer) };
 }
 
 function trimmed(pieces: Piece[]): Piece[] {

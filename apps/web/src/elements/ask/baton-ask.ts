@@ -75,7 +75,7 @@ export class BatonAsk extends LitElement {
         display: block;
         border: 0;
         background: none;
-        resize: vertical;
+        resize: none;
         padding: 1.15rem 1.3rem 0.4rem;
         font: 400 var(--s2) / 1.45 var(--book);
         letter-spacing: -0.005em;

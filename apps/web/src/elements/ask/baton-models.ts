@@ -1,6 +1,7 @@
 // What the two models are, where they run, and whether they answer: one line each, with the way to change it.
 
 import { LitElement, css, html, type TemplateResult } from 'lit';
+import { ifDefined } from 'lit/directives/if-defined.js';
 import type { LargeState, SmallState } from '../../state/app-state.ts';
 import { StoreController } from '../../state/store-controller.ts';
 import { base, controls } from '../../styles/shared.ts';
@@ -38,7 +39,7 @@ export class BatonModels extends LitElement {
               ? ''
               : html`<progress
                   aria-label="Opening the small model"
-                  .value=${fraction ?? undefined}
+                  value=${ifDefined(fraction ?? undefined)}
                   max="1"
                 ></progress>`
           }
@@ -128,10 +129,8 @@ function smallLine(small: SmallState): Line {
       return { tone: 'busy', head: 'opening', detail: small.stage, fraction: small.fraction };
     case 'failed':
       return { tone: 'bad', head: 'cannot run here', detail: small.message };
-    case 'ready': {
-      const failures = small.failures.map(([target, reason]) => `${target} failed: ${reason}`).join('; ');
-      return { tone: 'good', head: `${small.id} on ${small.target}`, detail: failures };
-    }
+    case 'ready':
+      return { tone: 'good', head: `${small.id} on ${small.target}`, detail: '' };
   }
 }
 

@@ -108,6 +108,7 @@ export class BatonApp extends LitElement {
       }
       main {
         display: grid;
+        grid-template-columns: minmax(0, 1fr);
         gap: 2rem;
       }
       .alert {
@@ -159,6 +160,7 @@ export class BatonApp extends LitElement {
       }
       .column {
         display: grid;
+        grid-template-columns: minmax(0, 1fr);
         gap: 1.5rem;
         min-width: 0;
       }
@@ -187,8 +189,21 @@ export class BatonApp extends LitElement {
           grid-template-columns: minmax(0, 1fr);
           gap: 1.5rem;
         }
+        /* One column: the figures come right after the trace. */
+        .column,
         aside {
-          position: static;
+          display: contents;
+        }
+        baton-figures {
+          order: 1;
+        }
+        baton-timeline,
+        baton-inspector {
+          order: 2;
+        }
+        baton-sent,
+        baton-trace-actions {
+          order: 3;
         }
         .intro ol {
           grid-template-columns: 1fr;

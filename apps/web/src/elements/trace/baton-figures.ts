@@ -77,6 +77,10 @@ export class BatonFigures extends LitElement {
         line-height: 1.3;
         font-variant-numeric: tabular-nums;
       }
+      /* Tabular figures would set its hyphens wide. */
+      [data-figure='target'] {
+        font-variant-numeric: normal;
+      }
       [data-figure='offload-ratio'] {
         font-size: var(--s4);
         font-weight: 600;

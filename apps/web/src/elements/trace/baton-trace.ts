@@ -94,10 +94,12 @@ export class BatonTrace extends LitElement {
       .thought {
         font: 400 1.125rem / 1.78 var(--book);
         font-variant-numeric: lining-nums tabular-nums;
-        white-space: pre-wrap;
         overflow-wrap: anywhere;
         min-height: 3.5rem;
         max-width: 44rem;
+      }
+      .piece {
+        white-space: pre-wrap;
       }
       .piece.selected {
         background: var(--small-wash);
