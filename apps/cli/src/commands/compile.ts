@@ -1,7 +1,18 @@
 // `baton compile`: a Hugging Face checkpoint to a compiled model in a folder. Reads arguments and prints; the work is
 // @baton/compiler's.
-import { compileDirectory } from '@baton/compiler/node';
-import { LOWERINGS, WEIGHT_TYPES, type CompileOptions, type CompileProgress } from '@baton/compiler';
+import { stat } from 'node:fs/promises';
+import {
+  compile,
+  hubSource,
+  LOWERINGS,
+  urlSource,
+  WEIGHT_TYPES,
+  type CheckpointSource,
+  type CompileOptions,
+  type CompileProgress,
+  type WeightType,
+} from '@baton/compiler';
+import { DirectorySink, DirectorySource } from '@baton/compiler/node';
 import { Command, InvalidArgumentError, Option } from 'commander';
 
 interface Flags {
@@ -12,7 +23,13 @@ interface Flags {
   group: NonNullable<CompileOptions['group']>;
   layersPerGraph?: number;
   target: (typeof LOWERINGS)[number];
+  head?: WeightType;
+  keep: Record<string, WeightType>;
+  epsilonFloor?: number;
+  ignoreField: string[];
   id?: string;
+  revision?: string;
+  tokenEnv: string;
   json?: boolean;
 }
 
@@ -20,7 +37,10 @@ interface Flags {
 export function compileCommand(): Command {
   return new Command('compile')
     .description('compile a Hugging Face checkpoint into static graphs')
-    .argument('<checkpoint>', 'folder with config.json and *.safetensors')
+    .argument(
+      '<checkpoint>',
+      'folder with config.json and *.safetensors, its URL, or a Hugging Face id (owner/name)',
+    )
     .requiredOption('--out <dir>', 'where the compiled model goes; appears whole or not at all')
     .option(
       '--context <slots>',
@@ -35,26 +55,44 @@ export function compileCommand(): Command {
     )
     .option('--layers-per-graph <n>', 'layers in one graph (default: all)', number)
     .addOption(new Option('--target <lowering>', 'operators used').choices(LOWERINGS).default('portable'))
+    .addOption(
+      new Option('--head <type>', 'how the LM head is stored (int4 models: int8)').choices(WEIGHT_TYPES),
+    )
+    .option('--keep <tensor=type>', 'keep a tensor wider, e.g. .down=int8; may be repeated', keep, {})
+    .option('--epsilon-floor <eps>', 'smallest RMSNorm epsilon; 5e-5 for targets that compute in f16', Number)
+    .option(
+      '--ignore-field <name>',
+      'a config.json field that changes no arithmetic; may be repeated',
+      collect,
+      [],
+    )
+    .option('--revision <name>', 'branch, tag or commit of a Hugging Face id')
+    .option('--token-env <var>', 'environment variable with the access token for gated models', 'HF_TOKEN')
     .option('--id <name>', "the model's name (default: the checkpoint's)")
     .option('--json', 'print the result as JSON')
     .action(run);
 }
 
 async function run(checkpoint: string, flags: Flags): Promise<void> {
-  const { out, context, chunk, weights, group, target, layersPerGraph, id, json } = flags;
+  const { out, context, chunk, weights, group, target, layersPerGraph, head, epsilonFloor, id, json } = flags;
   const stop = new AbortController();
-  const interrupt = () => stop.abort(new Error('stopped; nothing was kept'));
+  const interrupt = () => stop.abort(new DOMException('stopped; nothing was kept', 'AbortError'));
   process.once('SIGINT', interrupt);
   const show = !json && process.stderr.isTTY;
   try {
-    const { manifest, sourceBytes, elapsedMs } = await compileDirectory(checkpoint, out, {
+    const source = await openSource(checkpoint, flags, stop.signal);
+    const { manifest, sourceBytes, elapsedMs } = await compile(source, new DirectorySink(out), {
       context,
       chunk,
       weights,
       group,
       lowering: target,
+      keep: flags.keep,
+      ignoreConfigFields: flags.ignoreField,
       signal: stop.signal,
       ...(layersPerGraph === undefined ? {} : { layersPerGraph }),
+      ...(head === undefined ? {} : { head }),
+      ...(epsilonFloor === undefined ? {} : { epsilonFloor }),
       ...(id === undefined ? {} : { id }),
       ...(show ? { onProgress: printProgress } : {}),
     });
@@ -80,6 +118,26 @@ async function run(checkpoint: string, flags: Flags): Promise<void> {
   } finally {
     process.removeListener('SIGINT', interrupt);
   }
+}
+
+/** A folder if there is one of that name, else a URL or a Hugging Face id. */
+async function openSource(checkpoint: string, flags: Flags, signal: AbortSignal): Promise<CheckpointSource> {
+  const isFolder = await stat(checkpoint).then(
+    (s) => s.isDirectory(),
+    () => false,
+  );
+  if (isFolder) return new DirectorySource(checkpoint);
+  if (/^https?:\/\//i.test(checkpoint)) return urlSource(checkpoint, { signal });
+  if (!/^[\w-][\w.-]*\/[\w.-]+$/.test(checkpoint)) {
+    throw new Error(
+      `compile: there is no folder ${checkpoint}, and it is neither a URL nor an id like owner/name`,
+    );
+  }
+  const accessToken = process.env[flags.tokenEnv];
+  return hubSource(checkpoint, {
+    ...(flags.revision === undefined ? {} : { revision: flags.revision }),
+    ...(accessToken ? { accessToken } : {}),
+  });
 }
 
 /** The largest relative weight error of each layer, and of the head. */
@@ -127,6 +185,18 @@ function number(text: string): number {
 
 function numbers(text: string): number[] {
   return text.split(',').map(number);
+}
+
+function keep(text: string, earlier: Record<string, WeightType>): Record<string, WeightType> {
+  const [tensor, type] = text.split('=');
+  const known = WEIGHT_TYPES.find((t) => t === type);
+  if (!tensor || !known)
+    throw new InvalidArgumentError(`Write a tensor and one of ${WEIGHT_TYPES.join(', ')}: .down=int8`);
+  return { ...earlier, [tensor]: known };
+}
+
+function collect(text: string, earlier: string[]): string[] {
+  return [...earlier, text];
 }
 
 function group(text: string): Flags['group'] {
