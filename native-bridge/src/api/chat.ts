@@ -45,6 +45,8 @@ interface ChatChoice {
 export interface ChatEvent {
   choices: ChatChoice[];
   usage?: object | null;
+  /** Who wrote this chunk; only a stream can say it. */
+  origin?: string;
 }
 
 export function parseChat(body: unknown): ChatRequest {
@@ -108,7 +110,7 @@ export async function* chatEvents(
 export async function chatBody(events: AsyncIterable<ChatEvent>): Promise<object> {
   const messages: { content: string; logprobs: object[] | null; finish: ChatChoice['finish_reason'] }[] = [];
   let rest: object = {};
-  for await (const { choices, ...head } of events) {
+  for await (const { choices, origin: _, ...head } of events) {
     for (const { index, delta, logprobs, finish_reason } of choices) {
       const one = (messages[index] ??= { content: '', logprobs: null, finish: null });
       one.content += delta.content ?? '';

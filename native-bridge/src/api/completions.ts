@@ -131,11 +131,11 @@ async function echo(
 
 /** The whole answer of a request without `stream`. */
 export async function completionBody(
-  events: AsyncIterable<{ choices: Choice[]; usage?: object | null }>,
+  events: AsyncIterable<{ choices: Choice[]; usage?: object | null; origin?: string }>,
 ): Promise<object> {
   const choices: Choice[] = [];
   let rest: object = {};
-  for await (const { choices: news, ...head } of events) {
+  for await (const { choices: news, origin: _, ...head } of events) {
     for (const choice of news) choices[choice.index] = joined(choices[choice.index], choice);
     rest = { ...rest, ...head };
   }

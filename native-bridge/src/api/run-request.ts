@@ -82,10 +82,11 @@ export function finishReason(chunk: EngineChunk): 'stop' | 'length' | null {
   return chunk.finishReason === 'length' || chunk.finishReason === 'context' ? 'length' : 'stop';
 }
 
-/** Extension fields of a chunk: who wrote it (relay mode), notes for the person. */
+/** Extension fields of a chunk: who wrote it (relay mode), the whole trace at the end, notes for the person. */
 export function extensions(chunk: EngineChunk): object {
   return {
     ...(chunk.origin === undefined ? {} : { origin: chunk.origin }),
     ...(chunk.notes === undefined ? {} : { notes: chunk.notes }),
+    ...(chunk.trace === undefined ? {} : { trace: chunk.trace }),
   };
 }

@@ -3,7 +3,7 @@ import { TARGETS, type TargetId } from '@baton/runtime';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { logFile } from '../folders.ts';
 import { lineLog, rotatingFile } from '../log.ts';
-import { startBridge, type Bridge } from '../start.ts';
+import { startBridge, type Bridge, type BridgeOptions } from '../start.ts';
 
 interface Flags {
   model: string;
@@ -12,6 +12,11 @@ interface Flags {
   target?: TargetId;
   allowOrigin: string[];
   pairing: boolean;
+  large?: string;
+  largeModel?: string;
+  apiKeyEnv?: string;
+  policy: string;
+  maxOffload?: number;
   parallel: number;
   queue: number;
   conversations: number;
@@ -35,6 +40,11 @@ export function serveCommand(): Command {
     .addOption(
       new Option('--target <target>', 'execution target (default: the fastest here)').choices(TARGETS),
     )
+    .option('--large <url|dir|name>', 'serve a relay: --model is the small model, this the large one')
+    .option('--large-model <id>', 'model id at the large URL')
+    .option('--api-key-env <var>', 'environment variable that holds the key for the large URL')
+    .option('--policy <policy>', 'who writes what in a relay (see baton solve --help)', 'learned')
+    .option('--max-offload <ratio>', 'most of an answer that the large model may write', ratio)
     .option(
       '--allow-origin <url>',
       'web page that may use the server, as exact origin (repeatable)',
@@ -65,6 +75,7 @@ async function runServe(flags: Flags): Promise<void> {
     host: flags.host,
     port: flags.port,
     target: flags.target,
+    ...relayOptions(flags),
     allowOrigins: flags.allowOrigin,
     pairing: flags.pairing,
     parallel: flags.parallel,
@@ -85,6 +96,22 @@ async function runServe(flags: Flags): Promise<void> {
   const signal = await stopped;
   log.info(`stopping (${signal})`);
   await bridge.close();
+}
+
+function relayOptions(flags: Flags): Pick<BridgeOptions, 'relay'> {
+  if (flags.large === undefined) return {};
+  const apiKey = flags.apiKeyEnv === undefined ? undefined : process.env[flags.apiKeyEnv];
+  if (flags.apiKeyEnv !== undefined && !apiKey)
+    throw new Error(`--api-key-env ${flags.apiKeyEnv}: that environment variable is not set`);
+  return {
+    relay: {
+      large: flags.large,
+      largeModel: flags.largeModel,
+      apiKey,
+      policy: flags.policy,
+      budget: flags.maxOffload === undefined ? {} : { maxOffload: flags.maxOffload },
+    },
+  };
 }
 
 function sayReady(bridge: Bridge, flags: Flags): void {
@@ -112,6 +139,13 @@ function untilSignal(): Promise<NodeJS.Signals> {
 function whole(text: string): number {
   if (!/^\d+$/.test(text)) throw new InvalidArgumentError('a whole number is needed.');
   return Number(text);
+}
+
+function ratio(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= 0 && value <= 1))
+    throw new InvalidArgumentError('a number from 0 to 1 is needed.');
+  return value;
 }
 
 function count(text: string): number {

@@ -1,11 +1,16 @@
 // What answers requests, as the HTTP side sees it: one local model, or a relay of two. The HTTP side knows no models.
 import type { ChatMessage, GenerateOptions, TextChunk, TokenLogprob } from '@baton/runtime/text-model';
+import type { Trace } from '@baton/split/trace';
 
 /** A prompt as text, or as token ids of the served model. */
 export type Prompt = { text: string } | { ids: readonly number[] };
 
 /** A piece of an answer; in relay mode it says which model wrote it. */
-export type EngineChunk = TextChunk & { origin?: 'small' | 'large' };
+export type EngineChunk = TextChunk & {
+  origin?: 'small' | 'large';
+  /** The whole run, with a relay's last chunk. */
+  trace?: Trace;
+};
 
 /** A prompt's own tokens; the first has no log-probability, for nothing precedes it. */
 export interface PromptToken {

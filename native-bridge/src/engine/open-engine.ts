@@ -3,10 +3,13 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { DirectoryFiles } from '@baton/compiler/node';
-import { openModel, type TargetId } from '@baton/runtime';
+import { openModel, type LocalModel, type TargetId } from '@baton/runtime';
 import { resolveModel } from '@baton/runtime/node';
-import type { Engine } from './engine.ts';
+import { parsePolicy, type Budget } from '@baton/split';
 import { bridgeTargets } from '../targets.ts';
+import type { Engine } from './engine.ts';
+import { openLarge, type LargeOptions } from './open-large.ts';
+import { RelayEngine } from './relay-engine.ts';
 import { ModelEngine } from './model-engine.ts';
 
 export interface EngineOptions {
@@ -18,17 +21,29 @@ export interface EngineOptions {
   cacheBytes?: number;
   /** Conversations kept. Default 8. */
   conversations?: number;
+  /** Serves a relay: `model` is the small one, this the large one. */
+  relay?: LargeOptions & { policy: string; budget: Budget };
 }
 
 /** Throws with one line that says what is wrong; nothing stays open then. */
 export async function openEngine(options: EngineOptions): Promise<Engine & { room: number }> {
-  const directory = await resolveModel(options.model);
-  const model = await openModel(new DirectoryFiles(directory), {
-    targets: bridgeTargets(),
-    target: options.target ?? 'auto',
-  });
+  // Before minutes of compiling: a policy that does not exist.
+  if (options.relay) parsePolicy(options.relay.policy);
+  const targets = bridgeTargets();
+  const open = async (model: string): Promise<LocalModel> =>
+    openModel(new DirectoryFiles(await resolveModel(model)), { targets, target: options.target ?? 'auto' });
   const limits = { bytes: options.cacheBytes ?? 1024 ** 3, count: options.conversations ?? 8 };
-  return new ModelEngine(model, limits, await templateOf(directory));
+  const model = await open(options.model);
+  try {
+    const chatTemplate = await templateOf(await resolveModel(options.model));
+    if (!options.relay) return new ModelEngine(model, limits, chatTemplate);
+    const { policy, budget, ...rest } = options.relay;
+    const large = await openLarge(rest, open);
+    return new RelayEngine({ small: model, limits, large, policy, budget, chatTemplate });
+  } catch (error) {
+    await model.close();
+    throw error;
+  }
 }
 
 /** The chat template's source, for clients that render prompts themselves. */

@@ -1,0 +1,125 @@
+// `baton serve --large URL`: the same endpoints answer with the two-model trace, over real HTTP to a second, really
+// started server, through the unmodified `openai` client.
+import OpenAI from 'openai';
+import type { Trace } from '@baton/split/trace';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { serve, type Served } from '../support/serve.ts';
+
+let large: Served;
+let relay: Served;
+let client: OpenAI;
+const messages = [
+  { role: 'user' as const, content: 'Tom has 23 boxes with 47 apples each. He eats 12. How many are left?' },
+];
+
+beforeAll(async () => {
+  large = await serve(['--no-pairing']);
+  // Hands off at random, so that the test does not depend on what a trained model finds hard.
+  relay = await serve(['--no-pairing', '--large', `${large.url}/v1`, '--policy', 'random:0.3'], 'demo-small');
+  client = new OpenAI({ baseURL: `${relay.url}/v1`, apiKey: 'none', maxRetries: 0 });
+});
+afterAll(async () => {
+  await relay?.stop();
+  await large?.stop();
+});
+
+type Event = OpenAI.ChatCompletionChunk & { origin?: string; trace?: Trace };
+
+async function streamed(
+  options: object = {},
+): Promise<{ text: string; origins: Set<string>; trace: Trace; usage: OpenAI.CompletionUsage }> {
+  const stream = await client.chat.completions.create({
+    model: relay.model,
+    messages,
+    temperature: 0,
+    max_tokens: 120,
+    seed: 3,
+    stream: true,
+    stream_options: { include_usage: true },
+    ...options,
+  });
+  let text = '';
+  let trace: Trace | undefined;
+  let usage: OpenAI.CompletionUsage | undefined;
+  const origins = new Map<string, string>();
+  for await (const event of stream as AsyncIterable<Event>) {
+    const piece = event.choices[0]?.delta.content ?? '';
+    text += piece;
+    if (piece !== '') origins.set(event.origin!, (origins.get(event.origin!) ?? '') + piece);
+    trace = event.trace ?? trace;
+    usage = event.usage ?? usage;
+  }
+  for (const origin of ['small', 'large'] as const) {
+    const own = trace!.segments.filter((s) => s.origin === origin).map((s) => s.text);
+    expect(origins.get(origin) ?? '').toBe(own.join(''));
+  }
+  return { text, origins: new Set(origins.keys()), trace: trace!, usage: usage! };
+}
+
+test('each chunk names its origin, and together they are the trace', async () => {
+  const { text, origins, trace, usage } = await streamed();
+  expect(origins).toEqual(new Set(['small', 'large']));
+  expect(text).toBe(trace.text);
+  expect(trace.totals.offloadSpans).toBeGreaterThan(0);
+  expect(usage.completion_tokens).toBe(trace.totals.smallTokens + trace.totals.largeTokens);
+  expect(trace.models.large!.location).toContain(String(large.port));
+});
+
+test('a whole answer carries the trace as well', async () => {
+  const whole = (await client.chat.completions.create({
+    model: relay.model,
+    messages,
+    temperature: 0,
+    max_tokens: 40,
+    seed: 3,
+  })) as OpenAI.ChatCompletion & { trace: Trace };
+  expect(whole.choices[0]!.message.content).toBe(whole.trace.text);
+  expect(whole).not.toHaveProperty('origin');
+});
+
+test('raw completion goes on from the prompt', async () => {
+  const prompt = `<|user|>\n${messages[0]!.content}\n<|assistant|>\n<think>\n`;
+  const raw = (await client.completions.create({
+    model: relay.model,
+    prompt,
+    temperature: 0,
+    max_tokens: 40,
+    seed: 3,
+  })) as OpenAI.Completion & { trace: Trace };
+  expect(raw.trace.prompt).toBe(prompt);
+  expect(raw.choices[0]!.text).toBe(raw.trace.text);
+});
+
+test('stop strings end the run, whoever writes them', async () => {
+  const whole = (await streamed()).text;
+  const stop = whole.slice(20, 24);
+  const stopped = await client.chat.completions.create({
+    model: relay.model,
+    messages,
+    temperature: 0,
+    max_tokens: 120,
+    seed: 3,
+    stop,
+  });
+  expect(stopped.choices[0]!.message.content).toBe(whole.slice(0, whole.indexOf(stop)));
+  expect(stopped.choices[0]!.finish_reason).toBe('stop');
+});
+
+describe('what two models cannot give is refused', () => {
+  test.each([
+    ['logprobs', { logprobs: 1 }],
+    ['echo', { echo: true, logprobs: 1 }],
+    ['prompt', { prompt: [1, 2, 3] }],
+  ])('%s', async (_name, options) => {
+    const request = client.completions.create({ model: relay.model, prompt: 'a', max_tokens: 2, ...options });
+    await expect(request).rejects.toMatchObject({ status: 400 });
+  });
+});
+
+test('a large endpoint that dies: the small model goes on alone and the trace says so', async () => {
+  await large.stop('SIGKILL');
+  const { text, trace } = await streamed();
+  expect(text.length).toBeGreaterThan(0);
+  expect(trace.totals.largeTokens).toBe(0);
+  expect(trace.notes.length).toBeGreaterThan(0);
+});
