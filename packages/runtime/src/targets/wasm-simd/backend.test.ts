@@ -256,6 +256,20 @@ describe('sequences', () => {
     await expect(b.forward([1], 0, 'none')).rejects.toThrow('closed');
   });
 
+  it('drop slots in the middle and go on as if those tokens had never been', async () => {
+    // With one layer a key depends on its own token only, so dropping is exact (deeper keys have seen what was dropped).
+    const made = small('f32', { layers: 1 });
+    const backend = await start(made);
+    const sequence = await backend.createSequence();
+    for (let at = 0; at < 32; at += 16) await sequence.forward(TOKENS.slice(at, at + 16), at, 'none');
+    await sequence.evict!(4, 10, 32);
+    const { logits } = await sequence.forward(TOKENS.slice(32, 33), 22, 'last');
+    const kept = [...TOKENS.slice(0, 4), ...TOKENS.slice(14, 33)];
+    const expected = await referenceLogits(made.network, made.weights, kept);
+    expect(relativeError([logits!], expected.slice(-1))).toBeLessThan(1e-4);
+    await expect(sequence.evict!(4, 30, 22)).rejects.toThrow('cannot drop slots 4 .. 33 of 22');
+  });
+
   it('refuse what does not fit with a line that says what', async () => {
     const backend = await start(small('int4'));
     const sequence = await backend.createSequence();

@@ -5,7 +5,7 @@ import { BackendLostError } from '../../backend.ts';
 import { fastestInt4 } from './calibrate.ts';
 import { bestKernelSet, detectFeatures } from './features.ts';
 import { Heap } from './heap.ts';
-import type { KernelSet } from './kernels.ts';
+import type { Kernels, KernelSet } from './kernels.ts';
 import { instantiateKernels, loadKernelModule } from './kernels.ts';
 import { loadPlan } from './load.ts';
 import type { Network, NetworkWeights } from './network.ts';
@@ -46,6 +46,7 @@ export class WasmSimdBackend implements Backend {
   readonly description: string;
   readonly threads: number;
   readonly #heap: Heap;
+  readonly #kernels: Kernels;
   readonly #plan: Plan;
   readonly #pool: Pool;
   readonly #weights: NetworkWeights;
@@ -54,6 +55,7 @@ export class WasmSimdBackend implements Backend {
 
   private constructor(
     heap: Heap,
+    kernels: Kernels,
     plan: Plan,
     pool: Pool,
     weights: NetworkWeights,
@@ -61,6 +63,7 @@ export class WasmSimdBackend implements Backend {
     description: string,
   ) {
     this.#heap = heap;
+    this.#kernels = kernels;
     this.#plan = plan;
     this.#pool = pool;
     this.#weights = weights;
@@ -84,10 +87,8 @@ export class WasmSimdBackend implements Backend {
     const heap = new Heap(shared);
     const module = await loadKernelModule(set, shared);
     const activationBits = options.activationBits ?? 8;
-    const int4 =
-      activationBits === 16 || set === 'plain'
-        ? 'int4Plain'
-        : fastestInt4(instantiateKernels(module, heap.memory), heap);
+    const kernels = instantiateKernels(module, heap.memory);
+    const int4 = activationBits === 16 || set === 'plain' ? 'int4Plain' : fastestInt4(kernels, heap);
     const before = heap.bytes;
     const plan = await loadPlan(heap, network, weights, {
       threads,
@@ -104,7 +105,7 @@ export class WasmSimdBackend implements Backend {
     const description =
       `own ${set} SIMD kernels, ${threads} thread${threads === 1 ? '' : 's'}, ` +
       `${(held / 2 ** 20).toFixed(1)} MiB of weights and working memory, one copy`;
-    return new WasmSimdBackend(heap, plan, pool, weights, options.capacities, description);
+    return new WasmSimdBackend(heap, kernels, plan, pool, weights, options.capacities, description);
   }
 
   async createSequence(capacity: number = this.capacities[0]!): Promise<Sequence> {
@@ -116,6 +117,7 @@ export class WasmSimdBackend implements Backend {
     }
     return new HeapSequence(
       this.#heap,
+      this.#kernels,
       this.#plan,
       fitting,
       (work) => this.#exclusive(work),

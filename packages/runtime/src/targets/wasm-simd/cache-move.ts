@@ -1,27 +1,72 @@
-// Copies live cache rows between layouts (another capacity).
+// Moves live cache rows: into a cache of another capacity, and together after some in the middle were dropped.
 import type { Heap } from './heap.ts';
+import type { Kernels } from './kernels.ts';
 import type { CacheLayout, Plan } from './plan.ts';
+import { keyLimit } from './plan.ts';
 
-/** Copies slots 0 .. live - 1 of every layer and head. */
-export function moveRows(heap: Heap, plan: Plan, from: CacheLayout, to: CacheLayout, live: number): void {
+/** Copies slots `first .. first + count - 1` of every layer and head to slot `to` on; the caches may be the same. */
+export function moveRows(
+  heap: Heap,
+  plan: Plan,
+  from: CacheLayout,
+  target: CacheLayout,
+  { first, to, count }: { first: number; to: number; count: number },
+): void {
   const bytes = new Uint8Array(heap.memory.buffer);
-  const copy = (source: number, target: number, length: number): void =>
-    void bytes.copyWithin(target, source, source + length);
-  const blocks = plan.headWidth / 16;
+  /** `row` bytes a slot, slot 0 of the two caches at `a` and `b`. */
+  const copy = (a: number, b: number, row: number): void => {
+    bytes.copyWithin(b + to * row, a + first * row, a + (first + count) * row);
+  };
+  const width = plan.headWidth;
   for (let layer = 0; layer < plan.layers.length; layer++) {
     const a = from.base + layer * from.layerBytes;
-    const b = to.base + layer * to.layerBytes;
+    const b = target.base + layer * target.layerBytes;
     for (let h = 0; h < plan.keyValueHeads; h++) {
-      copy(a + h * from.keyHeadBytes, b + h * to.keyHeadBytes, live * plan.headWidth * 2);
-      for (let d = 0; d < blocks; d++) {
-        copy(
-          a + from.values + h * from.valueHeadBytes + d * from.capacity * 32,
-          b + to.values + h * to.valueHeadBytes + d * to.capacity * 32,
-          live * 32,
-        );
+      copy(a + h * from.keyHeadBytes, b + h * target.keyHeadBytes, width * 2);
+      for (let d = 0; d < width / 16; d++) {
+        const block = (c: CacheLayout): number => c.values + h * c.valueHeadBytes + d * c.capacity * 32;
+        copy(a + block(from), b + block(target), 32);
       }
-      copy(a + from.keyScales + h * from.capacity * 4, b + to.keyScales + h * to.capacity * 4, live * 4);
-      copy(a + from.valueScales + h * from.capacity * 4, b + to.valueScales + h * to.capacity * 4, live * 4);
+      copy(a + from.keyScales + h * from.capacity * 4, b + target.keyScales + h * target.capacity * 4, 4);
+      copy(a + from.valueScales + h * from.capacity * 4, b + target.valueScales + h * target.capacity * 4, 4);
     }
   }
+}
+
+/**
+ * Turns the keys of slots `first .. first + count - 1` back by `positions`. Rotations add up, so a key rotated for
+ * position p becomes the key of p - positions; reading and rounding it again costs one more 16-bit rounding.
+ */
+export function turnBack(
+  heap: Heap,
+  kernels: Kernels,
+  plan: Plan,
+  cache: CacheLayout,
+  { first, count, positions }: { first: number; count: number; positions: number },
+): void {
+  const { headWidth: width, headNumbers, keyValueHeads } = plan;
+  const row = heap.allocate(width * 4);
+  const limit = keyLimit(width);
+  for (const [index, layer] of plan.layers.entries()) {
+    const { half, cos, sin } = plan.rotary[layer.rotary]!;
+    if (half === 0) continue;
+    // Tables carry the attention factor (yarn); at position 0 it stands alone.
+    const factor = heap.floats(cos, 1)[0]!;
+    const turn = (table: number, sign: number): number =>
+      heap.store(heap.floats(table + positions * half * 4, half).map((x) => (sign * x) / factor));
+    const back = { cos: turn(cos, 1), sin: turn(sin, -1) };
+    const base = cache.base + index * cache.layerBytes;
+    for (let h = 0; h < keyValueHeads; h++) {
+      const scales = heap.floats(base + cache.keyScales + h * cache.capacity * 4, cache.capacity);
+      for (let slot = first; slot < first + count; slot++) {
+        const key = base + h * cache.keyHeadBytes + slot * width * 2;
+        kernels.readKey(key, width, scales[slot]!, row);
+        kernels.rotateHead(row, headNumbers, half, back.cos, back.sin, 0, 0);
+        scales[slot] = kernels.quantizeRow(row, width, limit, key);
+      }
+    }
+    heap.release(back.cos, half * 4);
+    heap.release(back.sin, half * 4);
+  }
+  heap.release(row, width * 4);
 }

@@ -1,7 +1,8 @@
 // One KV cache in the heap: checks what it is asked, keeps its place, and leaves the computing to the backend.
 import type { ForwardResult, Sequence, Wanted } from '../../backend.ts';
-import { moveRows } from './cache-move.ts';
+import { moveRows, turnBack } from './cache-move.ts';
 import type { Heap } from './heap.ts';
+import type { Kernels } from './kernels.ts';
 import type { CacheLayout, Plan } from './plan.ts';
 import { cacheLayout } from './plan.ts';
 import type { Pass } from './program.ts';
@@ -15,6 +16,7 @@ type Forward = (
 
 export class HeapSequence implements Sequence {
   readonly #heap: Heap;
+  readonly #kernels: Kernels;
   readonly #plan: Plan;
   readonly #exclusive: Exclusive;
   readonly #forward: Forward;
@@ -22,8 +24,16 @@ export class HeapSequence implements Sequence {
   #cache: CacheLayout;
   #closed = false;
 
-  constructor(heap: Heap, plan: Plan, capacity: number, exclusive: Exclusive, forward: Forward) {
+  constructor(
+    heap: Heap,
+    kernels: Kernels,
+    plan: Plan,
+    capacity: number,
+    exclusive: Exclusive,
+    forward: Forward,
+  ) {
     this.#heap = heap;
+    this.#kernels = kernels;
     this.#plan = plan;
     this.#exclusive = exclusive;
     this.#forward = forward;
@@ -58,10 +68,32 @@ export class HeapSequence implements Sequence {
     return this.#exclusive(async () => {
       this.#open();
       const next = allocateCache(this.#heap, this.#plan, capacity);
-      moveRows(this.#heap, this.#plan, this.#cache, next, live);
+      moveRows(this.#heap, this.#plan, this.#cache, next, { first: 0, to: 0, count: live });
       this.#release();
       this.#cache = next;
       this.#capacity = capacity;
+    });
+  }
+
+  evict(from: number, count: number, live: number): Promise<void> {
+    return this.#exclusive(async () => {
+      this.#open();
+      if (from < 0 || count < 1 || from + count > live || live > this.#capacity) {
+        throw new RangeError(
+          `wasm-simd: cannot drop slots ${from} .. ${from + count - 1} of ${live} (capacity ${this.#capacity})`,
+        );
+      }
+      const moved = live - from - count;
+      moveRows(this.#heap, this.#plan, this.#cache, this.#cache, {
+        first: from + count,
+        to: from,
+        count: moved,
+      });
+      turnBack(this.#heap, this.#kernels, this.#plan, this.#cache, {
+        first: from,
+        count: moved,
+        positions: count,
+      });
     });
   }
 
