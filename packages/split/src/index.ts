@@ -1,6 +1,7 @@
 // The face of the relay.
 
 export { solve, solveToTrace } from './solve.ts';
+export { auditTrace, replayEvents } from './relay/replay.ts';
 export type { SolveOptions } from './solve.ts';
 export type { SolveEvent } from './events.ts';
 export * from './trace.ts';

@@ -9,7 +9,8 @@ import { byteTokenizerJson } from './byte-tokenizer.ts';
 
 export const END = '<|end|>';
 const TEMPLATE =
-  '{%- for m in messages -%}<|user|>\n{{ m.content }}\n{%- endfor -%}{%- if add_generation_prompt %}\n<|assistant|>\n<think>\n{% endif -%}';
+  '{%- for m in messages -%}{{ "<|user|>\\n" + m.content + "\\n" }}{%- endfor -%}' +
+  '{%- if add_generation_prompt -%}{{ "<|assistant|>\\n<think>\\n" }}{%- endif -%}';
 const MARKERS = ['<|user|>', '<|assistant|>', END, '<think>', '</think>'];
 
 export interface NgramOptions {

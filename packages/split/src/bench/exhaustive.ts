@@ -8,8 +8,8 @@ import type { Trace } from '../trace.ts';
 
 export interface SpanAgreement {
   segment: number;
-  /** Characters kept. */
-  decided: number;
+  /** Characters kept by decision; null: the small model never decided, the span ended by itself. */
+  decided: number | null;
   /** Characters that exhaustive probing keeps; null: it never closes within what was written. */
   exhaustive: number | null;
   agrees: boolean;
@@ -46,7 +46,7 @@ export async function compareWithExhaustive(
         ]);
         const sorted = [...places].sort((a, b) => a - b);
         const exhaustive = await earliest(session, text, whole, sorted, close!);
-        const decided = segment.text.length;
+        const decided = segment.decisionLogprob === undefined ? null : segment.text.length;
         found.push({ segment: index, decided, exhaustive, agrees: exhaustive === decided });
       }
       text += segment.text + tags.close;

@@ -24,17 +24,22 @@ export interface HandBackDecision {
   logprob?: number;
 }
 
-/** A place whose next token would begin the close tag, by the rule. */
+/** A place where the close tag may begin, by the rule. */
 interface Candidate {
   length: number;
   logprob: number;
+  /** Of the tag's first token as it would be tokenised here. */
+  firstLogprob: number;
 }
 
+/** A tag of several tokens is looked for at no more places than this per batch; each costs one pass over the tag. */
+const MOST_VERIFIED = 16;
+
 /**
- * Looks through newly ingested positions for the hand-back. `from` is the text length before the span, `confirmed` how
- * much of the span was decided on before. A close tag of one token is decided by its probability alone; one of several
- * tokens shares its first token with other text ("<" also begins "< 3"), so the likeliest candidate is verified: the
- * rest of the tag is ingested behind it and must be at least as probable as not.
+ * Looks through positions of a span for the hand-back. `base` is the text before the span, `confirmed` how much of the
+ * span was decided on before. A close tag of one token is decided by its probability alone. One of several tokens
+ * shares its first token with other text ("<" also begins "< 3"), so the likeliest candidates are verified: the rest of
+ * the tag is ingested behind it, and the whole tag must be at least as probable as not.
  */
 export async function findHandBack(
   small: SmallSide,
@@ -45,30 +50,63 @@ export async function findHandBack(
   threshold: number,
   signal: AbortSignal,
 ): Promise<HandBackDecision | null> {
-  const candidates: Candidate[] = [];
-  for (const row of watched) {
-    const length = row.textLength - base.length;
-    if (row.textLength < 0 || length <= confirmed || length < 1) continue;
-    const logprob = logSumExp(row.logprobs);
-    if (small.close.first.includes(row.argmax) || logprob >= Math.log(threshold))
-      candidates.push({ length, logprob });
+  const candidates = watched.flatMap((row) => candidatesAt(small, row, base.length, span, threshold));
+  const fresh = candidates.filter((c) => c.length > confirmed).sort((a, b) => a.length - b.length);
+  if (small.close.single !== null) return fresh[0] ?? null;
+  const likely = fresh.filter((c) => c.firstLogprob >= Math.log(0.5) - 1e-6);
+  likely.sort((a, b) => b.firstLogprob - a.firstLogprob);
+  for (const one of likely.slice(0, MOST_VERIFIED)) {
+    const whole = await tagLogprob(small, base + span.slice(0, one.length), signal);
+    if (whole >= Math.log(0.5)) return one;
   }
-  if (candidates.length === 0) return null;
-  if (small.close.single !== null) return candidates[0]!;
-  const best = candidates.reduce((a, b) => (b.logprob > a.logprob ? b : a));
-  return (await restOfTag(small, base + span.slice(0, best.length), signal)) >= Math.log(0.5) ? best : null;
+  // A tag that was tried and failed must not stay in the cache: text that begins like it would count as read already.
+  if (likely.length > 0) await small.sync(base + span, undefined, signal);
+  return null;
 }
 
-/** Log-probability of the close tag's tokens behind its first one, after `text`. */
-async function restOfTag(small: SmallSide, text: string, signal: AbortSignal): Promise<number> {
-  const { close } = small;
-  await small.sync(text, undefined, signal);
-  const { watched } = await small.sync(text + close.text, close.full, signal);
-  const inside = watched.filter((row) => row.textLength < 0 || row.textLength > text.length).slice(0, -1);
-  // Where the tag's first token merged with the text, positions no longer match the usual tokens one to one.
-  const aligned = inside.length === close.full.length - 1;
-  return inside.reduce(
-    (sum, row, i) => sum + (aligned ? row.logprobs[i + 1]! : Math.max(...row.logprobs)),
-    0,
-  );
+/** A token that holds the end of the span and the beginning of the tag (".</") counts where the span has that end. */
+function candidatesAt(
+  small: SmallSide,
+  row: WatchedPosition,
+  before: number,
+  span: string,
+  threshold: number,
+): Candidate[] {
+  if (row.textLength < before) return [];
+  const { first, leads, full } = small.close;
+  const at = row.textLength - before;
+  return [...new Set(leads)].flatMap((lead) => {
+    const length = at + lead.length;
+    if (length < 1 || length > span.length || !span.startsWith(lead, at)) return [];
+    const group = first.flatMap((_, i) => (leads[i] === lead ? [row.logprobs[i]!] : []));
+    const logprob = logSumExp(group);
+    const best = first.indexOf(row.argmax);
+    if (leads[best] !== lead && logprob < Math.log(threshold)) return [];
+    const usual = lead === '' ? row.logprobs[first.indexOf(full[0]!)]! : logprob;
+    return [{ length, logprob, firstLogprob: usual }];
+  });
+}
+
+/** Log-probability of the close tag after `text`, over its tokens as they fall there: the first may hold the text's end. */
+async function tagLogprob(small: SmallSide, text: string, signal: AbortSignal): Promise<number> {
+  const whole = text + small.close.text;
+  const ids = await small.encode(whole);
+  // A little of the text is read again, so that the position before a merged first token is among the answers.
+  await small.sync(withoutEnd(text), undefined, signal);
+  const tail = [...new Set(ids.slice(-(small.close.full.length + 12)))];
+  const { watched } = await small.sync(whole, tail, signal);
+  const begin = ids.length - watched.length;
+  let sum = 0;
+  for (const [i, row] of watched.slice(0, -1).entries()) {
+    const end = watched[i + 1]!.textLength;
+    if (end >= 0 && end <= text.length) continue;
+    const next = tail.indexOf(ids[begin + i + 1]!);
+    sum += next < 0 ? -Infinity : row.logprobs[next]!;
+  }
+  return sum;
+}
+
+/** The text without its last three characters. */
+function withoutEnd(text: string): string {
+  return text.slice(0, text.length - Array.from(text.slice(-6)).slice(-3).join('').length);
 }

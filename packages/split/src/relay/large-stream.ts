@@ -76,6 +76,12 @@ export class LargeStream {
     return this.#marks.find((mark) => mark.tokens >= tokens)?.length ?? this.#raw.length;
   }
 
+  /** Where chunks ended, between `from` and `to` characters, inside characters left out. */
+  ends(from: number, to: number): number[] {
+    const inside = this.#marks.map((mark) => mark.length).filter((length) => length > from && length < to);
+    return [...new Set(inside)].filter((length) => wholeCharacters(this.#raw.slice(0, length)) === length);
+  }
+
   /** When the character at `length` arrived. */
   arrivedMs(length: number): number {
     return this.#marks.find((mark) => mark.length >= length)?.atMs ?? this.#options.now();
@@ -131,6 +137,9 @@ export class LargeStream {
     for (let rest: string | undefined = chunk.text; rest !== undefined;) {
       const found = this.#scanner.push(rest);
       this.#raw += found.text;
+      // Text that was held back and became part of a tag is gone, and with it the places inside it.
+      if (found.match !== undefined)
+        for (const mark of this.#marks) mark.length = Math.min(mark.length, this.#raw.length);
       rest = found.match === undefined ? undefined : (found.rest ?? '');
       if (found.match === this.#options.tags.close) {
         this.#mark();
@@ -152,7 +161,8 @@ export class LargeStream {
   }
 
   #mark(): void {
-    this.#marks.push({ length: this.#raw.length, tokens: this.#tokens, atMs: this.#options.now() });
+    const length = this.#raw.length + this.#scanner.held.length;
+    this.#marks.push({ length, tokens: this.#tokens, atMs: this.#options.now() });
   }
 
   #finish(end: LargeEnd): void {

@@ -1,6 +1,8 @@
 // One offload span: the large model writes, the small model reads along and decides when to take over. Reading overlaps
 // with the stream, so at the deciding token the small model has already read everything before it.
 
+import type { WatchedPosition } from '@baton/runtime/text-model';
+
 import { isAbort, messageOf } from '../split-error.ts';
 import type { SegmentReason } from '../trace.ts';
 import { findHandBack } from './hand-back.ts';
@@ -32,6 +34,8 @@ interface Progress {
   confirmed: number;
   decision: HandBackDecision | null;
   smallError: unknown;
+  /** The newest position that was read: what follows it may complete a token that holds the tag's beginning. */
+  lastRow: WatchedPosition | null;
 }
 
 export async function runSpan(relay: Relay, options: SpanOptions): Promise<SpanResult> {
@@ -44,7 +48,7 @@ export async function runSpan(relay: Relay, options: SpanOptions): Promise<SpanR
   const onAbort = (): void => stream.abort();
   parts.signal.addEventListener('abort', onAbort, { once: true });
   if (parts.signal.aborted) onAbort();
-  const progress: Progress = { confirmed: 0, decision: null, smallError: null };
+  const progress: Progress = { confirmed: 0, decision: null, smallError: null, lastRow: null };
   try {
     if (!parts.overlap) await stream.finished;
     await follow(relay, stream, options, progress);
@@ -65,14 +69,16 @@ async function follow(
   const base = relay.smallText;
   const { rule } = options;
   const controlled = rule.kind === 'controlling-prefill';
-  for (;;) {
+  if (controlled) await readOpenTag(relay, base, options.markers.open, progress);
+  while (progress.smallError === null) {
     await stream.more(progress.confirmed);
     const whole = stream.text;
     const limit = limitOf(rule, stream, whole, options.maxTokens);
     const text = whole.slice(0, limit ?? whole.length);
     if (text.length > progress.confirmed) {
       try {
-        if (relay.parts.small) await read(relay, base, text, controlled ? rule.threshold : null, progress);
+        if (relay.parts.small)
+          await read(relay, stream, base, text, controlled ? rule.threshold : null, progress);
       } catch (error) {
         // Whatever was read in vain is still the large model's text, and is kept.
         if (!isAbort(error)) progress.smallError = error;
@@ -89,23 +95,49 @@ async function follow(
   }
 }
 
+/**
+ * A one-token span such as "." can share its token with the tag (".<"); then what the model says right behind the open tag
+ * counts. Read while the large model's first token is on its way; a tag of one token has no such neighbours.
+ */
+async function readOpenTag(relay: Relay, base: string, tag: string, progress: Progress): Promise<void> {
+  const { small, parts } = relay;
+  if (small.close.single !== null || tag === '') return;
+  try {
+    await small.sync(base.slice(0, -tag.length), undefined, parts.signal);
+    const { watched } = await small.sync(base, small.close.first, parts.signal);
+    progress.lastRow = watched.at(-1) ?? null;
+  } catch (error) {
+    if (!isAbort(error)) progress.smallError = error;
+  }
+}
+
 /** The small model reads the span up to here; with a threshold it also decides. */
 async function read(
   relay: Relay,
+  stream: LargeStream,
   base: string,
   text: string,
   threshold: number | null,
   progress: Progress,
 ): Promise<void> {
   const { small, parts } = relay;
-  const { watched } = await small.sync(
-    base + text,
-    threshold === null ? undefined : small.close.first,
-    parts.signal,
-  );
+  const { signal } = parts;
+  const watch = threshold === null ? undefined : small.close.first;
+  const { watched } = await small.sync(base + text, watch, signal);
   if (threshold === null) return;
-  const confirmed = progress.confirmed;
-  progress.decision = await findHandBack(small, watched, base, text, confirmed, threshold, parts.signal);
+  const { confirmed } = progress;
+  const rows = progress.lastRow ? [progress.lastRow, ...watched] : [...watched];
+  progress.lastRow = watched.at(-1) ?? progress.lastRow;
+  // Where the large model's tokens end inside one of the small model's, the baton can change hands as well: what the
+  // small model says there is read on its own.
+  const seen = new Set(rows.map((row) => row.textLength - base.length));
+  const between = stream.ends(confirmed, text.length).filter((end) => !seen.has(end));
+  for (const end of between) {
+    const { watched: there } = await small.sync(base + text.slice(0, end), small.close.first, signal);
+    const row = there.at(-1);
+    if (row) rows.push(row);
+  }
+  progress.decision = await findHandBack(small, rows, base, text, confirmed, threshold, signal);
 }
 
 function confirm(relay: Relay, stream: LargeStream, text: string, progress: Progress): void {

@@ -9,26 +9,49 @@ export interface TagIds {
   single: number | null;
   /** Ids that can be the first token of the tag, over all tokenisations; only `single` where there is one. */
   first: readonly number[];
+  /** Text in front of the tag that each id of `first` also holds; usually ''. */
+  leads: readonly string[];
   /** The usual tokenisation. */
   full: readonly number[];
 }
 
-/** What may stand in front of a tag inside its first token: white space and line ends merge with `<` in many vocabularies. */
-const LEADS = ['', ' ', '\n', '\n\n', ' \n'];
+/** What merges with `<` or `</` in common vocabularies: white space, line ends, ends of sentences and of formulas. */
+const LEADS = [
+  '',
+  ' ',
+  '\n',
+  '\n\n',
+  ' \n',
+  '.',
+  ',',
+  ';',
+  ':',
+  '!',
+  '?',
+  ')',
+  ']',
+  '}',
+  '>',
+  '"',
+  "'",
+  '=',
+  '.\n',
+  '$',
+];
 
 export async function tagIds(session: TextSession, tag: string): Promise<TagIds> {
   const full = await session.encode(tag);
-  if (full.length === 1) return { text: tag, single: full[0]!, first: full, full };
-  const first = new Set<number>();
+  if (full.length === 1) return { text: tag, single: full[0]!, first: full, leads: [''], full };
+  const first = new Map<number, string>();
   for (const lead of LEADS) {
     for (let n = 1; n <= tag.length; n++) {
       const ids = await session.encode(lead + tag.slice(0, n));
       // One token for the lead and a part of the tag; a longer part may still be one token, so all are tried.
-      if (ids.length === 1) first.add(ids[0]!);
+      if (ids.length === 1 && !first.has(ids[0]!)) first.set(ids[0]!, lead);
     }
   }
-  if (first.size === 0 && full[0] !== undefined) first.add(full[0]);
-  return { text: tag, single: null, first: [...first], full };
+  if (full[0] !== undefined && !first.has(full[0])) first.set(full[0], '');
+  return { text: tag, single: null, first: [...first.keys()], leads: [...first.values()], full };
 }
 
 /** log(sum(exp(values))); -Infinity for none. */

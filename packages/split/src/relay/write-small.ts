@@ -88,6 +88,8 @@ class SmallWriter {
   readonly #options: WriteSmallOptions;
   readonly #scanner: TagScanner;
   #early: LargeStream | null = null;
+  /** The answer that the early request was sent for. */
+  #earlyAnswer = '';
   /** Log-probability of the tag where the text now held back began. */
   #heldLogprob = -Infinity;
   /** Text of this piece so far. */
@@ -135,6 +137,11 @@ class SmallWriter {
     this.#early = null;
   }
 
+  /** The answer has grown since the early request was sent: "<<bigmodel>" after the first "<". */
+  #dropStale(): void {
+    if (this.#early && this.#earlyAnswer !== this.#relay.answer) this.dropEarly();
+  }
+
   #take(token: SmallToken): SmallStop | null {
     if (token.count > 0 || token.text !== '') {
       const stop = this.#takeText(token);
@@ -161,7 +168,8 @@ class SmallWriter {
     }
     const heldBefore = this.#scanner.held;
     const found = this.#scanner.push(token.text);
-    if (heldBefore === '') this.#heldLogprob = token.openLogprob;
+    // A tag that begins inside this token: its probability is that of the position the token was drawn from.
+    if (heldBefore === '' || found.text !== '') this.#heldLogprob = token.openLogprob;
     const step = this.#keep(found.text, token.count);
     if (step) return step;
     if (found.match !== undefined) return this.#matched(found.match, found.rest ?? '');
@@ -175,6 +183,7 @@ class SmallWriter {
   #matched(match: string, rest: string): SmallStop | null {
     const { tags } = this.#relay.parts;
     if (match === tags.open) {
+      this.#dropStale();
       const early = this.#early;
       this.#early = null;
       return { kind: 'hand-off', logprob: this.#heldLogprob, early };
@@ -217,8 +226,13 @@ class SmallWriter {
       this.dropEarly();
       const urgent = token.openLogprob >= Math.log(URGENT_PROBABILITY);
       if (relay.largeUsable && relay.closedWhy === null) relay.parts.keepWarm?.offer(relay.answer, urgent);
-    } else if (!this.#early && this.#heldLogprob >= Math.log(EARLY_PROBABILITY)) {
-      if (relay.parts.tags.open.startsWith(this.#scanner.held)) this.#early = relay.sendEarly();
+      return;
+    }
+    this.#dropStale();
+    if (!this.#early && this.#heldLogprob >= Math.log(EARLY_PROBABILITY)) {
+      if (!relay.parts.tags.open.startsWith(this.#scanner.held)) return;
+      this.#earlyAnswer = relay.answer;
+      this.#early = relay.sendEarly();
     }
   }
 
