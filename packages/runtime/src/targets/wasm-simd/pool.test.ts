@@ -1,0 +1,63 @@
+// When a compute thread fails, the pass fails with its reason, the other threads stop, and nothing hangs.
+import { expect, it } from 'vitest';
+import { randomNetwork } from '../../../bench/random-network.ts';
+import { Heap } from './heap.ts';
+import { loadKernelModule } from './kernels.ts';
+import { loadPlan } from './load.ts';
+import { cacheLayout, type Plan } from './plan.ts';
+import { inlinePool, workerPool } from './pool.ts';
+
+const SHAPE = {
+  name: 'small',
+  hidden: 64,
+  layers: 1,
+  heads: 2,
+  keyValueHeads: 1,
+  headWidth: 16,
+  feedForward: 64,
+  vocabulary: 4000,
+  biases: false,
+};
+const PASS = { tokens: 0, position: 0, logitsFrom: 0, logitsCount: 1, summarise: 0, read: 0 };
+
+async function broken(shared: boolean): Promise<{ module: WebAssembly.Module; heap: Heap; plan: Plan }> {
+  const heap = new Heap(shared);
+  const { network, weights } = randomNetwork(SHAPE, 'int8', 16);
+  const plan = await loadPlan(heap, network, weights, {
+    threads: 3,
+    maxRows: 4,
+    logitRows: 4,
+    capacity: 16,
+    int4: 'int4Plain',
+    activationBits: 8,
+  });
+  // Weights that lie outside the memory: every thread that takes a piece traps.
+  return {
+    module: await loadKernelModule('relaxed', shared),
+    heap,
+    plan: { ...plan, head: { ...plan.head, address: 2 ** 31 } },
+  };
+}
+
+it('a trap in workers rejects the pass, and every later one', async () => {
+  const { module, heap, plan } = await broken(true);
+  const pool = workerPool(module, heap.memory, plan, 3);
+  const pass = { ...PASS, cache: cacheLayout(plan, 0, 16) };
+  await expect(pool.run(pass)).rejects.toThrow('out of bounds');
+  await expect(pool.run(pass)).rejects.toThrow('out of bounds');
+  await pool.close();
+});
+
+it('a trap in the own thread rejects the pass', async () => {
+  const { module, heap, plan } = await broken(false);
+  const pool = inlinePool(module, heap.memory, plan);
+  await expect(pool.run({ ...PASS, cache: cacheLayout(plan, 0, 16) })).rejects.toThrow('out of bounds');
+});
+
+it('a pass after close is refused, and closing twice is fine', async () => {
+  const { module, heap, plan } = await broken(true);
+  const pool = workerPool(module, heap.memory, plan, 2);
+  await pool.close();
+  await pool.close();
+  await expect(pool.run({ ...PASS, cache: cacheLayout(plan, 0, 16) })).rejects.toThrow('closed');
+});
