@@ -1,11 +1,11 @@
+import type { TextModel } from '@baton/runtime/text-model';
 import { expect, test } from 'vitest';
-import { ngramModel } from '../../test/ngram-model.ts';
+import { ngramModel, promptOf } from '../../../split/test/ngram-model.ts';
 import { disagreementAnnotator } from './mark-disagreement.ts';
 import { splitSteps } from './steps.ts';
 
 const QUESTION = 'A baker has 38 trays of 95 rolls and eats 10. How many are left?';
 const TRACE = [
-  '<think>',
   'There are 38 trays.',
   'So 95 * 38 = 3610 rolls. After eating, 3610 - 10 = 3600.',
   '</think>',
@@ -15,19 +15,35 @@ const WRONG = TRACE.replaceAll('3610 rolls', '3510 rolls');
 
 const signal = new AbortController().signal;
 const row = { id: 'a', question: QUESTION, text: TRACE, prompt: null };
-const small = (sessions: boolean) => ngramModel('small', `${QUESTION}\n${WRONG}\n`, sessions);
-const large = () => ngramModel('large', `${QUESTION}\n${TRACE}\n`, false);
+/** A model that learned one document, with sessions or seen as a plain endpoint; `asked` holds its prompts. */
+function model(text: string, sessions: boolean, asked: string[] = []): TextModel {
+  const local = ngramModel({ documents: [promptOf(QUESTION) + text] });
+  if (sessions) return local;
+  return {
+    id: local.id,
+    location: local.location,
+    capabilities: { ...local.capabilities, sessions: false },
+    renderChat: (...turns) => local.renderChat(...turns),
+    generate: (prompt, options) => {
+      asked.push(prompt);
+      return local.generate(prompt, options);
+    },
+  };
+}
+const small = (sessions: boolean, asked?: string[]): TextModel => model(WRONG, sessions, asked);
+const large = (): TextModel => model(TRACE, false);
 const quoted = (spans: readonly { start: number; end: number }[]): string[] =>
   spans.map((span) => TRACE.slice(span.start, span.end));
 
 test('only the step that the small model gets wrong is marked, from its first to its last character', async () => {
-  const model = small(false);
-  const { annotate, close } = disagreementAnnotator({ small: model, large: large() });
+  const asked: string[] = [];
+  const { annotate, close } = disagreementAnnotator({ small: small(false, asked), large: large() });
   const { spans, calls } = await annotate(row, signal);
   expect(quoted(spans)).toEqual(['So 95 * 38 = 3610 rolls.']);
   expect(calls).toBe(2 * splitSteps(TRACE).length);
   // The small model continues the trace, its own mistakes are never fed back.
-  expect(model.asked.every((prompt) => `${QUESTION}\n${TRACE}`.startsWith(prompt))).toBe(true);
+  expect(asked).toHaveLength(splitSteps(TRACE).length);
+  expect(asked.every((prompt) => `${promptOf(QUESTION)}${TRACE}`.startsWith(prompt))).toBe(true);
   await close();
 });
 
@@ -53,7 +69,7 @@ test('from the error on: the span begins with the number that the small model ge
 });
 
 test('through sessions with a large model, and with numbers only', async () => {
-  const wordy = ngramModel('wordy', `${QUESTION}\n${TRACE.replace('There are', 'We see')}\n`, true);
+  const wordy = model(TRACE.replace('There are', 'We see'), true);
   const exact = disagreementAnnotator({ small: wordy, large: large() });
   expect(quoted((await exact.annotate(row, signal)).spans)).toEqual(['There are 38 trays.']);
   const numbers = disagreementAnnotator({ small: wordy, large: large(), comparison: 'numbers' });
@@ -63,7 +79,7 @@ test('through sessions with a large model, and with numbers only', async () => {
 });
 
 test('neighbouring wrong steps become one span, overlapping calls do not mix', async () => {
-  const hopeless = ngramModel('hopeless', 'zzzz\n', true);
+  const hopeless = ngramModel({ documents: ['zzzz'] });
   const { annotate, close } = disagreementAnnotator({ small: hopeless });
   const other = { ...row, id: 'b', text: 'Short one.\nAnd 2.' };
   const [a, b] = await Promise.all([annotate(row, signal), annotate(other, signal)]);
@@ -87,5 +103,5 @@ test('an abort ends the annotation', async () => {
   const stop = new AbortController();
   stop.abort();
   const { annotate } = disagreementAnnotator({ small: small(false), large: large() });
-  await expect(annotate(row, stop.signal)).rejects.toThrow(/abort/i);
+  await expect(annotate(row, stop.signal)).rejects.toThrow(/abort|cancel/i);
 });
