@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import net from 'node:net';
 import path from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { ensureInstalled } from './install.mjs';
 import { pinnedNode, root } from './node.mjs';
 
@@ -76,7 +77,7 @@ function start(name, args, env = {}) {
   child.on('error', (error) => fail(`${name} cannot be started: ${error.message}`));
   child.on('exit', (code, signal) => {
     parts.delete(child);
-    if (!leaving) fail(`${name} ended (${signal ?? `status ${code}`})${lastLine(errors)}`);
+    if (!leaving) fail(`${name} ended (${signal ?? `status ${code}`})${reason(errors)}`);
   });
   return child;
 }
@@ -91,7 +92,7 @@ async function runToEnd(name, args) {
     child.on('exit', resolve);
   });
   parts.delete(child);
-  if (code !== 0 && !leaving) throw new Error(`${name} could not be built${lastLine(errors)}`);
+  if (code !== 0 && !leaving) throw new Error(`${name} could not be built${reason(errors)}`);
 }
 
 /** The wanted port, or the next one that nobody listens on. */
@@ -124,11 +125,14 @@ async function answers(url) {
   }
 }
 
-function lastLine(text) {
-  const line = text
-    .trim()
+/** The line of a part's messages that says what went wrong. */
+function reason(text) {
+  const lines = text
     .split('\n')
-    .findLast((one) => one.trim() !== '');
+    .map((line) => stripVTControlCharacters(line).trim())
+    .filter((line) => line !== '');
+  const told = lines.findLast((line) => line.startsWith('baton: '));
+  const line = told ?? lines.find((one) => /\[\w+_ERROR\]|^\w*Error: /.test(one)) ?? lines.at(-1);
   return line === undefined ? '' : `: ${line.replace(/^baton: /, '')}`;
 }
 

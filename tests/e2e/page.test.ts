@@ -1,0 +1,260 @@
+// The page as people meet it: built, started by `npm start`, opened in real Chromium with a real WebNN backend, asked
+// held-out problems on every kind of target, and put in front of the troubles that a person may have.
+
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import path from 'node:path';
+import type { Browser } from 'playwright';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Trace } from '@baton/split/trace';
+import { fixedEndpoint } from './fixed-endpoint.ts';
+import { Visitor, openBrowser, root, startEverything, type Started } from './started-page.ts';
+
+let started: Started;
+let browser: Browser;
+beforeAll(async () => {
+  [started, browser] = await Promise.all([startEverything(), openBrowser()]);
+});
+afterAll(async () => {
+  await browser?.close();
+  await started?.stop();
+});
+
+/** Everything that must hold of a trace and of what the page shows of it. */
+async function check(visitor: Visitor, trace: Trace): Promise<void> {
+  expect(trace.schema).toBe('baton.trace/1');
+  expect(trace.segments.map((s) => s.text).join('')).toBe(trace.text);
+  const { totals } = trace;
+  expect(Number(await visitor.figure('offload-ratio'))).toBe(totals.offloadRatio);
+  expect(totals.offloadRatio).toBe(totals.largeTokens / (totals.smallTokens + totals.largeTokens));
+  expect(Number(await visitor.figure('spans'))).toBe(totals.offloadSpans);
+  expect(Number(await visitor.figure('discarded'))).toBe(totals.discardedTokens);
+  const authors = await visitor.page
+    .locator('[data-segment]')
+    .evaluateAll((all) =>
+      all.map((e) => `${e.getAttribute('data-segment')} ${e.getAttribute('data-origin')}`),
+    );
+  expect(authors.length).toBeGreaterThan(0);
+  for (const author of authors) {
+    const [segment, origin] = author.split(' ');
+    expect(trace.segments[Number(segment)]!.origin).toBe(origin);
+  }
+}
+
+/** The card comes with the finished pair; before that the small model has not learned its tag. */
+const finished = existsSync(path.join(root, 'models', 'demo-small', 'README.md'));
+
+async function answers(): Promise<Map<string, string>> {
+  const text = await readFile(path.join(root, 'packages', 'eval', 'tasks', 'arithmetic.jsonl'), 'utf8');
+  const rows = text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { question: string; answer: string });
+  return new Map(rows.map(({ question, answer }) => [question, String(answer)]));
+}
+
+describe.each(['wasm-simd', 'wasm', 'webgpu', 'webnn-cpu'])('on %s', (target) => {
+  it('solves held-out problems, on that target and no other', async () => {
+    const known = await answers();
+    const visitor = await Visitor.open(browser, started.page, target);
+    await visitor.ready();
+    let right = 0;
+    let spans = 0;
+    const asked = 3;
+    for (let i = 0; i < asked; i++) {
+      await visitor.policy('Relay');
+      await visitor.pick(i);
+      await visitor.solve();
+      const trace = await visitor.trace();
+      await check(visitor, trace);
+      expect(trace.models.small.location).toBe(target);
+      expect(await visitor.figure('target')).toBe(target);
+      expect(trace.notes).toEqual([]);
+      expect(trace.stopReason).toBe('end');
+      expect(trace.models.large?.location).toBe(started.endpoint);
+      const wanted = known.get(trace.question);
+      expect(wanted).toBeDefined();
+      if (trace.answer === wanted) right += 1;
+      expect(await visitor.page.locator('.verdict').getAttribute('data-right')).toBe(
+        String(trace.answer === wanted),
+      );
+      spans += trace.totals.offloadSpans;
+    }
+    expect(visitor.errors).toEqual([]);
+    await visitor.close();
+    if (!finished) return;
+    expect(spans).toBeGreaterThanOrEqual(asked);
+    expect(right).toBeGreaterThanOrEqual(asked - 1);
+  });
+});
+
+describe('the page', () => {
+  it('marks the large model’s text as such, and lists exactly what was sent for it', async () => {
+    const visitor = await Visitor.open(browser, started.page);
+    await visitor.ready();
+    await visitor.policy('Large');
+    await visitor.pick(0);
+    await visitor.solve();
+    const trace = await visitor.trace();
+    await check(visitor, trace);
+    expect(trace.totals.offloadRatio).toBe(1);
+    await visitor.page.locator('baton-sent summary').click();
+    const sent = await visitor.page.locator('baton-sent').innerText();
+    expect(sent).toContain(`${started.endpoint}/completions`);
+    expect(sent).toContain(JSON.stringify(trace.prompt).slice(1, -1));
+    await visitor.page.locator('[data-origin=large] button.chip').first().click();
+    const inspector = await visitor.page.locator('baton-inspector').innerText();
+    expect(inspector).toContain(`Segment 1 of ${trace.segments.length}`);
+    expect(visitor.errors).toEqual([]);
+    await visitor.close();
+  });
+
+  it('says why a target is not available, and does not offer it', async () => {
+    const visitor = await Visitor.open(browser, started.page);
+    await visitor.page.getByRole('button', { name: 'Settings' }).click();
+    await visitor.page.locator('[data-target=wasm]').waitFor();
+    const rows = await visitor.page.locator('[data-target]').all();
+    expect(rows.length).toBeGreaterThan(5);
+    for (const row of rows) {
+      const available = (await row.getAttribute('data-available')) === 'true';
+      expect(await row.locator('input').isDisabled()).toBe(!available);
+      const why = await row.locator('.why').innerText();
+      expect(why.replace('Not available:', '').trim()).not.toBe('');
+      expect(why.startsWith('Not available:')).toBe(!available);
+    }
+    await visitor.close();
+  });
+
+  it('keeps an API key out of storage unless asked', async () => {
+    const visitor = await Visitor.open(browser, started.page);
+    await visitor.page.getByRole('button', { name: 'Settings' }).click();
+    const key = visitor.page.getByRole('textbox', { name: 'API key' });
+    await key.fill('secret-key');
+    await key.blur();
+    const stored = (): Promise<string> => visitor.page.evaluate(() => JSON.stringify({ ...localStorage }));
+    expect(await stored()).not.toContain('secret-key');
+    await visitor.page.getByLabel(/Keep the key/).check();
+    expect(await stored()).toContain('secret-key');
+    await visitor.close();
+  });
+});
+
+describe('trouble', () => {
+  it('with no endpoint answering: the page says so in one line, and the small model still solves', async () => {
+    const visitor = await Visitor.open(browser, started.page);
+    await visitor.ready();
+    await visitor.setEndpoint('http://127.0.0.1:9/v1');
+    await visitor.pick(0);
+    await visitor.solve();
+    const trace = await visitor.trace();
+    await check(visitor, trace);
+    expect(trace.stopReason).toBe('end');
+    expect(trace.totals.largeTokens).toBe(0);
+    expect(trace.answer).not.toBeNull();
+    const notes = visitor.page.locator('baton-trace .notes');
+    expect(await notes.innerText()).toContain('127.0.0.1:9');
+    await visitor.close();
+  });
+
+  it('stops at the button, with what was written kept in a complete trace', async () => {
+    const endless = await fixedEndpoint(
+      Array.from({ length: 2000 }, (_, i) => `step ${i}\n`),
+      20,
+    );
+    const visitor = await Visitor.open(browser, started.page);
+    await visitor.ready();
+    await visitor.setEndpoint(endless.url);
+    await visitor.policy('Large');
+    await visitor.solve();
+    await visitor.page.getByText('step 5').waitFor();
+    await visitor.page.getByRole('button', { name: 'Stop' }).click();
+    const trace = await visitor.trace();
+    await check(visitor, trace);
+    expect(trace.stopReason).toBe('aborted');
+    expect(trace.text).toContain('step 5');
+    await visitor.page.getByRole('button', { name: 'Solve' }).waitFor();
+    await visitor.close();
+    await endless.close();
+  });
+
+  it('renders a large model’s Markdown and mathematics, and nothing that loads or runs', async () => {
+    const hostile =
+      '</think>\n**bold** $x^2$ and <b>tag</b><img src="http://127.0.0.1:9/leak.png" onerror="window.hit=1">' +
+      '<script>window.hit=1</script> [link](javascript:window.hit=1) ![p](http://127.0.0.1:9/p.png) ' +
+      '<style>body{display:none}</style> $5 and $10. \\boxed{\\frac{1}{2}}';
+    const endpoint = await fixedEndpoint([hostile]);
+    const visitor = await Visitor.open(browser, started.page);
+    const asked: string[] = [];
+    visitor.page.on('request', (request) => asked.push(request.url()));
+    await visitor.ready();
+    await visitor.setEndpoint(endpoint.url);
+    await visitor.policy('Large');
+    await visitor.solve();
+    const trace = await visitor.trace();
+    expect(trace.answer).toBe('\\frac{1}{2}');
+    const answer = visitor.page.locator('baton-answer .prose');
+    expect(await answer.locator('strong').innerText()).toBe('bold');
+    expect(await answer.locator('.katex').count()).toBe(2);
+    expect(await answer.locator('img, script, style, [onerror], a[href^="javascript"]').count()).toBe(0);
+    expect(await answer.innerText()).toContain('$5 and $10');
+    expect(await visitor.page.evaluate(() => 'hit' in window)).toBe(false);
+    expect(asked.filter((url) => url.includes('127.0.0.1:9/'))).toEqual([]);
+    await visitor.close();
+    await endpoint.close();
+  });
+
+  it('works on a static host that sends no headers', async () => {
+    const host = await staticHost(path.join(root, 'dist'));
+    const visitor = await Visitor.open(browser, `${host.origin}/some/folder/`);
+    await visitor.ready();
+    await visitor.policy('Small');
+    await visitor.pick(0);
+    await visitor.solve();
+    const trace = await visitor.trace();
+    await check(visitor, trace);
+    expect(trace.answer).not.toBeNull();
+    expect(await visitor.largeLine.innerText()).toContain('none configured');
+    await visitor.close();
+    await host.close();
+  });
+});
+
+describe('npm start', () => {
+  it('ends with status 0 on SIGTERM, and nothing listens afterwards', async () => {
+    expect(await started.stop()).toBe(0);
+    for (const url of [started.page, started.endpoint])
+      await expect(fetch(url)).rejects.toThrow('fetch failed');
+  });
+});
+
+/** `folder` under /some/folder/, as a plain host serves it. */
+async function staticHost(folder: string): Promise<{ origin: string; close(): Promise<void> }> {
+  const types: Record<string, string> = {
+    '.html': 'text/html',
+    '.js': 'text/javascript',
+    '.mjs': 'text/javascript',
+    '.css': 'text/css',
+    '.wasm': 'application/wasm',
+  };
+  const server = http.createServer((request, response) => {
+    const name = new URL(request.url ?? '/', 'http://x').pathname.replace('/some/folder/', '');
+    readFile(path.join(folder, name === '' ? 'index.html' : name)).then(
+      (bytes) => {
+        const type = types[path.extname(name === '' ? '.html' : name)] ?? 'application/octet-stream';
+        response.writeHead(200, { 'content-type': name === '' ? 'text/html' : type });
+        response.end(request.method === 'HEAD' ? undefined : bytes);
+      },
+      () => response.writeHead(404).end(),
+    );
+  });
+  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
+  return {
+    origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: async () => {
+      server.closeAllConnections();
+      await new Promise<void>((done) => server.close(() => done()));
+    },
+  };
+}
