@@ -1,6 +1,6 @@
 // What must hold however texts are tokenised, wherever streams are cut, whatever characters they hold.
 
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { faultServer, finish } from '../test/fault-server.ts';

@@ -1,0 +1,272 @@
+import { afterEach, describe, expect, it } from 'vitest';
+
+import type { TextChunk } from '@baton/runtime/text-model';
+
+import { faultServer, finish, json, silence, status, stream } from '../../test/fault-server.ts';
+import type { FaultServer, Script } from '../../test/fault-server.ts';
+import { ANSWER, QUESTION, SPAN, largeModel, smallModel } from '../../test/pair.ts';
+import { serveModel } from '../bench/model-endpoint.ts';
+import { solveToTrace } from '../solve.ts';
+import {
+  ChatContinuationModel,
+  OpenAICompletionsModel,
+  PRESETS,
+  connect,
+  endpointPool,
+  probeEndpoint,
+} from './index.ts';
+import { parseRetryAfter } from './http-errors.ts';
+import { parseEvent } from './wire.ts';
+
+const cleanups: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  await Promise.allSettled(cleanups.splice(0).map((clean) => clean()));
+});
+
+async function server(...scripts: Script[]): Promise<FaultServer> {
+  const made = await faultServer(...scripts);
+  cleanups.push(() => made.close());
+  return made;
+}
+
+async function collect(chunks: AsyncIterable<TextChunk>): Promise<{ text: string; last: TextChunk | null }> {
+  let text = '';
+  let last: TextChunk | null = null;
+  for await (const chunk of chunks) {
+    text += chunk.text;
+    last = chunk;
+  }
+  return { text, last };
+}
+
+/** A chat server of one dialect: continues only turns that are marked in its way. */
+const chat =
+  (marked: (body: Record<string, unknown>) => boolean, echo = false): Script =>
+  (response, body, request) => {
+    if (!request.url!.endsWith('/chat/completions')) return status(404)(response, body, request);
+    const messages = body.messages as { role: string; content: string }[];
+    const last = messages.at(-1)!;
+    const continues = last.role === 'assistant' && marked(body);
+    const content = `${echo && continues ? last.content : ''}${continues ? ' Friday' : 'The working days are Monday'}`;
+    if (body.stream !== true)
+      return json(response, 200, { choices: [{ message: { content }, finish_reason: 'stop' }] });
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    for (const piece of content.match(/.{1,5}/gs) ?? [])
+      response.write(`data: ${JSON.stringify({ choices: [{ delta: { content: piece } }] })}\n\n`);
+    finish(response);
+  };
+
+const DIALECTS = [
+  ['continue', (body: Record<string, unknown>) => body.continue_final_message === true],
+  [
+    'prefix',
+    (body: Record<string, unknown>) => (body.messages as { prefix?: boolean }[]).at(-1)!.prefix === true,
+  ],
+  [
+    'trailing',
+    (body: Record<string, unknown>) =>
+      body.continue_final_message === undefined &&
+      (body.messages as { prefix?: boolean }[]).at(-1)!.prefix === undefined,
+  ],
+] as const;
+
+describe('the probe', () => {
+  it('finds raw completion with log-probabilities', async () => {
+    const model = largeModel();
+    const endpoint = await serveModel(model);
+    cleanups.push(
+      () => endpoint.close(),
+      () => model.close(),
+    );
+    const probe = await probeEndpoint({ url: endpoint.url });
+    expect(probe).toMatchObject({
+      model: 'tiny-large',
+      continuation: 'raw',
+      logprobs: false,
+      reportsCachedTokens: true,
+    });
+  });
+
+  it.each(DIALECTS)('finds a server that continues by "%s"', async (dialect, marked) => {
+    const endpoint = await server(chat(marked));
+    expect((await probeEndpoint({ url: endpoint.url })).continuation).toBe(dialect);
+    const model = await connect({ url: endpoint.url });
+    expect((model as ChatContinuationModel).dialect).toBe(dialect);
+  });
+
+  it('falls back to asking in words', async () => {
+    const endpoint = await server(chat(() => false));
+    const probe = await probeEndpoint({ url: endpoint.url });
+    expect(probe.continuation).toBe('phrase');
+    expect(probe.remarks.join('\n')).toMatch(/accepted but the turn was not continued/);
+  });
+
+  it('ends at once where nothing else would work either', async () => {
+    const endpoint = await server(status(401));
+    await expect(probeEndpoint({ url: endpoint.url })).rejects.toThrow('check the API key');
+    expect(endpoint.bodies).toHaveLength(1);
+    await expect(connect({ url: 'not an address' })).rejects.toThrow('is not an address');
+    await expect(connect({ url: 'ftp://x' })).rejects.toThrow('only http and https');
+    await expect(connect({ url: endpoint.url, preset: 'nobody' })).rejects.toThrow('unknown endpoint preset');
+  });
+});
+
+describe('chat continuation', () => {
+  it('cuts off a prefix that comes back, and only that', async () => {
+    const endpoint = await server(chat(() => true, true));
+    const model = new ChatContinuationModel({ url: endpoint.url, model: 'm' }, 'prefix');
+    const turn = { question: 'Days?', partial: 'Monday, Tuesday,', prompt: '', answer: '' };
+    expect((await collect(model.continueAssistant(turn))).text).toBe(' Friday');
+  });
+
+  it('plays the large model in a relay', async () => {
+    const endpoint = await server((response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      for (const content of [SPAN, '\nThen, the'])
+        response.write(`data: ${JSON.stringify({ choices: [{ delta: { content } }] })}\n\n`);
+      finish(response);
+    });
+    const small = smallModel();
+    cleanups.push(() => small.close());
+    const large = new ChatContinuationModel({ url: endpoint.url, model: 'm' }, 'continue');
+    const trace = await solveToTrace(QUESTION, { small, large, keepWarm: false });
+    expect(trace.text).toBe(ANSWER);
+    expect(endpoint.bodies[0]).toMatchObject({
+      messages: [
+        { role: 'user', content: QUESTION },
+        { role: 'assistant', content: '<think>\nFirst, all the pens: 47*36=' },
+      ],
+      continue_final_message: true,
+      add_generation_prompt: false,
+    });
+  });
+});
+
+describe('presets', () => {
+  it.each(PRESETS.map((preset) => [preset.name, preset] as const))(
+    '%s opens without a probe and sends its fields',
+    async (name, preset) => {
+      const endpoint = await server(stream(['ok']));
+      const model = await connect({ url: endpoint.url, preset: name, model: 'm' });
+      expect(model.capabilities.billed).toBe(preset.billed);
+      const turn = { question: 'q', partial: 'p', prompt: '', answer: '' };
+      const chunks =
+        model instanceof ChatContinuationModel
+          ? model.continueAssistant(turn)
+          : model.generate('p', { maxTokens: 3 });
+      const { text, last } = await collect(chunks);
+      expect(text).toBe('ok');
+      expect(last!.usage).toEqual({ promptTokens: 100, completionTokens: 7, cachedTokens: 60 });
+      expect(endpoint.bodies[0]).toMatchObject({ model: 'm', stream: true, ...preset.extraBody });
+    },
+  );
+});
+
+describe('usage', () => {
+  it.each([
+    [
+      'OpenAI',
+      { usage: { prompt_tokens: 9, completion_tokens: 2, prompt_tokens_details: { cached_tokens: 4 } } },
+    ],
+    ['DeepSeek', { usage: { prompt_tokens: 9, completion_tokens: 2, prompt_cache_hit_tokens: 4 } }],
+    ['llama.cpp', { usage: { prompt_tokens: 9, completion_tokens: 2 }, timings: { cache_n: 4 } }],
+  ])('is read from %s', (_, body) => {
+    const { usage } = parseEvent(JSON.stringify({ choices: [], ...body }), 'here');
+    expect(usage).toEqual({ promptTokens: 9, completionTokens: 2, cachedTokens: 4 });
+  });
+
+  it('Retry-After is seconds or a date', () => {
+    expect(parseRetryAfter('2', 0)).toBe(2000);
+    expect(parseRetryAfter('Thu, 01 Jan 1970 00:00:05 GMT', 2000)).toBe(3000);
+    expect(parseRetryAfter('soon', 0)).toBeUndefined();
+    expect(parseRetryAfter(null, 0)).toBeUndefined();
+  });
+});
+
+describe('a pool', () => {
+  it('runs no more requests at once than an endpoint takes, and leaves the queue when cancelled', async () => {
+    let running = 0;
+    let most = 0;
+    const slow: Script = (response) => {
+      most = Math.max(most, ++running);
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      setTimeout(() => {
+        running--;
+        finish(response);
+      }, 20);
+    };
+    const endpoint = await server(slow);
+    const model = new OpenAICompletionsModel({ url: endpoint.url, model: 'm' });
+    const pool = endpointPool([{ model, concurrency: 2 }]);
+    const cancelled = new AbortController();
+    const runs = Array.from({ length: 6 }, () => collect(pool.generate('p')));
+    const waiting = collect(pool.generate('p', { signal: cancelled.signal }));
+    cancelled.abort();
+    await expect(waiting).rejects.toThrow('cancelled');
+    await Promise.all(runs);
+    expect(most).toBe(2);
+    expect(endpoint.bodies).toHaveLength(6);
+  });
+
+  it('leaves a failed endpoint alone for a while', async () => {
+    const bad = await server(status(500));
+    const good = await server(stream(['fine']));
+    let clock = 0;
+    const pool = endpointPool(
+      [bad, good].map(({ url }) => ({ model: new OpenAICompletionsModel({ url, model: 'm', retries: 0 }) })),
+      { restMs: 1000, clock: () => clock },
+    );
+    expect((await collect(pool.generate('p'))).text).toBe('fine');
+    await collect(pool.generate('p'));
+    expect(bad.bodies).toHaveLength(1);
+    clock = 2000;
+    await collect(pool.generate('p'));
+    expect(bad.bodies).toHaveLength(2);
+  });
+
+  it('fails with the last failure when nobody is left', async () => {
+    const dead = await server(silence);
+    const model = new OpenAICompletionsModel({ url: dead.url, model: 'm', retries: 0, connectMs: 50 });
+    await expect(collect(endpointPool([{ model }]).generate('p'))).rejects.toThrow(
+      'nothing arrived for 50 ms',
+    );
+  });
+});
+
+describe('keeping warm', () => {
+  it('sends growing prefixes of the answer, and the hand-off continues the newest', async () => {
+    const model = largeModel();
+    const small = smallModel({ latency: { pass: 3, token: 0 } });
+    const endpoint = await serveModel(model);
+    cleanups.push(
+      () => endpoint.close(),
+      () => model.close(),
+      () => small.close(),
+    );
+    const large = new OpenAICompletionsModel({ url: endpoint.url });
+    const trace = await solveToTrace(QUESTION, { small, large });
+    expect(trace.text).toBe(ANSWER);
+    const prompts = endpoint.requests.map(({ prompt }) => prompt);
+    expect(trace.totals.warmUp!.requests).toBe(
+      endpoint.requests.filter(({ maxTokens }) => maxTokens === 1).length,
+    );
+    expect(trace.totals.warmUp!.requests).toBeGreaterThan(0);
+    for (const [i, prompt] of prompts.entries())
+      if (i > 0) expect(prompt.startsWith(prompts[i - 1]!)).toBe(true);
+  });
+
+  it('is off where input is billed', async () => {
+    const model = largeModel();
+    const small = smallModel();
+    const endpoint = await serveModel(model);
+    cleanups.push(
+      () => endpoint.close(),
+      () => model.close(),
+      () => small.close(),
+    );
+    const large = new OpenAICompletionsModel({ url: endpoint.url, apiKey: 'secret' });
+    const trace = await solveToTrace(QUESTION, { small, large });
+    expect(trace.text).toBe(ANSWER);
+    expect(endpoint.requests).toHaveLength(1);
+  });
+});
