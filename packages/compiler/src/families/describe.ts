@@ -81,7 +81,9 @@ export function describe(family: Family, config: Config, options: DescribeOption
 
 function readSizes(family: Family, config: Config) {
   const hiddenSize = config.count('hidden_size');
-  const heads = config.count('num_attention_heads');
+  const orDefault = (field: string, fallback: number | undefined) =>
+    fallback === undefined ? config.count(field) : config.count(field, fallback);
+  const heads = orDefault('num_attention_heads', family.defaults.heads);
   const kvHeads = config.count('num_key_value_heads', family.defaults.kvHeads ?? heads);
   const headDim = config.count('head_dim', family.defaults.headDim ?? hiddenSize / heads);
   if (!Number.isInteger(headDim))
@@ -95,7 +97,7 @@ function readSizes(family: Family, config: Config) {
     kvHeads,
     headDim,
     intermediateSize: config.count('intermediate_size'),
-    vocabSize: config.count('vocab_size'),
+    vocabSize: orDefault('vocab_size', family.defaults.vocabSize),
   };
 }
 

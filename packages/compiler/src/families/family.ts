@@ -19,6 +19,9 @@ export interface Family {
     kvHeads?: number;
     /** Where head_dim is absent: that wide, instead of hidden / heads. */
     headDim?: number;
+    /** Where a configuration leaves even these out (Gemma 3's larger models). */
+    heads?: number;
+    vocabSize?: number;
     rmsNormEps: number;
     tiedEmbeddings: boolean;
     theta?: number;

@@ -19,7 +19,7 @@ const llama: Family = {
 
 /** Layers from max_window_layers on slide when use_sliding_window is set. */
 function qwenLayer(config: Config, index: number): LayerKind {
-  const window = config.count('sliding_window', 4096);
+  const window = config.has('sliding_window') ? config.count('sliding_window', null) : 4096;
   const from = config.number('max_window_layers', 28);
   const type = layerTypeAt(config, index);
   const slides =
@@ -105,7 +105,15 @@ const gemma3: Family = {
   ...SANDWICH,
   name: 'gemma3',
   modelTypes: ['gemma3_text', 'gemma3'],
-  defaults: { kvHeads: 4, headDim: 256, rmsNormEps: 1e-6, tiedEmbeddings: true, maxPositions: 131072 },
+  defaults: {
+    heads: 8,
+    vocabSize: 262208,
+    kvHeads: 4,
+    headDim: 256,
+    rmsNormEps: 1e-6,
+    tiedEmbeddings: true,
+    maxPositions: 131072,
+  },
   queryKeyNorm: 'head',
   normOffset: 1,
   activationField: 'hidden_activation',
