@@ -21,3 +21,10 @@ export interface PageFigures extends Speeds {
   loadMs: number;
   weightBytes: number;
 }
+
+/** What run.ts prints. */
+export interface BrowserBench {
+  schema: 'baton.bench.browser/1';
+  browser: string;
+  figures: (PageJob & { figures: PageFigures })[];
+}

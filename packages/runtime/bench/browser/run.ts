@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { openTestBrowser } from '../../test/browser/harness.ts';
 import type { WeightKind } from '../random-network.ts';
 import { SHAPES } from '../shapes.ts';
-import type { PageFigures, PageJob } from './job.ts';
+import type { BrowserBench, PageJob } from './job.ts';
 
 const { values } = parseArgs({
   options: {
@@ -26,7 +26,7 @@ const job = {
   ...(values.threads === undefined ? {} : { threads: Number(values.threads) }),
 };
 
-const figures: (PageJob & { figures: PageFigures })[] = [];
+const figures: BrowserBench['figures'] = [];
 let version = '';
 for (const isolated of [true, false]) {
   const browser = await openTestBrowser({ page: fileURLToPath(new URL('.', import.meta.url)), isolated });
