@@ -1,8 +1,10 @@
 """The held-out problems: 500 to report on and 200 to tune on, kept in packages/eval/tasks and never trained on.
 
 A question of small numbers and few choices ("Mia is 12 years old ...") comes up again in a long enough training run. Those
-that recur within a million draws are left out of both sets (`recurring.json` lists them), so that a held-out question
-is new to any model trained on these templates, whatever its seed; and training drops the rest by name.
+that recur within five million draws, about a hundred times what one model trains on, are left out of both sets
+(`recurring.json` lists them), and training drops the rest by name. The first part of each shipped model's pretraining ran
+before that drop was in place; a fresh million draws held 8 of the 700, so in its 40 thousand problems 0.3 are expected.
+Leaving out what recurs makes the sets a little harder: 74 % of the questions have a long product, against 66 % of all.
 """
 
 import json
@@ -16,7 +18,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "packages" / "eval" / "tasks"
 RECURRING = Path(__file__).with_name("recurring.json")
 SETS = {"arithmetic": (500, 20_261_124), "arithmetic-dev": (200, 20_261_125)}
 """Problems and seed of each set; training uses small seeds."""
-RECURRENCE_SEED, RECURRENCE_DRAWS = 99, 1_000_000
+RECURRENCE_SEED, RECURRENCE_DRAWS = 99, 5_000_000
 
 
 def recurring() -> frozenset[str]:
@@ -55,14 +57,14 @@ def reserved() -> frozenset[str]:
 
 
 def find_recurring() -> None:
-    """Lists the held-out candidates that a million other draws contain, until the sets hold none of them."""
-    r = random.Random(RECURRENCE_SEED)
-    drawn = {make(r).question for _ in range(RECURRENCE_DRAWS)}
-    found: set[str] = set()
+    """Lists the candidates for the held-out sets that RECURRENCE_DRAWS other draws contain."""
+    candidates: set[str] = set()
     for count, seed in SETS.values():
-        own = random.Random(seed)
+        r = random.Random(seed)
         # Half as many again as the set needs: the ones left out are replaced from further on in the same stream.
-        found |= {q for q in (make(own).question for _ in range(count + count // 2)) if q in drawn}
+        candidates |= {make(r).question for _ in range(count + count // 2)}
+    r = random.Random(RECURRENCE_SEED)
+    found = {q for q in (make(r).question for _ in range(RECURRENCE_DRAWS)) if q in candidates}
     RECURRING.write_text(json.dumps(sorted(found), indent=1) + "\n")
 
 

@@ -41,9 +41,9 @@ def pair_table(figures: dict) -> str:
 
 
 def training_table(stages: list[dict]) -> str:
-    lines = ["| stage | steps | tokens | minutes on one CPU core (shared machine) | seed | command |", "|---|---|---|---|---|---|"]
+    lines = ["| stage | steps | tokens | minutes on one busy CPU core | seed | command |", "|---|---|---|---|---|---|"]
     lines += [f"| {s['stage']} | {s['steps']} | {s['tokens'] / 1e6:.1f} M | {s['minutes']:.0f} | {s['seed']} | `{s['command']}` |" for s in stages]
-    return "\n".join(lines)
+    return "\n".join(lines + [""] + [f"{s['stage']}: {s['note']}" for s in stages if s["note"]])
 
 
 def disagreement_table(statistics: dict) -> str:
@@ -53,7 +53,7 @@ def disagreement_table(statistics: dict) -> str:
     return "\n".join(lines)
 
 
-def card(size: str, folder: Path, figures: dict, runs: dict, statistics: dict, notes: str) -> str:
+def card(size: str, folder: Path, figures: dict, runs: dict, statistics: dict) -> str:
     count = parameters(folder)
     role = {
         "small": "It reads the question, plans the steps and does the easy ones. It is bad at multiplying two two-digit numbers, and says so: "
@@ -92,11 +92,10 @@ This model alone, by kind of step (`long *`: both factors have two digits):
 {step_table(figures[size])}
 {marks}
 ## Training
-Data: problems and drills drawn by the generator, without the held-out questions. The schedule runs on the wall clock; steps and tokens are what it came to.
+Data: problems and drills drawn by the generator (see `heldout.py` for how the held-out questions are kept apart). Tokens count row places, padding included. The schedule runs on the wall clock; steps and tokens are what it came to.
 
 {training_table(runs[size])}
 
-{notes}
 Reproduce: `training/README.md` holds the commands in order.
 """
 
@@ -109,7 +108,7 @@ def main() -> None:
     figures, runs, statistics = read("evaluation.json"), read("training-runs.json"), read("disagreement.json")
     for size in ("small", "large"):
         folder = options.models / f"demo-{size}"
-        (folder / "README.md").write_text(card(size, folder, figures, runs, statistics, runs["notes"][size]))
+        (folder / "README.md").write_text(card(size, folder, figures, runs, statistics))
 
 
 if __name__ == "__main__":
