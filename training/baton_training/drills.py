@@ -24,7 +24,7 @@ def easy(r: random.Random) -> str:
 
 
 def drill(r: random.Random, size: str) -> str:
-    """The small model gets no long products: it meets them only inside problems, about once in 240 tokens. With drills on
+    """The small model gets no long products: it meets them only inside problems. With drills on
     them a 0.5 M model learned 85 % of all two-digit products by heart within 24 M tokens, and there was nothing to hand off.
     """
     if size == "small":

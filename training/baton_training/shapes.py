@@ -1,6 +1,6 @@
 """The two models' shapes: Qwen3 (RMSNorm on queries and keys keeps high learning rates stable), tied embeddings.
 
-The head size of 32 gives four and six query heads with half as many, or a third as many, key and value heads.
+The head size of 32 gives four and six query heads, with half as many key and value heads.
 """
 
 from transformers import Qwen3Config, Qwen3ForCausalLM

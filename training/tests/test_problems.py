@@ -62,5 +62,5 @@ def test_committed_sets_are_the_drawn_ones_and_disjoint():
 
 
 def test_training_never_draws_a_held_out_question():
-    text = Text("small", seed=next(iter(range(1))))
+    text = Text("small", seed=0)
     assert all(text.fresh().question not in reserved() for _ in range(3000))
