@@ -10,6 +10,7 @@ import type { Timing } from './statistics.ts';
 const DOCS = new URL('../../../docs/', import.meta.url);
 export const DOCUMENT = new URL('performance.md', DOCS);
 export const NODE_FIGURES = new URL('figures/bench-node.json', DOCS);
+export const PEER_FIGURES = new URL('figures/bench-wllama.jsonl', DOCS);
 export const BROWSER_FIGURES = new URL('figures/bench-browser.json', DOCS);
 
 const START = '<!-- figures: start (packages/runtime/bench/report.ts) -->';
@@ -27,8 +28,31 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }
 
+/** A line that peers/wllama.mjs prints. */
+export interface PeerLine {
+  runtime: string;
+  weights: string;
+  threads: number;
+  loadMs: number;
+  /** ms per token; wllama's tokens arrive in bunches, so it has means only. */
+  prefill: number | Timing;
+  decode: Timing | { mean: number };
+}
+
+function peerTable(lines: readonly PeerLine[]): string {
+  const rows = lines.map(({ runtime, weights, threads, loadMs, prefill, decode }) => [
+    runtime,
+    weights,
+    String(threads),
+    'mean' in decode ? decode.mean.toFixed(1) : time(decode),
+    typeof prefill === 'number' ? prefill.toFixed(1) : time(prefill),
+    (loadMs / 1000).toFixed(2),
+  ]);
+  return table(['runtime', 'weights', 'threads', 'decode at 192', 'prefill', 'load s'], rows);
+}
+
 /** Markdown of all tables. */
-export function figures(node: Bench, browser: BrowserBench): string {
+export function figures(node: Bench, browser: BrowserBench, peers: readonly PeerLine[]): string {
   const contexts = Object.keys(node.models[0]!.targets[0]!.decode).map((c) => `decode at ${c}`);
   const timed = [...contexts, 'prefill', 'reading the weights'];
   const nodeRows = node.models.flatMap((m) =>
@@ -60,6 +84,8 @@ export function figures(node: Bench, browser: BrowserBench): string {
     table(['weights', 'target', 'bits per weight', ...timed, 'load s', 'peak MB'], nodeRows),
     `${browser.browser}, the same shape, target wasm-simd.`,
     table(['weights', 'SIMD', 'isolated', 'threads', ...timed, 'load s'], browserRows),
+    'wllama on GGUF files of the same shape and wasm-simd, taking turns in that browser (wllama: means).',
+    peerTable(peers),
     'Compiling that checkpoint (bf16, read from disk).',
     table(['weights', 's', 'MB of source per s'], compiled),
   ].join('\n\n');
@@ -76,7 +102,9 @@ export async function currentFigures(): Promise<string> {
   const [node, browser] = await Promise.all(
     [NODE_FIGURES, BROWSER_FIGURES].map(async (url) => JSON.parse(await readFile(url, 'utf8')) as unknown),
   );
-  return figures(node as Bench, browser as BrowserBench);
+  const lines = (await readFile(PEER_FIGURES, 'utf8')).trim().split('\n');
+  const peers = lines.map((line) => JSON.parse(line) as PeerLine);
+  return figures(node as Bench, browser as BrowserBench, peers);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
