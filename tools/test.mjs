@@ -27,7 +27,9 @@ try {
   total.failed += result.numFailedTests;
   total.skipped += result.numPendingTests + (result.numTodoTests ?? 0);
   // A file that fails to load has no tests of its own, but is a failure all the same.
-  total.failed += result.testResults.filter((f) => f.status === 'failed' && f.assertionResults.length === 0).length;
+  total.failed += result.testResults.filter(
+    (f) => f.status === 'failed' && f.assertionResults.length === 0,
+  ).length;
 } catch {
   console.error('baton: vitest wrote no report; see its output above');
   total.failed += 1;

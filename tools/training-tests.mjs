@@ -10,7 +10,8 @@ const needs = 'import torch, transformers, tokenizers, safetensors, pytest';
 export function trainingTests(root) {
   const folder = path.join(root, 'training');
   const python = findPython(folder);
-  if (python.path === null) return { passed: 0, failed: 0, skipped: 0, note: `training tests skipped, because ${python.why}` };
+  if (python.path === null)
+    return { passed: 0, failed: 0, skipped: 0, note: `training tests skipped, because ${python.why}` };
   const run = spawnSync(python.path, ['-m', 'pytest', '-q', '-p', 'no:cacheprovider', 'tests'], {
     cwd: folder,
     encoding: 'utf8',
@@ -20,7 +21,11 @@ export function trainingTests(root) {
   const text = `${run.stdout ?? ''}${run.stderr ?? ''}`;
   process.stdout.write(text);
   const count = (word) => Number(new RegExp(`(\\d+) ${word}`).exec(text)?.[1] ?? 0);
-  const counts = { passed: count('passed'), failed: count('failed') + count('errors?'), skipped: count('skipped') };
+  const counts = {
+    passed: count('passed'),
+    failed: count('failed') + count('errors?'),
+    skipped: count('skipped'),
+  };
   if (run.status !== 0 && counts.failed === 0) counts.failed = 1;
   return { ...counts, note: `training tests: pytest under ${python.version}` };
 }
@@ -34,14 +39,20 @@ function findPython(folder) {
   const probe = spawnSync('python3', ['-c', 'import sys; sys.exit(sys.version_info < (3, 10))']);
   if (probe.status !== 0) return { path: null, why: 'there is no Python 3.10 or newer here' };
   console.log('making training/.venv for the Python tests ...');
-  const made = existsSync(venv) || spawnSync('python3', ['-m', 'venv', path.join(folder, '.venv')]).status === 0;
+  const made =
+    existsSync(venv) || spawnSync('python3', ['-m', 'venv', path.join(folder, '.venv')]).status === 0;
   if (!made) return { path: null, why: 'python3 cannot make a virtual environment' };
   // --retries 0: an unreachable index must cost seconds, not minutes.
-  const pip = spawnSync(venv, ['-m', 'pip', 'install', '--quiet', '--retries', '0', '--timeout', '15', '-e', `${folder}[test]`], {
-    encoding: 'utf8',
-    timeout: 900_000,
-  });
-  if (pip.status !== 0) return { path: null, why: 'pip cannot install the packages that training/pyproject.toml names' };
+  const pip = spawnSync(
+    venv,
+    ['-m', 'pip', 'install', '--quiet', '--retries', '0', '--timeout', '15', '-e', `${folder}[test]`],
+    {
+      encoding: 'utf8',
+      timeout: 900_000,
+    },
+  );
+  if (pip.status !== 0)
+    return { path: null, why: 'pip cannot install the packages that training/pyproject.toml names' };
   return found(venv);
 }
 
