@@ -163,10 +163,22 @@ describe('a lost target', () => {
     const targets = withFault('ort-cpu', () => {
       throw new BackendLostError('ort-cpu', 'gone');
     });
-    const model = await openModel(files, { targets, fallback: false, selfTest: false });
+    const model = await openModel(files, {
+      targets: { ...targets, order: ['ort-cpu'] },
+      selfTest: false,
+    });
     await expect(text(model.generate(prompt))).rejects.toThrow(
-      /ort-cpu: gone, and no other target took over/,
+      /ort-cpu: gone, and no other target took over: .*ort-cpu: lost while running/,
     );
+    await model.close();
+  });
+
+  test('without fallback the loss itself reaches the caller, who may move on', async () => {
+    const targets = withFault('ort-cpu', () => {
+      throw new BackendLostError('ort-cpu', 'gone');
+    });
+    const model = await openModel(files, { targets, fallback: false, selfTest: false });
+    await expect(text(model.generate(prompt))).rejects.toThrow(BackendLostError);
     await model.close();
   });
 });

@@ -22,8 +22,11 @@ export interface LocalModelParts {
   manifest: Manifest;
   text: ModelText;
   backend: Backend;
-  /** Opens the model on the next target after `lost` failed; throws when there is none left. */
-  next(lost: TargetId): Promise<Backend>;
+  /**
+   * Opens the model on the next target after `lost` failed; throws when there is none left. Absent: a BackendLostError
+   * reaches the caller as it is, who then moves on himself (a page that throws the worker away).
+   */
+  next?: (lost: TargetId) => Promise<Backend>;
   decoder?: DecoderOptions;
   session?: SessionOptions;
   /** Caches kept for `generate`, so that a prompt that continues an earlier one is not run again. Default 2. */
@@ -171,7 +174,7 @@ export class LocalModel implements TextModel {
       try {
         return await work();
       } catch (error) {
-        if (!(error instanceof BackendLostError) || this.#closed) throw error;
+        if (!(error instanceof BackendLostError) || !this.#parts.next || this.#closed) throw error;
         await this.#moving.run(() => this.#move(used, error));
         note?.(`${error.message}; went on with ${this.#backend.target}`);
       }
@@ -183,7 +186,7 @@ export class LocalModel implements TextModel {
     if (this.#backend !== lost) return;
     let next: Backend;
     try {
-      next = await this.#parts.next(lost.target);
+      next = await this.#parts.next!(lost.target);
     } catch (cause) {
       throw new RuntimeError(
         'target-unavailable',

@@ -20,7 +20,7 @@ export interface OpenModelOptions extends DecoderOptions {
   target?: TargetId | 'auto' | undefined;
   /** Compare a target's numbers with a reference before its first use with this model (self-test.ts). Default true. */
   selfTest?: boolean;
-  /** After a lost target go on with the next of the set's order. Default true. */
+  /** After a lost target go on with the next of the set's order. Default true; false: the BackendLostError is thrown. */
   fallback?: boolean;
   keptCaches?: number;
   /** Tokens to guess per pass by prompt lookup (speculate.ts); exact. Default 0, off. */
@@ -71,11 +71,14 @@ export async function openModel(files: ModelFiles, options: OpenModelOptions): P
     manifest,
     text,
     backend,
-    next: async (lost) => {
-      failed.set(lost, 'lost while running');
-      if (options.fallback === false) throw new RuntimeError('target-unavailable', 'fallback is off');
-      return openFirst(targets.order);
-    },
+    ...(options.fallback === false
+      ? {}
+      : {
+          next: async (lost: TargetId) => {
+            failed.set(lost, 'lost while running');
+            return openFirst(targets.order);
+          },
+        }),
     decoder: defined({ capacity, maxCapacity, whenFull, sinks }),
     session: defined({ lookup: options.lookup }),
     ...defined({ keptCaches: options.keptCaches }),

@@ -32,6 +32,8 @@ export interface TestBrowser {
   /** Requests the server has answered since the start, as "METHOD /path range". */
   requests: string[];
   newPage(): Promise<Page>;
+  /** Ends the browser's GPU process as a driver crash would; the browser starts another. */
+  crashGpu(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -80,7 +82,7 @@ export async function openTestBrowser(options: TestBrowserOptions): Promise<Test
       args: [
         ...chromiumBuild.args.filter(
           (a) =>
-            !/webgl|single-process|no-zygote|able-features|web-security|site-isolation|insecure-content/.test(
+            !/webgl|single-process|in-process-gpu|no-zygote|able-features|web-security|site-isolation|insecure-content/.test(
               a,
             ),
         ),
@@ -96,7 +98,12 @@ export async function openTestBrowser(options: TestBrowserOptions): Promise<Test
       await page.goto(`${origin}/index.html`);
       return page;
     };
-    return { page: await newPage(), newPage, origin, requests, close };
+    const crashGpu = async (): Promise<void> => {
+      const session = await browser!.newBrowserCDPSession();
+      await session.send('Browser.crashGpuProcess');
+      await session.detach();
+    };
+    return { page: await newPage(), newPage, crashGpu, origin, requests, close };
   } catch (error) {
     await close();
     throw error;

@@ -200,3 +200,38 @@ test('auto takes a measured target, remembers it, and says why it did not take o
   expect(result[0]!.failures).toEqual([['webgpu', expect.stringMatching(/emulates a GPU on the CPU/)]]);
   expect(result[1]).toEqual({ location: result[0]!.location, failures: [] });
 });
+
+test('a GPU process that crashes in the middle of a text: it goes on with the next target and says so', async () => {
+  const page = await browser.newPage();
+  await page.exposeFunction('crashGpu', () => browser.crashGpu());
+  const result = await page.evaluate(async (text) => {
+    const url = new URL('/model/', location.href).href;
+    const model = await window.baton.openWorkerModel(
+      { kind: 'compiled', url },
+      { target: 'webgpu', order: ['webgpu', 'wasm-simd'] },
+    );
+    try {
+      const session = await model.openSession();
+      const ids: number[] = [];
+      const notes: string[] = [];
+      const more = async (maxTokens: number): Promise<void> => {
+        for await (const chunk of session.generate({ maxTokens })) {
+          ids.push(...chunk.tokenIds);
+          notes.push(...(chunk.notes ?? []));
+        }
+      };
+      await session.sync(text);
+      await more(2);
+      const before = model.location;
+      // The worker is told to write on while the device goes away under it.
+      await Promise.all([(window as unknown as { crashGpu(): Promise<void> }).crashGpu(), more(7)]);
+      return { before, ids, notes, after: model.location };
+    } finally {
+      await model.close();
+    }
+  }, reference.text);
+  await page.close();
+  expect(result).toMatchObject({ before: 'webgpu', after: 'wasm-simd' });
+  expect(result.ids).toEqual(reference.continuation.slice(0, 9));
+  expect(result.notes.join()).toMatch(/^webgpu: the GPU device was lost.*; went on with wasm-simd$/);
+}, 180_000);
