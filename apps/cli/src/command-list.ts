@@ -1,12 +1,6 @@
 // Every sub-command with its line in `baton --help`. Loading one loads its packages, so that `--help` stays quick and a
 // missing optional part breaks only the command that needs it.
-import type { Command } from 'commander';
-
-export interface CommandEntry {
-  name: string;
-  summary: string;
-  load(): Promise<Command>;
-}
+import type { CommandEntry } from '@baton/bridge/frame';
 
 export const COMMANDS: readonly CommandEntry[] = [
   {

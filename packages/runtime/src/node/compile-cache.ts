@@ -7,9 +7,9 @@ import { createReadStream } from 'node:fs';
 import { mkdir, readFile, readdir, rename, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { COMPILER_VERSION, MANIFEST_FILE, type CompileOptions } from '@baton/compiler';
+import { MANIFEST_FILE, type CompileOptions } from '@baton/compiler';
 import { compileDirectory } from '@baton/compiler/node';
+import { compilerIdentity } from './compiler-identity.ts';
 import { withLock } from './lock.ts';
 
 /** BATON_CACHE, or ~/.cache/baton. */
@@ -39,17 +39,6 @@ export async function compiledDirectory(directory: string, options: CompileOptio
 
 export async function isModel(directory: string): Promise<boolean> {
   return (await stat(path.join(directory, MANIFEST_FILE)).catch(() => null))?.isFile() ?? false;
-}
-
-/** The compiler's version and, where it runs from its sources, their hash: an edited compiler must not find old models. */
-async function compilerIdentity(): Promise<string> {
-  const sources = path.dirname(fileURLToPath(import.meta.resolve('@baton/compiler')));
-  const names = await readdir(sources, { recursive: true }).catch(() => []);
-  const hash = createHash('sha256');
-  for (const name of names.filter((n) => n.endsWith('.ts') && !n.endsWith('.test.ts')).sort()) {
-    hash.update(name).update(await readFile(path.join(sources, name)));
-  }
-  return `${COMPILER_VERSION} ${hash.digest('hex')}`;
 }
 
 function sortedEntries(options: CompileOptions): [string, unknown][] {

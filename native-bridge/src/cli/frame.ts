@@ -1,0 +1,94 @@
+// The frame of a command with sub-commands: finds the sub-command, loads only that one, and turns whatever goes wrong
+// into one line on stderr and an exit code. `baton` and `baton-bridge` are both built on it.
+import { Command, CommanderError } from 'commander';
+
+export interface CommandEntry {
+  name: string;
+  summary: string;
+  /** Loading one loads its packages, so that `--help` stays quick and a missing optional part breaks only one command. */
+  load(): Promise<Command>;
+}
+
+export interface Program {
+  name: string;
+  description: string;
+  version: string;
+  commands: readonly CommandEntry[];
+}
+
+/** Wrong usage, as most shells have it; a failed run is 1, one that Ctrl-C ended 130. */
+const USAGE = 2;
+
+/** Runs `NAME ARGV...` and gives the exit code. Never throws; prints errors as one line on stderr. */
+export async function runProgram(program: Program, argv: string[]): Promise<number> {
+  quietBrokenPipes();
+  const complain = (line: string): void => void process.stderr.write(`${program.name}: ${line}\n`);
+  try {
+    await (await commandOf(program, argv)).parseAsync(argv, { from: 'user' });
+    return Number(process.exitCode ?? 0);
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // Help and --version end through an exception as well, with code 0; their text is already printed.
+      if (error.exitCode === 0) return 0;
+      complain(error.message.replace(/^error: /, ''));
+      return USAGE;
+    }
+    if (error instanceof Error && error.name === 'AbortError') {
+      complain(oneLine(error.message));
+      return 130;
+    }
+    complain(oneLine(error instanceof Error ? error.message : String(error)));
+    if (process.env.BATON_DEBUG && error instanceof Error) console.error(error.stack);
+    return 1;
+  }
+}
+
+async function commandOf(program: Program, argv: readonly string[]): Promise<Command> {
+  const root = new Command(program.name)
+    .description(program.description)
+    .version(program.version, '--version', 'print the version')
+    .helpCommand('help [command]', 'help for a command')
+    .showHelpAfterError(false)
+    .addHelpText('after', '\nEvery command takes --json and --help.');
+  const wanted = argv.filter((word) => !word.startsWith('-'));
+  const name = wanted[0] === 'help' ? wanted[1] : wanted[0];
+  for (const entry of program.commands)
+    root.addCommand(entry.name === name ? await load(entry) : placeholder(entry));
+  if (argv.length === 0) root.action(() => root.outputHelp());
+  settle(root);
+  return root;
+}
+
+async function load(entry: CommandEntry): Promise<Command> {
+  const command = await entry.load();
+  if (command.commands.length === 0 && !command.options.some((option) => option.long === '--json'))
+    command.option('--json', 'print the result as JSON');
+  return command;
+}
+
+/** Stands in the list of commands without loading anything. */
+function placeholder({ name, summary }: CommandEntry): Command {
+  return new Command(name).description(summary).allowUnknownOption();
+}
+
+/** Errors are thrown, not printed with an exit; commander does not inherit this to commands that are added whole. */
+function settle(command: Command): void {
+  command.exitOverride().configureOutput({ outputError: () => undefined });
+  for (const child of command.commands) settle(child);
+}
+
+/** `baton solve ... | head -1` is no error: stop without a stack trace when the reader has gone. */
+function quietBrokenPipes(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') process.exit(0);
+      throw error;
+    });
+  }
+}
+
+function oneLine(message: string): string {
+  return (
+    message.replace(/\s*\n\s*/g, ' ').trim() || 'failed without a message; set BATON_DEBUG=1 for details'
+  );
+}
