@@ -62,7 +62,8 @@ export async function openChatArgument(
   return new ChatContinuationModel(endpointOf(argument, options), 'trailing');
 }
 
-function endpointOf(url: string, { apiKeyEnv, modelId }: ModelArgumentOptions): EndpointOptions {
+/** What reaches the endpoint at `url`. Throws SplitError where the named variable holds no key. */
+export function endpointOf(url: string, { apiKeyEnv, modelId }: ModelArgumentOptions): EndpointOptions {
   const apiKey = apiKeyEnv === undefined ? undefined : process.env[apiKeyEnv];
   if (apiKeyEnv !== undefined && !apiKey) {
     throw new SplitError('bad-input', `the environment variable ${apiKeyEnv} (--api-key-env) is empty`);

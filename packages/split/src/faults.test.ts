@@ -1,6 +1,7 @@
 // Every way in which a large endpoint can fail, against a real server that does it. In each the trace is complete, the
 // person gets the small model's answer, and nothing outlasts its deadline.
 
+import { createServer as createTlsServer } from 'node:https';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 
@@ -9,6 +10,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { ANSWER, QUESTION, SPAN, smallModel } from '../test/pair.ts';
 import { cut, event, faultServer, finish, silence, status, stream } from '../test/fault-server.ts';
 import type { FaultServer, Script } from '../test/fault-server.ts';
+import { selfSigned } from '../test/self-signed.ts';
+import { closeServer } from './bench/model-endpoint.ts';
 import { OpenAICompletionsModel, endpointPool, solveToTrace } from './index.ts';
 import type { EndpointOptions, SolveOptions, Trace } from './index.ts';
 
@@ -27,8 +30,8 @@ async function run(
   url: string,
   endpoint: Partial<EndpointOptions> = {},
   options: Partial<SolveOptions> = {},
+  small = smallModel(),
 ): Promise<Trace> {
-  const small = smallModel();
   cleanups.push(() => small.close());
   const large = new OpenAICompletionsModel({
     url,
@@ -72,6 +75,19 @@ describe('an endpoint that cannot be used', () => {
   it('speaks no TLS', async () => {
     const { port } = await server(silence);
     carriedOn(await run(`https://127.0.0.1:${port}/v1`, { connectMs: 5000 }), /TLS failed/);
+  });
+
+  it.each([
+    ['is its own authority', selfSigned(), /self.signed|SELF_SIGNED/i],
+    ['is missing', {}, /TLS failed/],
+  ])('has a certificate that %s', async (_, certificate, why) => {
+    const server = createTlsServer(certificate, (_request, response) => response.end('never'));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    cleanups.push(() => closeServer(server));
+    const { port } = server.address() as AddressInfo;
+    const trace = await run(`https://localhost:${port}/v1`, { connectMs: 5000 });
+    carriedOn(trace, /TLS failed/);
+    carriedOn(trace, why);
   });
 
   it.each([
@@ -224,7 +240,9 @@ describe('stopping', () => {
   it('closes the connection when the small model takes over', async () => {
     const open = stream([SPAN, '\nThen, the pens left', ': 1692'], silence);
     const endpoint = await server(open);
-    const trace = await run(endpoint.url, { idleMs: 20_000 });
+    // Slow enough that the whole stream has arrived when the small model decides.
+    const slow = smallModel({ latency: { pass: 15, token: 0 } });
+    const trace = await run(endpoint.url, { idleMs: 20_000 }, {}, slow);
     expect(trace.text).toBe(ANSWER);
     const span = trace.segments.find((s) => s.origin === 'large')!;
     expect(span.discardedTokens).toBe(2);

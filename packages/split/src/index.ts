@@ -1,6 +1,7 @@
 // The face of the relay.
 
 export { solve, solveToTrace } from './solve.ts';
+export { CARRIES_ON_ALONE } from './relay/relay.ts';
 export { auditTrace, replayEvents } from './relay/replay.ts';
 export type { SolveOptions } from './solve.ts';
 export type { SolveEvent } from './events.ts';

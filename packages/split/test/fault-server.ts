@@ -15,6 +15,8 @@ export type Script = (
 export interface FaultServer {
   url: string;
   port: number;
+  /** What a GET answers: the list of models. */
+  models: unknown;
   /** Bodies of the requests so far. */
   bodies: Record<string, unknown>[];
   /** Connections that the client closed before the answer was complete. */
@@ -30,7 +32,7 @@ export async function faultServer(...scripts: Script[]): Promise<FaultServer> {
     request.on('end', () => {
       const text = Buffer.concat(parts).toString();
       const body = text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
-      if (request.method === 'GET') return void json(response, 200, { data: [{ id: 'faulty' }] });
+      if (request.method === 'GET') return void json(response, 200, self.models);
       self.bodies.push(body);
       response.once('close', () => {
         if (!response.writableEnded) self.closedEarly++;
@@ -43,6 +45,7 @@ export async function faultServer(...scripts: Script[]): Promise<FaultServer> {
   const self: FaultServer = {
     url: `http://127.0.0.1:${port}/v1`,
     port,
+    models: { data: [{ id: 'faulty' }] },
     bodies: [],
     closedEarly: 0,
     close: () => closeServer(server),

@@ -1,24 +1,31 @@
 // `baton solve`: one question through the relay, the trace on the terminal while it is written, or as JSON at the end.
 
-import { writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, stat } from 'node:fs/promises';
+import path from 'node:path';
 
-import { Command, InvalidArgumentError } from 'commander';
-
+import { writeFileWhole } from '@baton/eval/jsonl';
+import { TARGETS } from '@baton/runtime';
+import type { TargetId } from '@baton/runtime';
 import type { TextModel } from '@baton/runtime/text-model';
-import { POLICY_HELP, parsePolicy, solveToTrace } from '@baton/split';
+import { CARRIES_ON_ALONE, POLICY_HELP, parsePolicy, solveToTrace } from '@baton/split';
 import type { Budget, Prices, SolveOptions, Trace } from '@baton/split';
-import { connect } from '@baton/split/endpoint';
+import { PRESETS, connectOnDemand, endpointPool } from '@baton/split/endpoint';
+import { Command, InvalidArgumentError, Option } from 'commander';
 
+import { endpointOf, isUrl, openModelArgument } from '../model-argument.ts';
+import { number, positiveNumber, prices, share, wholeNumber } from '../number-arguments.ts';
 import { TracePrinter } from './solve-printer.ts';
 
 interface Flags {
   small: string;
-  large?: string;
+  large?: string[];
+  largeConcurrency?: number;
   largeModel?: string;
   apiKeyEnv?: string;
   preset?: string;
   policy?: string;
-  target?: string;
+  target?: TargetId;
   out?: string;
   json?: boolean;
   maxTokens?: number;
@@ -27,6 +34,7 @@ interface Flags {
   maxSpanTokens?: number;
   maxCost?: number;
   maxSeconds?: number;
+  spanSeconds?: number;
   prices?: Prices;
   seed?: number;
   temperature?: number;
@@ -42,28 +50,32 @@ export function solveCommand(): Command {
     .option('--small <model>', 'compiled directory, checkpoint directory or demo name', 'demo-small')
     .option(
       '--large <model>',
-      'a local model, or the address of an OpenAI-compatible server (default: demo-large)',
+      'a local model, or the address of an OpenAI-compatible server; repeatable: the next takes over where one fails (default: demo-large)',
+      (value: string, before: string[] | undefined) => [...(before ?? []), value],
     )
+    .option('--large-concurrency <n>', 'most requests at once to one endpoint', positiveNumber)
     .option('--large-model <id>', 'model id at the endpoint (default: the first it lists)')
     .option('--api-key-env <variable>', 'environment variable that holds the endpoint’s API key')
-    .option(
-      '--preset <name>',
-      'kind of endpoint: vllm, sglang, llama.cpp, ollama, lm-studio, deepseek, mistral, openrouter',
+    .addOption(
+      new Option('--preset <name>', 'kind of endpoint (default: it is asked)').choices(
+        PRESETS.map(({ name }) => name),
+      ),
     )
     .option('--policy <policy>', 'who writes what (default: learned)')
-    .option('--target <target>', 'execution target of the local models')
-    .option('--max-offload <ratio>', 'most of the answer that the large model may write', ratio)
-    .option('--max-tokens <n>', 'longest answer, in tokens', whole)
-    .option('--max-spans <n>', 'most offload spans', whole)
-    .option('--max-span-tokens <n>', 'longest offload span, in tokens', whole)
+    .addOption(new Option('--target <target>', 'execution target of the local models').choices(TARGETS))
+    .option('--max-offload <ratio>', 'most of the answer that the large model may write', share)
+    .option('--max-tokens <n>', 'longest answer, in tokens', wholeNumber)
+    .option('--max-spans <n>', 'most offload spans', wholeNumber)
+    .option('--max-span-tokens <n>', 'longest offload span, in tokens', wholeNumber)
     .option('--max-cost <amount>', 'most money, with --prices', amount)
     .option('--max-seconds <s>', 'wall clock for the whole answer', amount)
+    .option('--span-seconds <s>', 'longest one request to the large model may take (default: 120)', amount)
     .option('--prices <in,cached,out>', 'of the large model per million tokens, e.g. 0.5,0.1,2', prices)
     .option('--keep-warm', 'keep the endpoint’s prefix cache warm (default: only where input is not billed)')
     .option('--no-keep-warm', 'send no keep-warm requests')
-    .option('--seed <n>', 'seed for sampling', whole)
+    .option('--seed <n>', 'seed for sampling', wholeNumber)
     .option('--temperature <t>', 'sampling temperature; 0 is greedy', amount)
-    .option('--top-p <p>', 'nucleus sampling', ratio)
+    .option('--top-p <p>', 'nucleus sampling', share)
     .option('--out <file>', 'write the trace to this file')
     .option('--json', 'print the trace as JSON')
     .addHelpText('after', `\nPolicies:\n${policies}`)
@@ -74,55 +86,94 @@ export function solveCommand(): Command {
 
 async function run(question: string, flags: Flags): Promise<void> {
   const policy = parsePolicy(flags.policy ?? 'learned');
+  const settings = tuning(flags);
+  if (flags.out !== undefined) await checkOut(flags.out);
   const control = new AbortController();
   const onInterrupt = (): void => control.abort();
-  process.once('SIGINT', onInterrupt);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, onInterrupt);
   const opened: TextModel[] = [];
   const keep = <T extends TextModel>(model: T): T => (opened.push(model), model);
   try {
+    // Asked what it can do while the small model is opened, and never the reason that there is no answer.
+    const large = policy.needs.large ? keep(await openLarge(flags)) : null;
     // Also for the large model alone: the small one's template renders the question.
-    const small = keep(await openSmall(flags));
-    const large = policy.needs.large ? keep(await openLarge(flags, control.signal)) : null;
+    const small = keep(await openModelArgument(flags.small, { target: flags.target }));
     const printer = flags.json ? null : new TracePrinter(process.stdout);
-    const options: SolveOptions = { small, large, policy, ...tuning(flags), signal: control.signal };
+    const options: SolveOptions = { small, large, policy, ...settings, signal: control.signal };
     const trace = await solveToTrace(question, options, (event) => printer?.print(event));
-    if (flags.out) await writeFile(flags.out, `${JSON.stringify(trace, null, 2)}\n`);
-    if (flags.json) process.stdout.write(`${JSON.stringify(trace, null, 2)}\n`);
-    report(trace);
+    await deliver(trace, flags);
+    report(trace, flags.json === true);
   } finally {
-    process.removeListener('SIGINT', onInterrupt);
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.removeListener(signal, onInterrupt);
     await Promise.allSettled(opened.map((model) => model.close?.()));
   }
 }
 
+/** Throws where the trace could not be written, before anything was spent on it. */
+async function checkOut(file: string): Promise<void> {
+  const there = await stat(file).catch(() => null);
+  if (there?.isDirectory()) throw new Error(`--out ${file} is a folder; name a file`);
+  // Folders on the way are made when the trace is written; the nearest one that exists must take them.
+  let folder = path.dirname(path.resolve(file));
+  while (!(await stat(folder).catch(() => null)) && path.dirname(folder) !== folder)
+    folder = path.dirname(folder);
+  try {
+    if (!(await stat(folder)).isDirectory()) throw new Error(`${folder} is no folder`);
+    await access(folder, constants.W_OK);
+  } catch (cause) {
+    throw new Error(`--out ${file}: cannot write in ${folder} (${(cause as Error).message})`, { cause });
+  }
+}
+
+async function deliver(trace: Trace, flags: Flags): Promise<void> {
+  const json = `${JSON.stringify(trace, null, 2)}\n`;
+  if (flags.json) process.stdout.write(json);
+  if (flags.out === undefined) return;
+  try {
+    await writeFileWhole(flags.out, json);
+  } catch (cause) {
+    // A trace that was paid for is not lost with the disk.
+    if (!flags.json) process.stdout.write(json);
+    throw new Error(`--out ${flags.out}: ${(cause as Error).message}; the trace is on standard output`, {
+      cause,
+    });
+  }
+}
+
 /** A trace that an error or the person cut short was shown, but the command did not do what it was asked. */
-function report(trace: Trace): void {
+function report(trace: Trace, quiet: boolean): void {
   if (trace.stopReason === 'error') throw new Error(trace.notes.at(-1) ?? 'the run failed');
-  if (trace.stopReason === 'aborted') process.exitCode = 130;
+  if (trace.stopReason === 'aborted') {
+    process.exitCode = 130;
+    process.stderr.write('baton: stopped; the trace up to here is complete\n');
+    return;
+  }
+  // An answer without the large model is an answer, but nobody should have to read the trace to learn of it.
+  const failed = trace.notes.find((note) => note.endsWith(CARRIES_ON_ALONE));
+  if (quiet && failed) process.stderr.write(`baton: ${failed}\n`);
 }
 
-async function openSmall(flags: Flags): Promise<TextModel> {
-  return openHere(flags.small, flags.target);
+/** One model, or several endpoints as one: the next takes over where one fails. */
+async function openLarge(flags: Flags): Promise<TextModel> {
+  const [first = 'demo-large', ...others] = flags.large ?? [];
+  if (others.length === 0 && flags.largeConcurrency === undefined) return openOneLarge(first, flags);
+  const models = [first, ...others].map((large) => openOneLarge(large, flags));
+  const { largeConcurrency: concurrency } = flags;
+  return endpointPool(
+    (await Promise.all(models)).map((model) => ({
+      model,
+      ...(concurrency === undefined ? {} : { concurrency }),
+    })),
+  );
 }
 
-async function openLarge(flags: Flags, signal: AbortSignal): Promise<TextModel> {
-  const large = flags.large ?? 'demo-large';
-  if (!isUrl(large)) return openHere(large, flags.target);
-  const apiKey = flags.apiKeyEnv === undefined ? undefined : process.env[flags.apiKeyEnv];
-  if (flags.apiKeyEnv !== undefined && !apiKey)
-    throw new Error(`--api-key-env ${flags.apiKeyEnv}: that environment variable is not set`);
-  return connect({
-    url: large,
-    ...(flags.largeModel === undefined ? {} : { model: flags.largeModel }),
-    ...(apiKey === undefined ? {} : { apiKey }),
-    ...(flags.preset === undefined ? {} : { preset: flags.preset }),
-    signal,
+async function openOneLarge(large: string, flags: Flags): Promise<TextModel> {
+  if (!isUrl(large)) return openModelArgument(large, { target: flags.target });
+  const { largeModel: modelId, apiKeyEnv, preset } = flags;
+  return connectOnDemand({
+    ...endpointOf(large, { modelId, apiKeyEnv }),
+    ...(preset === undefined ? {} : { preset }),
   });
-}
-
-async function openHere(model: string, target: string | undefined): Promise<TextModel> {
-  const { openLocal } = await import('@baton/runtime/node');
-  return openLocal(model, target === undefined ? {} : { target: target as never });
 }
 
 function tuning(flags: Flags): Partial<SolveOptions> {
@@ -143,35 +194,13 @@ function tuning(flags: Flags): Partial<SolveOptions> {
       ...(flags.seed === undefined ? {} : { seed: flags.seed }),
     },
     ...(flags.prices ? { prices: flags.prices } : {}),
+    ...(flags.spanSeconds === undefined ? {} : { spanMs: flags.spanSeconds * 1000 }),
     ...(flags.keepWarm === undefined ? {} : { keepWarm: flags.keepWarm }),
   };
 }
 
-const isUrl = (text: string): boolean => /^https?:\/\//.test(text);
-
-function whole(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value))
-    throw new InvalidArgumentError('expected a whole number.');
-  return value;
-}
-
 function amount(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value) || value < 0)
-    throw new InvalidArgumentError('expected a number of at least 0.');
+  const value = number(text);
+  if (value < 0) throw new InvalidArgumentError('a number of at least 0 is needed.');
   return value;
-}
-
-function ratio(text: string): number {
-  const value = amount(text);
-  if (value > 1) throw new InvalidArgumentError('expected a number from 0 to 1.');
-  return value;
-}
-
-function prices(text: string): Prices {
-  const [input, cachedInput, output, ...rest] = text.split(',').map((part) => amount(part));
-  if (input === undefined || cachedInput === undefined || output === undefined || rest.length > 0)
-    throw new InvalidArgumentError('expected three numbers: input,cached input,output.');
-  return { input, cachedInput, output };
 }

@@ -5,8 +5,11 @@ import type { GenerateOptions, TextChunk, TextModelCapabilities } from '@baton/r
 
 import type { Continuation, ContinuingModel } from '../relay/large-side.ts';
 import { SplitError } from '../split-error.ts';
-import { apiBase, firstModelId, generationFields, headersOf, streamChunks } from './openai-completions.ts';
+import { apiBase, apiUrl } from './address.ts';
+import { firstModelId, headersOf, requestFields } from './openai-completions.ts';
 import type { EndpointOptions } from './openai-completions.ts';
+import { streamChunks } from './stream-chunks.ts';
+import type { RequestForm } from './stream-chunks.ts';
 import type { HttpOptions } from './event-stream.ts';
 
 /**
@@ -23,9 +26,11 @@ export class ChatContinuationModel implements ContinuingModel {
   readonly dialect: Dialect;
   readonly #options: EndpointOptions;
   readonly #http: HttpOptions;
+  readonly #form: RequestForm;
   #model: string | null;
 
   constructor(options: EndpointOptions, dialect: Dialect) {
+    this.#form = { plain: options.plain ?? false };
     this.location = apiBase(options.url);
     this.dialect = dialect;
     this.#options = options;
@@ -55,13 +60,13 @@ export class ChatContinuationModel implements ContinuingModel {
   async *continueAssistant(turn: Continuation, options: GenerateOptions = {}): AsyncGenerator<TextChunk> {
     this.#model ??= await firstModelId(this.#options, options.signal);
     const body = {
-      ...generationFields(options),
-      ...this.#options.extraBody,
+      ...requestFields(options, this.#options),
       ...messagesFor(turn, this.dialect),
       model: this.#model,
       ...(this.capabilities.logprobs ? { logprobs: true, top_logprobs: options.topLogprobs ?? 0 } : {}),
     };
-    const stream = streamChunks(`${this.location}/chat/completions`, body, this.#http, options.signal);
+    const url = apiUrl(this.#options.url, 'chat/completions');
+    const stream = streamChunks(url, body, this.#http, options.signal, this.#form);
     yield* withoutEcho(stream, turn.partial);
   }
 }

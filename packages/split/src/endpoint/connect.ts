@@ -4,10 +4,12 @@ import type { TextModel } from '@baton/runtime/text-model';
 
 import { EndpointError } from '../split-error.ts';
 import { ChatContinuationModel } from './chat-continuation.ts';
+import type { Dialect } from './chat-continuation.ts';
+import { OllamaModel } from './ollama.ts';
 import { OpenAICompletionsModel } from './openai-completions.ts';
 import type { EndpointOptions } from './openai-completions.ts';
 import { presetByName, presetByUrl } from './presets.ts';
-import { probeEndpoint } from './probe.ts';
+import { probeEndpoint, withPreset } from './probe.ts';
 
 export interface ConnectOptions extends EndpointOptions {
   /** Name of a preset; its settings are then taken as they are, without a probe. */
@@ -17,26 +19,37 @@ export interface ConnectOptions extends EndpointOptions {
 
 /** Opens an endpoint as a TextModel. Throws EndpointError where it cannot be reached or cannot be used. */
 export async function connect(options: ConnectOptions): Promise<TextModel> {
-  const { preset: name, signal, ...rest } = options;
-  const preset = name === undefined ? presetByUrl(rest.url) : presetByName(name);
-  if (preset) {
-    const settings: EndpointOptions = {
-      billed: preset.billed,
-      logprobs: preset.logprobs,
-      ...rest,
-      extraBody: { ...preset.extraBody, ...rest.extraBody },
-    };
-    return preset.continuation === 'raw'
-      ? new OpenAICompletionsModel(settings)
-      : new ChatContinuationModel(settings, preset.continuation);
-  }
-  const probe = await probeEndpoint(rest, signal);
-  const settings: EndpointOptions = { logprobs: probe.logprobs, ...rest, model: probe.model };
-  if (probe.continuation === 'raw') return new OpenAICompletionsModel(settings);
+  const known = connectKnown(options);
+  if (known) return known;
+  const { preset: _, signal, ...rest } = options;
+  const probe = await probeEndpoint(rest, { signal, echo: false });
   if (probe.continuation === null)
-    throw new EndpointError(
-      'bad-request',
-      `${rest.url} can neither complete text nor chat: ${probe.remarks.join('; ')}`,
+    throw (
+      probe.failure ??
+      new EndpointError(
+        'bad-request',
+        `${rest.url} can neither complete text nor chat: ${probe.remarks.join('; ')}`,
+      )
     );
-  return new ChatContinuationModel(settings, probe.continuation);
+  const preset = probe.preset === null ? null : presetByName(probe.preset);
+  const settings = {
+    ...withPreset(preset, rest),
+    logprobs: rest.logprobs ?? probe.logprobs,
+    model: probe.model,
+    plain: probe.plain,
+  };
+  return open(settings, probe.continuation);
+}
+
+/** The endpoint where its preset is named or its address well known, without a request; null where it must be asked. */
+export function connectKnown(options: ConnectOptions): TextModel | null {
+  const { preset: name, signal: _, ...rest } = options;
+  const preset = name === undefined ? presetByUrl(rest.url) : presetByName(name);
+  return preset && open(withPreset(preset, rest), preset.continuation);
+}
+
+function open(settings: EndpointOptions, continuation: 'raw' | 'ollama' | Dialect): TextModel {
+  if (continuation === 'raw') return new OpenAICompletionsModel(settings);
+  if (continuation === 'ollama') return new OllamaModel(settings);
+  return new ChatContinuationModel(settings, continuation);
 }

@@ -21,12 +21,16 @@ export interface HttpOptions {
 
 export type Signal = AbortSignal | undefined;
 
-/** Yields the data of each event; ends at `[DONE]` or at the end of the stream; `done` says which. */
+/**
+ * Yields the data of each event, or with `lines` each line (Ollama's own API answers JSON line by line); ends at `[DONE]` or
+ * at the end of the stream; the return value says which.
+ */
 export async function* postEvents(
   url: string,
   body: unknown,
   options: HttpOptions,
   signal: Signal,
+  form: 'events' | 'lines' = 'events',
 ): AsyncGenerator<string, 'done' | 'eof'> {
   const control = new AbortController();
   const onAbort = (): void => control.abort(signal?.reason);
@@ -36,12 +40,7 @@ export async function* postEvents(
     const response = await withRetries(url, options, control.signal, () =>
       send(url, 'POST', body, options, control),
     );
-    if (response.headers.get('content-type')?.includes('application/json')) {
-      // A server that ignored `stream: true` answers in one piece.
-      yield await within(response.text(), options.idleMs ?? 30_000, url, control);
-      return 'done';
-    }
-    return yield* readEvents(response, url, options.idleMs ?? 30_000, control);
+    return yield* readEvents(response, url, options.idleMs ?? 30_000, control, form);
   } catch (error) {
     throw named(error, url, control.signal);
   } finally {
@@ -130,19 +129,48 @@ async function* readEvents(
   url: string,
   idleMs: number,
   control: AbortController,
+  form: 'events' | 'lines',
 ): AsyncGenerator<string, 'done' | 'eof'> {
   if (response.body === null) throw new EndpointError('malformed', `${url}: the answer has no body`);
   const reader = response.body.getReader();
   const decoder = new TextDecoder();
   let events: string[] = [];
-  const parser = createParser({ onEvent: (event) => events.push(event.data) });
+  const parser =
+    form === 'lines'
+      ? lineParser((line) => events.push(line))
+      : createParser({ onEvent: (event) => events.push(event.data) });
+  /** The answer so far where it is one JSON document; null where it is events; '' while neither is known. */
+  let document: string | null = '';
+  let unfinished = 0;
   try {
     for (;;) {
       const { value, done } = await within(reader.read(), idleMs, url, control);
       // Bytes of half a character at the very end are dropped with the half line they stand in.
-      if (value !== undefined) parser.feed(decoder.decode(value, { stream: true }));
+      const text = value === undefined ? '' : decoder.decode(value, { stream: true });
+      if (document !== null) {
+        document += text;
+        const begin = document.trimStart()[0];
+        if (begin === '<')
+          throw new EndpointError(
+            'malformed',
+            `${url}: the answer is a web page, not an API's; is the address right?`,
+          );
+        if (begin === '{' && form === 'events') {
+          // A server that ignored `stream: true` answers in one piece.
+          if (document.length > MOST_UNFINISHED) throw tooLong(url);
+          if (!done) continue;
+          yield document;
+          return 'done';
+        }
+        if (begin !== undefined) {
+          parser.feed(document);
+          document = null;
+        }
+      } else parser.feed(text);
       const ready = events;
       events = [];
+      unfinished = ready.length > 0 ? 0 : unfinished + text.length;
+      if (unfinished > MOST_UNFINISHED) throw tooLong(url);
       for (const data of ready) {
         if (data.trim() === '[DONE]') return 'done';
         yield data;
@@ -152,6 +180,27 @@ async function* readEvents(
   } finally {
     reader.cancel().catch(() => undefined);
   }
+}
+
+function lineParser(onLine: (line: string) => void): { feed(text: string): void } {
+  let rest = '';
+  return {
+    feed: (text) => {
+      const lines = (rest + text).split('\n');
+      rest = lines.pop()!;
+      for (const line of lines) if (line.trim() !== '') onLine(line);
+    },
+  };
+}
+
+/** Characters without a finished event (comments included) that are read before the stream counts as broken. */
+const MOST_UNFINISHED = 8 * 2 ** 20;
+
+function tooLong(url: string): EndpointError {
+  return new EndpointError(
+    'malformed',
+    `${url}: ${MOST_UNFINISHED} characters came without a finished event`,
+  );
 }
 
 /** Fails with 'silence' and stops the request when `work` takes longer than `ms`. */

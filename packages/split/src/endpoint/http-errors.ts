@@ -28,7 +28,7 @@ function describe(code: string | null): [EndpointErrorKind, string] {
   if (code === 'ECONNREFUSED') return ['refused', 'connection refused; is the server running?'];
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
     return ['dns', 'host name not found; check the address and the network'];
-  if (code !== null && /CERT|SSL|TLS|EPROTO|SIGNED|ISSUER/.test(code))
+  if (code !== null && /CERT|SSL|TLS|EPROTO|SIGN|ISSUER|HOSTNAME_MISMATCH|INVALID_(CA|PURPOSE)/.test(code))
     return ['tls', 'TLS failed; check the certificate, or whether the port speaks https at all'];
   if (code === 'ECONNRESET' || code === 'UND_ERR_SOCKET' || code === 'EPIPE')
     return ['cut', 'the connection was closed by the server'];

@@ -12,8 +12,11 @@ import type {
 } from '@baton/runtime/text-model';
 
 import { EndpointError } from '../split-error.ts';
-import { postEvents, requestJson } from './event-stream.ts';
+import { apiBase, apiUrl, credentialsOf } from './address.ts';
+import { requestJson } from './event-stream.ts';
 import type { HttpOptions } from './event-stream.ts';
+import { streamChunks } from './stream-chunks.ts';
+import type { RequestForm } from './stream-chunks.ts';
 import { parseEvent } from './wire.ts';
 
 export interface EndpointOptions extends HttpOptions {
@@ -26,37 +29,25 @@ export interface EndpointOptions extends HttpOptions {
   logprobs?: boolean;
   /** Input tokens cost money here: no keep-warm requests unless asked for. Default: true with an API key. */
   billed?: boolean;
+  /** Send only the fields that every server knows. Found out by itself where a server refuses others. */
+  plain?: boolean;
+  /** Names that the server has for fields, by OpenAI's names (`{ seed: 'random_seed' }`); null: the field is left out. */
+  fieldNames?: Readonly<Record<string, string | null>>;
   /** Fields added to every request body (provider routing, `chat_template_kwargs` ...). */
   extraBody?: Readonly<Record<string, unknown>>;
-}
-
-/** The address of an API's folder: a path is kept as it is, a bare host gets /v1. Throws EndpointError on a bad URL. */
-export function apiBase(url: string): string {
-  let parsed: URL;
-  try {
-    parsed = new URL(url);
-  } catch (error) {
-    throw new EndpointError('bad-request', `"${url}" is not an address such as http://127.0.0.1:8787/v1`, {
-      cause: error,
-    });
-  }
-  if (parsed.protocol !== 'http:' && parsed.protocol !== 'https:')
-    throw new EndpointError('bad-request', `"${url}": only http and https endpoints are supported`);
-  const path = parsed.pathname.replace(/\/+$/, '');
-  return `${parsed.origin}${path === '' ? '/v1' : path}${parsed.search}`;
 }
 
 export function headersOf(options: EndpointOptions): HttpOptions {
   const auth: Record<string, string> =
     options.apiKey === undefined || options.apiKey === ''
-      ? {}
+      ? credentialsOf(options.url)
       : { authorization: `Bearer ${options.apiKey}` };
   return { ...options, headers: { ...auth, ...options.headers } };
 }
 
 /** The first model id that the server lists. */
 export async function firstModelId(options: EndpointOptions, signal?: AbortSignal): Promise<string> {
-  const url = `${apiBase(options.url)}/models`;
+  const url = apiUrl(options.url, 'models');
   const json = (await requestJson(url, 'GET', undefined, headersOf(options), signal)) as {
     data?: { id?: unknown }[];
   };
@@ -71,10 +62,12 @@ export class OpenAICompletionsModel implements TextModel {
   readonly capabilities: TextModelCapabilities;
   readonly #options: EndpointOptions;
   readonly #http: HttpOptions;
+  readonly #form: RequestForm;
   #model: string | null;
 
   constructor(options: EndpointOptions) {
     this.location = apiBase(options.url);
+    this.#form = { plain: options.plain ?? false };
     this.#options = options;
     this.#http = headersOf(options);
     this.#model = options.model ?? null;
@@ -94,13 +87,13 @@ export class OpenAICompletionsModel implements TextModel {
   async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<TextChunk> {
     this.#model ??= await firstModelId(this.#options, options.signal);
     const body = {
-      ...generationFields(options),
-      ...this.#options.extraBody,
+      ...requestFields(options, this.#options),
       model: this.#model,
       prompt,
       ...(this.capabilities.logprobs ? { logprobs: options.topLogprobs ?? 0 } : {}),
     };
-    yield* streamChunks(`${this.location}/completions`, body, this.#http, options.signal);
+    const url = apiUrl(this.#options.url, 'completions');
+    yield* streamChunks(url, body, this.#http, options.signal, this.#form);
   }
 
   /**
@@ -122,7 +115,7 @@ export class OpenAICompletionsModel implements TextModel {
       temperature: 0,
       logprobs: options.top ?? 1,
     };
-    const url = `${this.location}/completions`;
+    const url = apiUrl(this.#options.url, 'completions');
     const json = await requestJson(url, 'POST', body, this.#http, options.signal);
     const event = parseEvent(JSON.stringify(json), url);
     if (event.logprobs === undefined || event.logprobs.length < 2)
@@ -135,8 +128,18 @@ export class OpenAICompletionsModel implements TextModel {
   }
 }
 
+/** What one generation asks for, in the server's own names, with the fields that every request to it carries. */
+export function requestFields(options: GenerateOptions, endpoint: EndpointOptions): Record<string, unknown> {
+  const names = endpoint.fieldNames ?? {};
+  const fields = Object.entries(generationFields(options)).flatMap(([name, value]) => {
+    const own = names[name] === undefined ? name : names[name];
+    return own === null ? [] : [[own, value] as const];
+  });
+  return { ...Object.fromEntries(fields), ...endpoint.extraBody };
+}
+
 /** Fields that completions and chat share. Non-standard ones are sent only when they are asked for. */
-export function generationFields(options: GenerateOptions): Record<string, unknown> {
+function generationFields(options: GenerateOptions): Record<string, unknown> {
   return {
     stream: true,
     stream_options: { include_usage: true },
@@ -163,35 +166,4 @@ function samplingFields(sampling: Sampling): Record<string, unknown> {
       bias.map(([id, value]) => [id, Math.max(-100, Math.min(100, value))]),
     );
   return fields;
-}
-
-/** Posts and reads one streamed generation. The last chunk, and only it, has the finish reason and the usage. */
-export async function* streamChunks(
-  url: string,
-  body: unknown,
-  http: HttpOptions,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<TextChunk> {
-  const events = postEvents(url, body, http, signal);
-  let last: Pick<TextChunk, 'finishReason' | 'stopped' | 'usage'> = {};
-  try {
-    for (;;) {
-      const next = await events.next();
-      if (next.done) {
-        // [DONE] without a finish reason is an end all the same; a bare end of the stream is not.
-        if (last.finishReason === undefined && next.value === 'eof')
-          throw new EndpointError('cut', `${url}: the stream ended in the middle`);
-        yield { text: '', tokenIds: [], finishReason: 'stop', ...last };
-        return;
-      }
-      const { text, tokenIds, logprobs, finishReason, stopped, usage } = parseEvent(next.value, url);
-      if (finishReason) last = { ...last, finishReason };
-      if (stopped !== undefined) last = { ...last, stopped };
-      if (usage) last = { ...last, usage };
-      if (text !== '' || tokenIds.length > 0 || (logprobs?.length ?? 0) > 0)
-        yield { text, tokenIds, ...(logprobs ? { logprobs } : {}), ...(usage ? { usage } : {}) };
-    }
-  } finally {
-    await events.return('eof');
-  }
 }

@@ -6,12 +6,19 @@ import type { Dialect } from './chat-continuation.ts';
 
 export interface Preset {
   name: string;
-  /** How it continues text in the middle of a thought. 'raw': POST /completions with the prompt as text. */
-  continuation: Dialect | 'raw';
+  /**
+   * How it continues text in the middle of a thought. 'raw': POST /completions with the prompt as text; 'ollama': its own
+   * POST /api/generate with `raw: true`.
+   */
+  continuation: Dialect | 'raw' | 'ollama';
   /** Input is paid for per token. */
   billed: boolean;
   /** Gives log-probabilities of generated tokens. */
   logprobs: boolean;
+  /** What it calls OpenAI's fields where it has other names; null: it refuses the field. */
+  fieldNames?: Readonly<Record<string, string | null>>;
+  /** `owned_by` of its models in /v1/models, where that gives it away. */
+  owner?: string;
   /** Added to every request. */
   extraBody?: Readonly<Record<string, unknown>>;
   /** Address that people use, where there is one. */
@@ -29,6 +36,7 @@ export const PRESETS: readonly Preset[] = [
     continuation: 'raw',
     billed: false,
     logprobs: true,
+    owner: 'vllm',
     extraBody: { ...RUNNING_USAGE, return_token_ids: true },
     url: 'http://127.0.0.1:8000/v1',
     remark: 'start with --enable-prompt-tokens-details to see cached tokens; prefix caching is on by default',
@@ -38,6 +46,7 @@ export const PRESETS: readonly Preset[] = [
     continuation: 'raw',
     billed: false,
     logprobs: true,
+    owner: 'sglang',
     extraBody: RUNNING_USAGE,
     url: 'http://127.0.0.1:30000/v1',
     remark: 'start with --enable-cache-report to see cached tokens',
@@ -47,23 +56,27 @@ export const PRESETS: readonly Preset[] = [
     continuation: 'raw',
     billed: false,
     logprobs: true,
+    owner: 'llamacpp',
     extraBody: { cache_prompt: true },
     url: 'http://127.0.0.1:8080/v1',
     remark: 'llama-server; one slot keeps one prefix, so give it as many slots (-np) as people',
   },
   {
     name: 'ollama',
-    continuation: 'raw',
+    continuation: 'ollama',
     billed: false,
     logprobs: false,
+    owner: 'library',
     url: 'http://127.0.0.1:11434/v1',
-    remark: 'its /v1/completions puts the prompt through the model’s template unless that is "{{ .Prompt }}"',
+    remark:
+      'asked through its own /api/generate, which takes raw text; /v1/completions would add a chat template',
   },
   {
     name: 'lm-studio',
     continuation: 'raw',
     billed: false,
     logprobs: false,
+    owner: 'organization_owner',
     url: 'http://127.0.0.1:1234/v1',
     remark: 'turn the server on in the Developer tab, with CORS for a page',
   },
@@ -80,6 +93,15 @@ export const PRESETS: readonly Preset[] = [
     continuation: 'prefix',
     billed: true,
     logprobs: false,
+    // Unknown fields are refused with 422, and its last event carries the usage unasked.
+    fieldNames: {
+      seed: 'random_seed',
+      stream_options: null,
+      top_k: null,
+      min_p: null,
+      repetition_penalty: null,
+      logit_bias: null,
+    },
     url: 'https://api.mistral.ai/v1',
     remark: 'the last message carries prefix: true; the prefix comes back in front and is cut off',
   },
@@ -112,6 +134,11 @@ export function presetByName(name: string): Preset {
   );
 }
 
+/** The preset of a server whose models are owned by `owner`, or null. */
+export function presetByOwner(owner: string): Preset | null {
+  return PRESETS.find((preset) => preset.owner !== undefined && preset.owner === owner) ?? null;
+}
+
 /** The preset of a well-known address, or null. */
 export function presetByUrl(url: string): Preset | null {
   const host = URL.parse(url)?.hostname ?? '';
@@ -120,6 +147,8 @@ export function presetByUrl(url: string): Preset | null {
     ['api.mistral.ai', 'mistral'],
     ['openrouter.ai', 'openrouter'],
   ];
+  // Nothing else listens there, and its other API would pass for one that continues raw text.
+  if (URL.parse(url)?.port === '11434') return presetByName('ollama');
   const match = known.find(([name]) => host === name || host.endsWith(`.${name}`));
   return match ? presetByName(match[1]) : null;
 }

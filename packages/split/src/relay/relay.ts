@@ -173,7 +173,7 @@ export class Relay {
   /** The large side is gone for the rest of the run. */
   failLarge(error: unknown): void {
     this.largeFailed = `the large endpoint failed: ${messageOf(error)}`;
-    this.ledger.note(`${this.largeFailed}; the small model carries on alone`);
+    this.ledger.note(`${this.largeFailed}; ${CARRIES_ON_ALONE}`);
   }
 
   /** Why the signal was aborted: the person, or the clock. */
@@ -200,6 +200,9 @@ export class Relay {
     this.large.otherCost += this.large.costOf(usage) ?? 0;
   }
 }
+
+/** How the note ends that tells of a large model lost for good. */
+export const CARRIES_ON_ALONE = 'the small model carries on alone';
 
 /** Abort reason of the wall-clock budget. */
 export const OUT_OF_TIME = Symbol('wall-clock budget');

@@ -1,0 +1,105 @@
+// Every known kind of server, as a real server that speaks as it does: the preset continues a thought there, the probe finds
+// the same without being told, and the usage and the cached tokens arrive in the trace.
+
+import { afterEach, describe, expect, it } from 'vitest';
+
+import { DIALECTS, REPORTED, dialectServer } from '../../test/dialect-servers.ts';
+import type { Dialect } from '../../test/dialect-servers.ts';
+import { ANSWER, QUESTION, SPAN, smallModel } from '../../test/pair.ts';
+import { solveToTrace } from '../solve.ts';
+import type { Trace } from '../trace.ts';
+import { connect, connectOnDemand, presetByName, probeEndpoint } from './index.ts';
+import type { ConnectOptions } from './index.ts';
+
+const cleanups: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  await Promise.allSettled(cleanups.splice(0).map((clean) => clean()));
+});
+
+type Served = Awaited<ReturnType<typeof dialectServer>>;
+
+async function serve(dialect: Dialect): Promise<Served> {
+  const server = await dialectServer(dialect);
+  cleanups.push(() => server.close());
+  return server;
+}
+
+async function relay(options: ConnectOptions): Promise<Trace> {
+  // The small model is slow enough that the stream is read to its end: then its usage is known.
+  const small = smallModel({ latency: { pass: 6, token: 0 } });
+  cleanups.push(() => small.close());
+  const large = await connect(options);
+  return solveToTrace(QUESTION, {
+    small,
+    large,
+    keepWarm: false,
+    sampling: { seed: 4, topP: 0.9 },
+    prices: { input: 1, cachedInput: 0.1, output: 2 },
+  });
+}
+
+const named = DIALECTS.map((dialect) => [dialect.name, dialect] as const);
+/** Kinds that say nothing of their cache. */
+const SILENT = new Set(['ollama', 'lm-studio']);
+
+describe.each(named)('%s', (name, dialect) => {
+  const access = dialect.apiKey === undefined ? {} : { apiKey: dialect.apiKey };
+
+  it('writes a span as its preset says, and its usage is in the trace', async () => {
+    const { url, bodies } = await serve(dialect);
+    const trace = await relay({ url, preset: name, model: 'm', ...access });
+    expect(trace.text).toBe(ANSWER);
+    const span = trace.segments.find((s) => s.origin === 'large')!;
+    expect(span).toMatchObject({ text: SPAN, reason: 'hand-back', promptTokens: REPORTED.promptTokens });
+    expect(span.cachedTokens).toBe(SILENT.has(name) ? undefined : REPORTED.cachedTokens);
+    const cached = span.cachedTokens ?? 0;
+    const input = REPORTED.promptTokens - cached + 0.1 * cached;
+    expect(span.cost).toBeCloseTo((input + 2 * (span.tokens + span.discardedTokens)) / 1e6, 12);
+    expect(bodies).toHaveLength(1);
+    expect(trace.notes).toEqual([]);
+  });
+
+  it('is found out by the probe', async () => {
+    const { url, paths } = await serve(dialect);
+    const probe = await probeEndpoint({ url, ...access });
+    expect(probe.model).toBe('m');
+    expect(probe.continuation).toBe(presetByName(name).continuation);
+    // The hosted ones are known by their addresses, not by what they list.
+    expect(probe.preset).toBe(dialect.apiKey === undefined ? name : null);
+    paths.length = 0;
+    const trace = await relay({ url, ...access });
+    expect(trace.text).toBe(ANSWER);
+    expect(paths.at(-1)).toBe(
+      name === 'ollama'
+        ? '/api/generate'
+        : dialect.apiKey && name !== 'openrouter'
+          ? '/chat/completions'
+          : '/completions',
+    );
+  });
+
+  it('is opened on demand while the small model writes', async () => {
+    const { url } = await serve(dialect);
+    const small = smallModel();
+    const large = connectOnDemand({ url, model: 'm', ...access });
+    cleanups.push(
+      () => small.close(),
+      async () => large.close?.(),
+    );
+    const trace = await solveToTrace(QUESTION, { small, large });
+    expect(trace.text).toBe(ANSWER);
+    expect(trace.models.large!.id).toBe('m');
+  });
+
+  if (dialect.apiKey === undefined) return;
+  it('refuses a wrong key, and the small model answers', async () => {
+    const { url } = await serve(dialect);
+    const small = smallModel();
+    cleanups.push(() => small.close());
+    const large = connectOnDemand({ url, model: 'm', apiKey: 'wrong' });
+    const trace = await solveToTrace(QUESTION, { small, large });
+    expect(trace.stopReason).toBe('end');
+    expect(trace.answer).toBe('1480');
+    expect(trace.notes.join('\n')).toMatch(/check the API key \(HTTP 401\)/);
+  });
+});

@@ -1,0 +1,116 @@
+// Ollama's own POST /api/generate with `raw: true`: its OpenAI-compatible completions put every prompt through the model's
+// chat template, which starts a new turn in the middle of a thought. Fields after ollama/ollama docs/api.md.
+
+import type { GenerateOptions, TextChunk, TextModel, TextModelCapabilities } from '@baton/runtime/text-model';
+
+import { EndpointError } from '../split-error.ts';
+import { apiBase } from './address.ts';
+import { postEvents } from './event-stream.ts';
+import type { HttpOptions } from './event-stream.ts';
+import { firstModelId, headersOf } from './openai-completions.ts';
+import type { EndpointOptions } from './openai-completions.ts';
+
+interface Line {
+  response?: unknown;
+  done?: unknown;
+  done_reason?: unknown;
+  prompt_eval_count?: unknown;
+  eval_count?: unknown;
+  error?: unknown;
+}
+
+export class OllamaModel implements TextModel {
+  readonly location: string;
+  readonly capabilities: TextModelCapabilities;
+  readonly #options: EndpointOptions;
+  readonly #http: HttpOptions;
+  #model: string | null;
+
+  /** `url`: the server's address, with or without the /v1 of its other API. */
+  constructor(options: EndpointOptions) {
+    this.location = apiBase(options.url);
+    this.#options = options;
+    this.#http = headersOf(options);
+    this.#model = options.model ?? null;
+    this.capabilities = {
+      logprobs: false,
+      sessions: false,
+      rawCompletion: true,
+      billed: options.billed ?? (options.apiKey !== undefined && options.apiKey !== ''),
+    };
+  }
+
+  get id(): string {
+    return this.#model ?? this.location;
+  }
+
+  async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<TextChunk> {
+    this.#model ??= await firstModelId(this.#options, options.signal);
+    const url = `${this.location.replace(/\/v1$/, '')}/api/generate`;
+    const body = {
+      ...this.#options.extraBody,
+      model: this.#model,
+      prompt,
+      raw: true,
+      stream: true,
+      options: modelOptions(options),
+    };
+    const lines = postEvents(url, body, this.#http, options.signal, 'lines');
+    try {
+      for await (const data of lines) {
+        const chunk = chunkOf(parseLine(data, url), url);
+        yield chunk;
+        if (chunk.finishReason !== undefined) return;
+      }
+    } finally {
+      await lines.return('eof');
+    }
+    throw new EndpointError('cut', `${url}: the stream ended in the middle`);
+  }
+}
+
+function modelOptions({ maxTokens, stop, sampling = {} }: GenerateOptions): Record<string, unknown> {
+  const fields = {
+    num_predict: maxTokens,
+    stop: stop && stop.length > 0 ? stop : undefined,
+    temperature: sampling.temperature ?? 0,
+    top_p: sampling.topP,
+    top_k: sampling.topK,
+    min_p: sampling.minP,
+    repeat_penalty: sampling.repetitionPenalty,
+    presence_penalty: sampling.presencePenalty,
+    frequency_penalty: sampling.frequencyPenalty,
+    seed: sampling.seed,
+  };
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}
+
+function parseLine(data: string, url: string): Line {
+  try {
+    const line = JSON.parse(data) as Line | null;
+    if (typeof line === 'object' && line !== null) return line;
+  } catch (error) {
+    throw new EndpointError('malformed', `${url}: a line is not JSON: ${data.slice(0, 80)}`, {
+      cause: error,
+    });
+  }
+  throw new EndpointError('malformed', `${url}: a line is not an object: ${data.slice(0, 80)}`);
+}
+
+function chunkOf(line: Line, url: string): TextChunk {
+  if (line.error !== undefined)
+    throw new EndpointError('server', `${url}: the server stopped with an error: ${String(line.error)}`);
+  if (typeof line.response !== 'string' && line.done !== true)
+    throw new EndpointError('malformed', `${url}: a line has no "response"`);
+  const text = typeof line.response === 'string' ? line.response : '';
+  if (line.done !== true) return { text, tokenIds: [] };
+  return {
+    text,
+    tokenIds: [],
+    finishReason: line.done_reason === 'length' ? 'length' : 'stop',
+    usage: {
+      promptTokens: Number(line.prompt_eval_count ?? 0),
+      completionTokens: Number(line.eval_count ?? 0),
+    },
+  };
+}

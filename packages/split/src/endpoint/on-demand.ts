@@ -1,0 +1,108 @@
+// An endpoint that need not be there yet: it is asked what it can do while the small model already writes, and a failure
+// comes out where the relay expects it, at the hand-off. A run with a dead endpoint so still ends in the small model's answer.
+
+import type { GenerateOptions, TextChunk, TextModel, TextModelCapabilities } from '@baton/runtime/text-model';
+
+import type { Continuation, ContinuingModel } from '../relay/large-side.ts';
+import { isContinuing } from '../relay/large-side.ts';
+import { SplitError } from '../split-error.ts';
+import { apiBase } from './address.ts';
+import { connect, connectKnown } from './connect.ts';
+import type { ConnectOptions } from './connect.ts';
+import { OpenAICompletionsModel } from './openai-completions.ts';
+
+/** Throws at once for an address or a preset that cannot be right; everything else is found out by the first request. */
+export function connectOnDemand(options: ConnectOptions): TextModel {
+  return connectKnown(options) ?? new EndpointOnDemand(options);
+}
+
+/** After a failed probe, requests within this time fail with the same error instead of asking again. */
+const REMEMBER_MS = 10_000;
+
+class EndpointOnDemand implements ContinuingModel {
+  readonly location: string;
+  readonly #options: ConnectOptions;
+  readonly #control = new AbortController();
+  #asked: Promise<TextModel>;
+  #connected: TextModel | null = null;
+  #failedAt: number | null = null;
+
+  constructor(options: ConnectOptions) {
+    this.location = apiBase(options.url);
+    this.#options = options;
+    this.#asked = this.#ask();
+  }
+
+  get id(): string {
+    return this.#connected?.id ?? this.#options.model ?? this.location;
+  }
+
+  get capabilities(): TextModelCapabilities {
+    const { apiKey, billed, logprobs } = this.#options;
+    return (
+      this.#connected?.capabilities ?? {
+        logprobs: logprobs ?? false,
+        sessions: false,
+        rawCompletion: true,
+        billed: billed ?? (apiKey !== undefined && apiKey !== ''),
+      }
+    );
+  }
+
+  async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<TextChunk> {
+    yield* (await this.#model(options.signal)).generate(prompt, options);
+  }
+
+  async *continueAssistant(turn: Continuation, options: GenerateOptions = {}): AsyncGenerator<TextChunk> {
+    const model = await this.#model(options.signal);
+    yield* isContinuing(model)
+      ? model.continueAssistant(turn, options)
+      : model.generate(turn.prompt + turn.answer, options);
+  }
+
+  /** As OpenAICompletionsModel.score; throws SplitError `unsuitable-model` where the endpoint takes no raw text. */
+  async score(
+    text: string,
+    options: { top?: number; signal?: AbortSignal } = {},
+  ): ReturnType<OpenAICompletionsModel['score']> {
+    const model = await this.#model(options.signal);
+    if (!(model instanceof OpenAICompletionsModel))
+      throw new SplitError(
+        'unsuitable-model',
+        `${this.id} at ${this.location} gives no log-probabilities of a prompt; this policy needs them`,
+      );
+    return model.score(text, options);
+  }
+
+  async close(): Promise<void> {
+    this.#control.abort();
+    await this.#connected?.close?.();
+  }
+
+  async #model(signal: AbortSignal | undefined): Promise<TextModel> {
+    signal?.throwIfAborted();
+    if (this.#failedAt !== null && performance.now() - this.#failedAt > REMEMBER_MS)
+      this.#asked = this.#ask();
+    if (!signal) return this.#asked;
+    let stop = (): void => undefined;
+    const stopped = new Promise<never>((_, reject) => {
+      stop = () => reject(new DOMException('the request was cancelled', 'AbortError'));
+      signal.addEventListener('abort', stop, { once: true });
+    });
+    try {
+      return await Promise.race([this.#asked, stopped]);
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
+  #ask(): Promise<TextModel> {
+    this.#failedAt = null;
+    const asked = connect({ ...this.#options, signal: this.#control.signal });
+    asked.then(
+      (model) => (this.#connected = model),
+      () => (this.#failedAt = performance.now()),
+    );
+    return asked;
+  }
+}

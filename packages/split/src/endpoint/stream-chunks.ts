@@ -1,0 +1,94 @@
+// One streamed generation over HTTP as TextChunks. A server that refuses a request for a field it does not know is asked
+// again in the plainest form, and from then on so.
+
+import type { TextChunk } from '@baton/runtime/text-model';
+
+import { EndpointError, messageOf } from '../split-error.ts';
+import { postEvents } from './event-stream.ts';
+import type { HttpOptions } from './event-stream.ts';
+import { parseEvent } from './wire.ts';
+
+/** What is known of the requests that one endpoint takes. */
+export interface RequestForm {
+  /** Only the fields that every server knows. */
+  plain: boolean;
+}
+
+type Body = Readonly<Record<string, unknown>>;
+
+/** Fields that every server of the API knows, and those that continue a turn: without them the request is another one. */
+const PLAIN_FIELDS: ReadonlySet<string> = new Set([
+  'model',
+  'prompt',
+  'messages',
+  'max_tokens',
+  'temperature',
+  'stream',
+  'stop',
+  'continue_final_message',
+  'add_generation_prompt',
+]);
+
+/** Posts and reads one streamed generation. The last chunk, and only it, has the finish reason. */
+export async function* streamChunks(
+  url: string,
+  body: Body,
+  http: HttpOptions,
+  signal: AbortSignal | undefined,
+  form: RequestForm,
+): AsyncGenerator<TextChunk> {
+  const plain = Object.fromEntries(Object.entries(body).filter(([name]) => PLAIN_FIELDS.has(name)));
+  let begun = false;
+  let refused = '';
+  try {
+    for await (const chunk of stream(url, form.plain ? plain : body, http, signal)) {
+      begun = true;
+      yield chunk;
+    }
+    return;
+  } catch (error) {
+    const smaller = Object.keys(plain).length < Object.keys(body).length;
+    if (begun || form.plain || !smaller || !refusesFields(error)) throw error;
+    refused = messageOf(error);
+  }
+  for await (const chunk of stream(url, plain, http, signal)) {
+    const notes = form.plain ? {} : { notes: [`${refused}; asked again with the plainest fields only`] };
+    form.plain = true;
+    yield { ...chunk, ...notes };
+  }
+}
+
+/** 400 and 422 are how strict servers answer a field that they do not know. */
+function refusesFields(error: unknown): boolean {
+  return error instanceof EndpointError && (error.status === 400 || error.status === 422);
+}
+
+async function* stream(
+  url: string,
+  body: Body,
+  http: HttpOptions,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<TextChunk> {
+  const events = postEvents(url, body, http, signal);
+  let last: Pick<TextChunk, 'finishReason' | 'stopped' | 'usage'> = {};
+  try {
+    for (;;) {
+      const next = await events.next();
+      if (next.done) {
+        // [DONE] without a finish reason is an end all the same; a bare end of the stream is not.
+        if (last.finishReason === undefined && next.value === 'eof')
+          throw new EndpointError('cut', `${url}: the stream ended in the middle`);
+        yield { text: '', tokenIds: [], finishReason: 'stop', ...last };
+        return;
+      }
+      const { text, tokenIds, logprobs, finishReason, stopped, usage } = parseEvent(next.value, url);
+      if (finishReason) last = { ...last, finishReason };
+      if (stopped !== undefined) last = { ...last, stopped };
+      if (usage) last = { ...last, usage };
+      if (text !== '' || tokenIds.length > 0 || (logprobs?.length ?? 0) > 0)
+        yield { text, tokenIds, ...(logprobs ? { logprobs } : {}), ...(usage ? { usage } : {}) };
+    }
+  } finally {
+    await events.return('eof');
+  }
+}

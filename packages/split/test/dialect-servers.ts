@@ -1,0 +1,359 @@
+// Servers that speak as the eight known kinds do: their paths, their fields, their refusals, the form of their events. Each
+// continues a text that it knows; what a kind would not continue it answers from the beginning, as a new turn.
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+import { ANSWER } from './pair.ts';
+import { faultServer, json } from './fault-server.ts';
+import type { FaultServer } from './fault-server.ts';
+
+export interface Dialect {
+  /** Preset that belongs to it. */
+  name: string;
+  /** The path of its API on the server's address. */
+  folder: string;
+  apiKey?: string;
+  models?: unknown;
+  /** Answers a POST to `path` (without the folder). */
+  answer(path: string, body: Body, response: ServerResponse, request: IncomingMessage): void;
+}
+
+type Body = Record<string, unknown>;
+interface Message {
+  role: string;
+  content: string;
+  prefix?: boolean;
+}
+
+const DAYS = 'Monday, Tuesday, Wednesday, Thursday,';
+/** Prompt tokens that every server reports, and how many of them were cached. */
+export const REPORTED = { promptTokens: 90, cachedTokens: 64 };
+
+/** Pieces of what follows `text`, four characters each; of a new turn where the text is not known. */
+export function continuation(text: string, limit: number): string[] {
+  const tail = text.slice(-10);
+  const at = ANSWER.indexOf(tail);
+  const rest = text.endsWith(DAYS)
+    ? ' Friday'
+    : at >= 0
+      ? ANSWER.slice(at + tail.length)
+      : 'Sure! The working days are these: ...';
+  return (rest.match(/[^]{1,4}/g) ?? []).slice(0, limit);
+}
+
+const limitOf = (body: Body): number => Number(body.max_tokens ?? 1000);
+
+function open(response: ServerResponse): void {
+  response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
+}
+
+function send(response: ServerResponse, event: unknown): void {
+  response.write(`data: ${JSON.stringify(event)}\n\n`);
+}
+
+function done(response: ServerResponse): void {
+  response.end('data: [DONE]\n\n');
+}
+
+function notFound(response: ServerResponse): void {
+  json(response, 404, { detail: 'Not Found' });
+}
+
+/** The text that a chat request's last message holds where the server continues it; null for a new turn. */
+function partial(body: Body, continues: (last: Message) => boolean): string | null {
+  const last = (body.messages as Message[]).at(-1)!;
+  return last.role === 'assistant' && continues(last) ? last.content : null;
+}
+
+/** vllm/entrypoints/openai/protocol.py: running usage, token ids when asked for, prompt_tokens_details with the flag. */
+const vllm: Dialect = {
+  name: 'vllm',
+  folder: '/v1',
+  models: { object: 'list', data: [{ id: 'm', object: 'model', owned_by: 'vllm', max_model_len: 32768 }] },
+  answer(path, body, response) {
+    if (path !== '/completions') return notFound(response);
+    const options = (body.stream_options ?? {}) as Body;
+    const usage = (tokens: number): Body => ({
+      prompt_tokens: REPORTED.promptTokens,
+      total_tokens: REPORTED.promptTokens + tokens,
+      completion_tokens: tokens,
+      prompt_tokens_details: { cached_tokens: REPORTED.cachedTokens },
+    });
+    const event = (choice: Body | null, tokens: number, withUsage: boolean): Body => ({
+      id: 'cmpl-1',
+      object: 'text_completion',
+      created: 1,
+      model: 'm',
+      choices: choice ? [{ index: 0, stop_reason: null, finish_reason: null, ...choice }] : [],
+      ...(withUsage ? { usage: usage(tokens) } : {}),
+    });
+    open(response);
+    let tokens = 0;
+    for (const text of continuation(String(body.prompt), limitOf(body))) {
+      const logprobs =
+        body.logprobs === undefined
+          ? null
+          : { text_offset: [0], token_logprobs: [-0.01], tokens: [text], top_logprobs: [{ [text]: -0.01 }] };
+      const ids = body.return_token_ids === true ? { token_ids: [++tokens] } : (tokens++, {});
+      send(response, event({ text, logprobs, ...ids }, tokens, options.continuous_usage_stats === true));
+    }
+    send(response, event({ text: '', logprobs: null, finish_reason: 'stop' }, tokens, false));
+    if (options.include_usage === true) send(response, event(null, tokens, true));
+    done(response);
+  },
+};
+
+/** SGLang: an empty first event, `matched_stop`, cached tokens with --enable-cache-report. */
+const sglang: Dialect = {
+  name: 'sglang',
+  folder: '/v1',
+  models: { object: 'list', data: [{ id: 'm', object: 'model', owned_by: 'sglang', root: 'm' }] },
+  answer(path, body, response) {
+    if (path !== '/completions') return notFound(response);
+    const pieces = continuation(String(body.prompt), limitOf(body));
+    open(response);
+    for (const text of ['', ...pieces])
+      send(response, {
+        id: '1',
+        object: 'text_completion',
+        choices: [{ index: 0, text, matched_stop: null }],
+      });
+    send(response, { id: '1', choices: [{ index: 0, text: '', finish_reason: 'stop', matched_stop: 2 }] });
+    send(response, {
+      id: '1',
+      choices: [],
+      usage: {
+        prompt_tokens: REPORTED.promptTokens,
+        completion_tokens: pieces.length,
+        prompt_tokens_details: { cached_tokens: REPORTED.cachedTokens },
+      },
+    });
+    done(response);
+  },
+};
+
+/** llama.cpp tools/server: `timings.cache_n` says how much of the prompt was in the slot. */
+const llamaCpp: Dialect = {
+  name: 'llama.cpp',
+  folder: '/v1',
+  models: { object: 'list', data: [{ id: 'm', object: 'model', owned_by: 'llamacpp', meta: {} }] },
+  answer(path, body, response) {
+    if (path !== '/completions') return notFound(response);
+    const pieces = continuation(String(body.prompt), limitOf(body));
+    const event = { created: 1, model: 'm', system_fingerprint: 'b1-x', object: 'text_completion', id: 'c' };
+    open(response);
+    for (const text of pieces)
+      send(response, { ...event, choices: [{ text, index: 0, logprobs: null, finish_reason: null }] });
+    send(response, {
+      ...event,
+      choices: [{ text: '', index: 0, logprobs: null, finish_reason: 'stop' }],
+      usage: { completion_tokens: pieces.length, prompt_tokens: REPORTED.promptTokens, total_tokens: 0 },
+      timings: {
+        cache_n: REPORTED.cachedTokens,
+        prompt_n: REPORTED.promptTokens - REPORTED.cachedTokens,
+        predicted_n: pieces.length,
+      },
+    });
+    done(response);
+  },
+};
+
+/** Ollama: its own API answers JSON line by line; its completions put the prompt into a chat turn. */
+const ollama: Dialect = {
+  name: 'ollama',
+  folder: '/v1',
+  models: { object: 'list', data: [{ id: 'm', object: 'model', owned_by: 'library' }] },
+  answer(path, body, response) {
+    if (path === '/completions') {
+      open(response);
+      for (const text of continuation('a new turn', limitOf(body)))
+        send(response, { object: 'text_completion', choices: [{ text, index: 0, finish_reason: null }] });
+      send(response, { choices: [{ text: '', index: 0, finish_reason: 'stop' }] });
+      return done(response);
+    }
+    if (path !== '/api/generate') return notFound(response);
+    const options = (body.options ?? {}) as { num_predict?: number };
+    const text = body.raw === true ? String(body.prompt) : 'a new turn';
+    const pieces = continuation(text, options.num_predict ?? 1000);
+    response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+    for (const piece of pieces)
+      response.write(`${JSON.stringify({ model: 'm', created_at: '2026', response: piece, done: false })}\n`);
+    const counts = { prompt_eval_count: REPORTED.promptTokens, eval_count: pieces.length, eval_duration: 1 };
+    response.end(
+      `${JSON.stringify({ model: 'm', response: '', done: true, done_reason: 'stop', ...counts })}\n`,
+    );
+  },
+};
+
+/** LM Studio: paths that it does not know are answered with 200 and an error. */
+const lmStudio: Dialect = {
+  name: 'lm-studio',
+  folder: '/v1',
+  models: { object: 'list', data: [{ id: 'm', object: 'model', owned_by: 'organization_owner' }] },
+  answer(path, body, response) {
+    if (path !== '/completions')
+      return json(response, 200, { error: `Unexpected endpoint or method. (POST ${path})` });
+    const pieces = continuation(String(body.prompt), limitOf(body));
+    open(response);
+    for (const text of pieces)
+      send(response, {
+        id: 'cmpl',
+        object: 'text_completion',
+        choices: [{ index: 0, text, logprobs: null }],
+      });
+    send(response, { id: 'cmpl', choices: [{ index: 0, text: '', logprobs: null, finish_reason: 'stop' }] });
+    const usage = { prompt_tokens: REPORTED.promptTokens, completion_tokens: pieces.length, total_tokens: 0 };
+    send(response, { id: 'cmpl', choices: [], usage });
+    done(response);
+  },
+};
+
+/** DeepSeek's beta address: keep-alive comments, thoughts in their own field, cache hits and misses in the usage. */
+const deepseek: Dialect = {
+  name: 'deepseek',
+  folder: '/beta',
+  apiKey: 'sk-deepseek',
+  models: { object: 'list', data: [{ id: 'm', object: 'model', owned_by: 'deepseek' }] },
+  answer(path, body, response, request) {
+    if (request.headers.authorization !== 'Bearer sk-deepseek')
+      return json(response, 401, {
+        error: { message: 'Authentication Fails', type: 'authentication_error' },
+      });
+    if (path !== '/chat/completions') return notFound(response);
+    const text = partial(body, (last) => last.prefix === true);
+    const pieces = continuation(text ?? 'a new turn', limitOf(body));
+    open(response);
+    response.write(': keep-alive\n\n');
+    for (const content of pieces)
+      send(response, {
+        choices: [{ index: 0, delta: { content, reasoning_content: null }, finish_reason: null }],
+      });
+    send(response, {
+      choices: [{ index: 0, delta: { content: '' }, finish_reason: 'stop' }],
+      usage: {
+        prompt_tokens: REPORTED.promptTokens,
+        completion_tokens: pieces.length,
+        prompt_cache_hit_tokens: REPORTED.cachedTokens,
+        prompt_cache_miss_tokens: REPORTED.promptTokens - REPORTED.cachedTokens,
+      },
+    });
+    done(response);
+  },
+};
+
+const MISTRAL_FIELDS = new Set([
+  'model',
+  'messages',
+  'stream',
+  'max_tokens',
+  'temperature',
+  'top_p',
+  'stop',
+  'random_seed',
+  'presence_penalty',
+  'frequency_penalty',
+]);
+
+/** Mistral: unknown fields are refused, the prefix comes back in front of its continuation. */
+const mistral: Dialect = {
+  name: 'mistral',
+  folder: '/v1',
+  apiKey: 'mistral-key',
+  models: { object: 'list', data: [{ id: 'm', object: 'model', owned_by: 'mistralai' }] },
+  answer(path, body, response, request) {
+    if (request.headers.authorization !== 'Bearer mistral-key')
+      return json(response, 401, { message: 'Unauthorized', request_id: '1' });
+    if (path !== '/chat/completions')
+      return json(response, 404, { message: 'no Route matched with those values' });
+    const extra = Object.keys(body).find((name) => !MISTRAL_FIELDS.has(name));
+    if (extra !== undefined)
+      return json(response, 422, {
+        object: 'error',
+        message: {
+          detail: [{ type: 'extra_forbidden', loc: ['body', extra], msg: 'Extra inputs are not permitted' }],
+        },
+      });
+    const last = (body.messages as Message[]).at(-1)!;
+    if (last.role === 'assistant' && last.prefix !== true)
+      return json(response, 400, {
+        object: 'error',
+        message:
+          'Expected last role User or Tool (or Assistant with prefix True) for serving but got assistant',
+      });
+    const text = partial(body, (message) => message.prefix === true);
+    const pieces = continuation(text ?? 'a new turn', limitOf(body));
+    open(response);
+    for (const content of [...(text === null ? [] : [text]), ...pieces])
+      send(response, { id: '1', choices: [{ index: 0, delta: { content }, finish_reason: null }] });
+    send(response, {
+      id: '1',
+      choices: [{ index: 0, delta: { content: '' }, finish_reason: 'stop' }],
+      usage: {
+        prompt_tokens: REPORTED.promptTokens,
+        completion_tokens: pieces.length,
+        prompt_tokens_details: { cached_tokens: REPORTED.cachedTokens },
+      },
+    });
+    done(response);
+  },
+};
+
+/** OpenRouter: comments while the provider works, raw prompts on /completions, usage where it is asked to include it. */
+const openrouter: Dialect = {
+  name: 'openrouter',
+  folder: '/api/v1',
+  apiKey: 'sk-or',
+  models: { data: [{ id: 'm', name: 'M' }] },
+  answer(path, body, response, request) {
+    if (request.headers.authorization !== 'Bearer sk-or')
+      return json(response, 401, { error: { code: 401, message: 'No auth credentials found' } });
+    if (path !== '/completions') return notFound(response);
+    const pieces = continuation(String(body.prompt), limitOf(body));
+    open(response);
+    response.write(': OPENROUTER PROCESSING\n\n');
+    for (const text of pieces)
+      send(response, { id: 'gen', provider: 'P', choices: [{ text, finish_reason: null, logprobs: null }] });
+    send(response, {
+      id: 'gen',
+      choices: [{ text: '', finish_reason: 'stop', native_finish_reason: 'stop' }],
+    });
+    const asked = (body.usage as { include?: boolean } | undefined)?.include === true;
+    if (asked)
+      send(response, {
+        id: 'gen',
+        choices: [{ text: '', finish_reason: null }],
+        usage: {
+          prompt_tokens: REPORTED.promptTokens,
+          completion_tokens: pieces.length,
+          cost: 0.001,
+          prompt_tokens_details: { cached_tokens: REPORTED.cachedTokens },
+        },
+      });
+    done(response);
+  },
+};
+
+export const DIALECTS: readonly Dialect[] = [
+  vllm,
+  sglang,
+  llamaCpp,
+  ollama,
+  lmStudio,
+  deepseek,
+  mistral,
+  openrouter,
+];
+
+/** A real HTTP server that speaks `dialect`. Its `url` ends in the dialect's folder. */
+export async function dialectServer(dialect: Dialect): Promise<FaultServer & { paths: string[] }> {
+  const paths: string[] = [];
+  const server = await faultServer((response, body, request) => {
+    const path = request.url!.startsWith(`${dialect.folder}/`)
+      ? request.url!.slice(dialect.folder.length)
+      : request.url!;
+    paths.push(path);
+    dialect.answer(path, body, response, request);
+  });
+  server.models = dialect.models;
+  return Object.assign(server, { url: server.url.replace(/\/v1$/, dialect.folder), paths });
+}
