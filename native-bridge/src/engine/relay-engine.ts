@@ -121,6 +121,7 @@ export class RelayEngine implements Engine {
     const session = await this.#conversations.take(this.#parts.small.tokenizer.encodeSequence(prompt));
     return {
       encode: (text) => session.encode(text),
+      beginnings: (text) => session.beginnings(text),
       sync: (text, options) => session.sync(text, options),
       generate: (options) => session.generate(options),
       state: () => session.state(),

@@ -64,6 +64,10 @@ export class LocalSession implements TextSession {
     return this.#parts.tokenizer.encode(text);
   }
 
+  async beginnings(text: string): Promise<readonly { id: number; lead: string; covers: number }[]> {
+    return this.#parts.tokenizer.beginnings(text);
+  }
+
   async state(): Promise<{ tokens: number; capacity: number; text: string }> {
     const { decoder } = this.#parts;
     return { tokens: decoder.length + this.#pending.length, capacity: decoder.capacity, text: this.#text };

@@ -116,6 +116,11 @@ export interface TextSession {
   /** Ids of a string as they would be tokenised on their own, special tokens recognised. */
   encode(text: string): Promise<readonly number[]>;
   /**
+   * Every id whose token ends in a beginning of `text`, or in all of it: what the first token of `text` can be, however it is
+   * tokenised. `lead` is what the token holds in front of that, `covers` how many characters of `text`. Absent where the vocabulary is not at hand.
+   */
+  beginnings?(text: string): Promise<readonly { id: number; lead: string; covers: number }[]>;
+  /**
    * Makes the session hold exactly `text`: re-tokenises it, rolls the cache back to the common token prefix, ingests
    * the rest in chunks. `watch` asks for the log-probabilities of those ids at every newly ingested position.
    */

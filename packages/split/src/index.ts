@@ -2,7 +2,7 @@
 
 export { solve, solveToTrace } from './solve.ts';
 export { CARRIES_ON_ALONE } from './relay/relay.ts';
-export { auditTrace, replayEvents } from './relay/replay.ts';
+export { auditTrace, recordedLarge, replayEvents, traceFromEvents } from './relay/replay.ts';
 export type { SolveOptions } from './solve.ts';
 export type { SolveEvent } from './events.ts';
 export * from './trace.ts';

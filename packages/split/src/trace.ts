@@ -22,6 +22,9 @@ export type SegmentReason =
   | 'small-error'
   | 'aborted';
 
+/** A piece of text as it became part of a segment: when (milliseconds since the trace began), tokens, UTF-16 units. */
+export type TracePiece = readonly [atMs: number, tokens: number, characters: number];
+
 export interface TraceSegment {
   origin: Origin;
   /** Text kept in the answer, without tags. */
@@ -31,6 +34,10 @@ export interface TraceSegment {
   /** Large tokens that were generated and thrown away after the hand-back position (0 for small). */
   discardedTokens: number;
   discardedText?: string;
+  /** `text`, piece by piece; absent in traces from elsewhere. */
+  pieces?: TracePiece[];
+  /** `discardedText`, piece by piece: when each arrived. */
+  discardedPieces?: TracePiece[];
   /** Milliseconds since the trace began. */
   startMs: number;
   firstTokenMs: number | null;
@@ -74,6 +81,8 @@ export interface TraceTotals {
   elapsedMs: number;
   /** In the currency of the configured prices; null where no prices are configured. */
   cost: number | null;
+  /** The part of `cost` that no segment has: warm-ups, scores, requests that were dropped. Absent where it is 0. */
+  otherCost?: number;
   /** Absent where no keep-warm request was sent. */
   warmUp?: WarmUpTotals;
   /** Hand-off requests sent before the tag was complete, and how many of them came to nothing. */

@@ -50,6 +50,10 @@ export interface ModelWorker {
   /** A new session's number. */
   openSession(): Promise<Reply<number>>;
   encode(session: number, text: string): Promise<Reply<readonly number[]>>;
+  beginnings(
+    session: number,
+    text: string,
+  ): Promise<Reply<readonly { id: number; lead: string; covers: number }[]>>;
   sync(
     session: number,
     text: string,

@@ -34,6 +34,12 @@ export class WorkerSession implements TextSession {
     return this.#carried(async (connection) => connection.call(connection.remote.encode(this.#number, text)));
   }
 
+  beginnings(text: string): Promise<readonly { id: number; lead: string; covers: number }[]> {
+    return this.#carried(async (connection) =>
+      connection.call(connection.remote.beginnings(this.#number, text)),
+    );
+  }
+
   async sync(
     text: string,
     options: { watch?: readonly number[]; signal?: AbortSignal } = {},

@@ -52,6 +52,7 @@ const face: ModelWorker = {
       return nextSession++;
     }),
   encode: (session, text) => reply(() => theSession(session).encode(text)),
+  beginnings: (session, text) => reply(() => theSession(session).beginnings(text)),
   sync: (session, text, options, port) =>
     reply(async () => {
       const abort = new AbortController();

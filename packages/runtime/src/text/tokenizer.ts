@@ -15,6 +15,7 @@ export class Tokenizer {
   readonly #prefixText: string;
   readonly #stripsLeadingSpace: boolean;
   readonly #idOf = new Map<string, number>();
+  readonly #beginnings = new Map<string, { id: number; lead: string; covers: number }[]>();
 
   /** `json` and `config` are the parsed tokenizer.json and tokenizer_config.json. Throws `bad-tokenizer`. */
   constructor(json: unknown, config: unknown = {}) {
@@ -79,6 +80,23 @@ export class Tokenizer {
   /** Id of an added token by its content, e.g. "<bigmodel>"; undefined where there is none. */
   addedToken(content: string): number | undefined {
     return this.#idOf.get(content);
+  }
+
+  /** Ids whose text ends in a beginning of `text`, with what they hold in front of it; the longest beginning counts. */
+  beginnings(text: string): { id: number; lead: string; covers: number }[] {
+    const known = this.#beginnings.get(text);
+    if (known) return known;
+    const found: { id: number; lead: string; covers: number }[] = [];
+    for (let id = 0; id < this.bytes.length; id++) {
+      const own = this.tokenText(id);
+      for (let n = Math.min(text.length, own.length); n > 0; n--) {
+        if (!own.endsWith(text.slice(0, n))) continue;
+        found.push({ id, lead: own.slice(0, own.length - n), covers: n });
+        break;
+      }
+    }
+    this.#beginnings.set(text, found);
+    return found;
   }
 
   /** The token's own text, for display; U+FFFD where it is part of a character. */

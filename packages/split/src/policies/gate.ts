@@ -8,6 +8,19 @@ import type { Relay } from '../relay/relay.ts';
 /** Null: go on with the policy. */
 export type Gate = (question: string, relay: Relay) => Promise<{ policy: Policy; note: string } | null>;
 
+/** `inner`, behind a gate: a policy of its own, so that it can be compared like any other. */
+export function gated(name: string, gate: Gate, inner: Policy): Policy {
+  return {
+    name,
+    needs: inner.needs,
+    async run(relay) {
+      const answer = await gate(relay.parts.question, relay);
+      if (answer) relay.ledger.note(answer.note);
+      return (answer?.policy ?? inner).run(relay);
+    },
+  };
+}
+
 /**
  * Easy questions go to the small model alone: those that it finds predictable. Measured as the mean log-probability, per
  * token, that the small model gives the question itself; at or above `meanLogprob` the question is easy. The pass costs

@@ -1,6 +1,7 @@
 // The paper's policy and its dials: the small model was trained to write the tags, so it decides. The dials change how
 // readily, without training anew.
 
+import type { Relay } from '../relay/relay.ts';
 import type { Policy } from './policy.ts';
 import { triggeredPolicy } from './triggered.ts';
 import { risingThreshold } from '../relay/budget.ts';
@@ -37,6 +38,10 @@ export function learned(options: LearnedOptions = {}): Policy {
       ? {}
       : {
           triggerOnly: true,
+          verify: (relay: Relay) => {
+            const answer = relay.admission();
+            return risingThreshold(threshold, answer.admitted ? answer.pressure : 0);
+          },
           trigger: (relay) => (view) => {
             const answer = relay.admission();
             if (!answer.admitted) return 'go';

@@ -13,9 +13,11 @@ export const lengthCall: Policy = {
   name: 'call',
   needs: { small: true, large: true },
   async run(relay: Relay): Promise<TraceStopReason> {
+    let declined = false;
     for (;;) {
       if (relay.largeFailed !== null) return finishAlone(relay);
-      const stop = await relay.write({ ban: 'always', stops: [CALL_OPEN] });
+      const stop = await relay.write({ ban: declined ? 'first' : 'always', stops: [CALL_OPEN] });
+      declined = stop.kind === 'hand-off';
       if (stop.kind === 'failed') return relay.smallFailed(stop.error);
       if (stop.kind === 'pause' || stop.kind === 'hand-off' || stop.kind === 'step') continue;
       if (stop.kind !== 'text') return endSmall(relay, stop.kind);

@@ -2,6 +2,7 @@
 
 import { SplitError } from '../split-error.ts';
 import { largeAlone, smallAlone } from './alone.ts';
+import { gated, perplexityGate } from './gate.ts';
 import { learned } from './learned.ts';
 import { lengthCall } from './length-call.ts';
 import type { Policy } from './policy.ts';
@@ -30,12 +31,17 @@ export const POLICY_HELP: readonly (readonly [string, string])[] = [
   ],
   ['subselect[:N]', 'N continuations; those that the large model is surest behind survive'],
   ['rewrite[:N]', 'the small model thinks and condenses N times; the large one answers'],
+  [
+    'gated:L:POLICY',
+    'POLICY, but questions whose tokens the small model gives a mean log-probability of at least L stay small',
+  ],
   ['call', 'the small model asks for a number of tokens with <call>n</call>'],
 ];
 
 /** Throws SplitError `bad-input` for an unknown name or a parameter out of range. */
 export function parsePolicy(text: string): Policy {
   const [name = '', ...rest] = text.trim().split(':');
+  if (name === 'gated') return parseGated(text.trim(), rest);
   const number = (i: number, what: string, low: number, high: number): number => {
     const value = rest[i] === undefined || rest[i] === '' ? Number.NaN : Number(rest[i]);
     if (!(value >= low && value <= high))
@@ -55,6 +61,22 @@ export function parsePolicy(text: string): Policy {
   if (made) return made;
   const known = POLICY_HELP.map(([form]) => form).join(', ');
   throw new SplitError('bad-input', `unknown policy "${text}"; known: ${known}`);
+}
+
+function parseGated(text: string, [limit, ...inner]: readonly string[]): Policy {
+  const value = limit === undefined || limit === '' ? Number.NaN : Number(limit);
+  if (!(value >= -100 && value <= 0))
+    throw new SplitError(
+      'bad-input',
+      `policy "${text}": the log-probability must be a number from -100 to 0`,
+    );
+  if (inner.length === 0)
+    throw new SplitError(
+      'bad-input',
+      `policy "${text}": name the policy behind the gate, as in ${text}:learned`,
+    );
+  const policy = parsePolicy(inner.join(':'));
+  return gated(`gated:${value}:${policy.name}`, perplexityGate(value), policy);
 }
 
 function build(

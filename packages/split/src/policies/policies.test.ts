@@ -145,6 +145,54 @@ describe('policies', () => {
     expect(trace.segments[0]!.text.endsWith('\nWait, ')).toBe(true);
   });
 
+  it('gated sends questions that the small model finds predictable to it alone', async () => {
+    const easy = await run('gated:-100:learned');
+    expect(easy.totals.largeTokens).toBe(0);
+    expect(easy.notes.join()).toMatch(/gate: small only \(mean log-probability/);
+    expect(easy.policy).toBe('gated:-100:learned');
+    const hard = await run('gated:-0:threshold:0.5');
+    expect(hard.text).toBe(ANSWER);
+    expect(hard.policy).toBe('gated:0:threshold:0.5');
+    expect(() => parsePolicy('gated:-1')).toThrow('name the policy behind the gate');
+    expect(() => parsePolicy('gated:x:learned')).toThrow('must be a number from -100 to 0');
+    expect(() => parsePolicy('gated:-1:gated:-1:clever')).toThrow('unknown policy');
+  });
+
+  it('threshold, with a tag of several tokens, is not taken in by what its first token also begins', async () => {
+    const prompt = promptOf(QUESTION);
+    const text = 'As 3 < 5 and 2 < 4: 1+1=<bigmodel>2</bigmodel>.\n</think>\n\\boxed{2}';
+    const small = keep(ngramModel({ documents: [prompt + text], specialTags: false, pieces: ['</', 'big'] }));
+    const large = keep(ngramModel({ documents: [`${prompt}As 3 < 5 and 2 < 4: 1+1=2.\n</think>`] }));
+    const trace = await run('threshold:0.5', { small, large });
+    expect(trace.segments.map((s) => [s.origin, s.text])).toEqual([
+      ['small', 'As 3 < 5 and 2 < 4: 1+1='],
+      ['large', '2'],
+      ['small', '.\n</think>\n\\boxed{2}'],
+    ]);
+  });
+
+  it('bias refuses a tag of several tokens, where it would favour other text', async () => {
+    const small = keep(smallModel({ specialTags: false }));
+    const trace = await run('bias:5', { small });
+    expect(trace.stopReason).toBe('error');
+    expect(trace.notes.join()).toMatch(/writes its tag in several tokens.*use threshold:P/);
+  });
+
+  it('a tag that a pause or a change of writers falls into is not shown', async () => {
+    const prompt = promptOf(QUESTION);
+    const tagged = `${prompt}So: <bigmodel>it is 7</bigmodel>, and <bigmodel>that is it`;
+    // Whatever the place of the pause: every chunk length from 1 to 12.
+    for (let chunk = 1; chunk <= 12; chunk++) {
+      const small = keep(ngramModel({ documents: [tagged], specialTags: false }));
+      const large = keep(ngramModel({ documents: [tagged], specialTags: false }));
+      for (const ratio of [0, 0.5]) {
+        const trace = await run(`random:${ratio}:${chunk}`, { small, large, budget: { maxTokens: 90 } });
+        expect(trace.text).not.toMatch(/<\/?bigmodel>/);
+        if (ratio === 0) expect(trace.text).not.toMatch(/<\/?big/);
+      }
+    }
+  });
+
   it.each(POLICY_HELP.map(([form]) => form.replace(/\[.*\]/, '').replace(/:.*/, '')))(
     '%s: a name without its parameters is understood or refused',
     (name) => {
@@ -189,6 +237,11 @@ describe('budgets', () => {
       priced.segments.reduce((sum, s) => sum + (s.cost ?? 0), 0),
       12,
     );
+    // A span is no longer than the money left for it: 10 per million tokens, and the prompt is paid for first.
+    const capped = await run('learned', { prices: { input: 0, output: 10 }, budget: { maxCost: 120e-6 } });
+    expect(spans(capped)).toHaveLength(1);
+    expect(capped.segments.find((s) => s.origin === 'large')!.reason).toBe('span-limit');
+    expect(capped.totals.cost).toBeLessThanOrEqual(120e-6);
     const broke = await run('learned', { prices: { input: 1, output: 10 }, budget: { maxCost: 0 } });
     expect(broke.totals.offloadSpans).toBe(0);
   });

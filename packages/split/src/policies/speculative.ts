@@ -74,7 +74,8 @@ export function speculative(draftTokens = 8): Policy {
 }
 
 function agreed(tokens: readonly PromptToken[]): { text: string; tokens: number } {
-  const first = tokens.findIndex((token) => token.text !== token.best);
+  // Two tokens that are parts of characters look the same as text; they are never taken for equal.
+  const first = tokens.findIndex((token) => token.text !== token.best || token.text.includes('\uFFFD'));
   const kept = first < 0 ? tokens : tokens.slice(0, first);
   return { text: kept.map((token) => token.text).join(''), tokens: kept.length };
 }

@@ -15,6 +15,8 @@ export function randomSwitch(ratio: number, chunk = 32): Policy {
     name: `random:${ratio}${chunk === 32 ? '' : `:${chunk}`}`,
     needs: { small: true, large: true },
     async run(relay: Relay): Promise<TraceStopReason> {
+      // A tag of several tokens cannot be banned outright; once it was written, its first token is, or it would come again.
+      let declined = false;
       for (;;) {
         if (relay.largeFailed !== null) return finishAlone(relay);
         if (relay.tokensLeft <= 0) return 'length';
@@ -36,8 +38,9 @@ export function randomSwitch(ratio: number, chunk = 32): Policy {
           }
           if (relay.ledger.current) relay.ledger.end('rejected', { detail: answer.why });
         }
-        const stop = await relay.write({ maxTokens: chunk, ban: 'always' });
+        const stop = await relay.write({ maxTokens: chunk, ban: declined ? 'first' : 'always' });
         if (stop.kind === 'failed') return relay.smallFailed(stop.error);
+        declined = stop.kind === 'hand-off';
         if (stop.kind === 'pause' || stop.kind === 'hand-off' || stop.kind === 'text' || stop.kind === 'step')
           continue;
         return endSmall(relay, stop.kind);

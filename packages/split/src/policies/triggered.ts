@@ -1,10 +1,12 @@
 // The family that most policies belong to: the small model writes; something asks for the large model (its own tag, a
 // probability, the look of the text); the span ends by a rule; the small model goes on.
 
+import { restOfTag } from '../relay/hand-back.ts';
 import type { HandBackRule } from '../relay/hand-back.ts';
 import { risingThreshold } from '../relay/budget.ts';
 import type { Relay } from '../relay/relay.ts';
 import type { SmallStop, Trigger } from '../relay/write-small.ts';
+import { SplitError } from '../split-error.ts';
 import type { SegmentReason, TraceStopReason } from '../trace.ts';
 import { endSmall, finishAlone, largeGone } from './alone.ts';
 import type { Policy } from './policy.ts';
@@ -20,6 +22,11 @@ export interface TriggerSettings {
   openBias?: number;
   /** Only the trigger hands off: a tag that the model would draw by itself is banned. */
   triggerOnly?: boolean;
+  /**
+   * The trigger asked because the tag's first token was this probable. Where that token begins other text too, the whole tag is
+   * verified before it counts.
+   */
+  verify?: (relay: Relay) => number;
   rule: (relay: Relay) => HandBackRule;
   /** The chance that a request is granted, drawn from the run's seed. */
   grant?: number;
@@ -32,20 +39,28 @@ export function triggeredPolicy(settings: TriggerSettings): Policy {
 async function run(relay: Relay, settings: TriggerSettings): Promise<TraceStopReason> {
   const { tags } = relay.parts;
   const markers = settings.tags ? tags : { open: '', close: '' };
+  if (settings.openBias !== undefined && relay.small.open.single === null)
+    throw new SplitError(
+      'unsuitable-model',
+      `${settings.name}: ${relay.small.model.id} writes its tag in several tokens, and a bias on the first would favour other text too; use threshold:P`,
+    );
   const trigger = settings.trigger?.(relay);
   let rejected = false;
+  /** The trigger asked in vain where no tag was; the text there is the model's to write. */
+  let mistaken = false;
   let helpedLoop = false;
   for (;;) {
     if (relay.largeFailed !== null) return finishAlone(relay);
     const closed = relay.closedWhy !== null;
     const stop = await relay.write({
-      ban: !settings.tags || settings.triggerOnly || closed ? 'always' : rejected ? 'first' : 'never',
+      ban: banOf(relay, !settings.tags || settings.triggerOnly === true || closed, rejected),
       // Right after a refusal the trigger would only ask for the same again.
-      ...(trigger && !closed ? { trigger: rejected ? afterFirst(trigger) : trigger } : {}),
+      ...(trigger && !closed ? { trigger: rejected || mistaken ? afterFirst(trigger) : trigger } : {}),
       ...(settings.entropy ? { entropy: true } : {}),
       ...(settings.openBias === undefined ? {} : { openBias: settings.openBias }),
     });
     rejected = false;
+    mistaken = false;
     if (stop.kind === 'failed') return relay.smallFailed(stop.error);
     const loop = stop.kind === 'loop';
     if (stop.kind !== 'hand-off' && !(loop && !helpedLoop)) {
@@ -53,6 +68,10 @@ async function run(relay: Relay, settings: TriggerSettings): Promise<TraceStopRe
       return endSmall(relay, stop.kind);
     }
     if (loop) helpedLoop = true;
+    if (stop.kind === 'hand-off' && stop.triggered && !(await isWholeTag(relay, settings, stop.logprob))) {
+      mistaken = true;
+      continue;
+    }
     const refusal = refuse(relay, settings, stop);
     if (typeof refusal === 'string') {
       if (stop.kind === 'hand-off' && stop.early) relay.dropEarly(stop.early);
@@ -75,6 +94,20 @@ async function run(relay: Relay, settings: TriggerSettings): Promise<TraceStopRe
     // A span with nothing in it must not be asked for again at once.
     rejected = result.empty;
   }
+}
+
+/** A tag of several tokens cannot be banned for good; right after it was refused, its first token is. */
+function banOf(relay: Relay, unwanted: boolean, rejected: boolean): 'always' | 'first' | 'never' {
+  if (!unwanted) return rejected ? 'first' : 'never';
+  return rejected && relay.small.open.single === null ? 'first' : 'always';
+}
+
+/** Whether the open tag as a whole is as probable as the policy asks; its first token alone may begin "< 3". */
+async function isWholeTag(relay: Relay, settings: TriggerSettings, firstLogprob: number): Promise<boolean> {
+  const { small, parts } = relay;
+  if (!settings.verify || small.open.single !== null) return true;
+  const rest = await restOfTag(small, small.open, relay.smallText, small.open.full[0]!, parts.signal);
+  return Math.exp(firstLogprob + rest) >= settings.verify(relay);
 }
 
 function logprobOf(stop: SmallStop): { decisionLogprob?: number } {

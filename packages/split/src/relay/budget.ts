@@ -34,6 +34,12 @@ export interface Spent {
   elapsedMs: number;
 }
 
+/** What the next request costs: its prompt, and each token that it writes. */
+export interface NextCost {
+  input: number;
+  perToken: number;
+}
+
 export type Admission =
   | { admitted: true; maxTokens: number; pressure: number }
   /** `lasting`: no later request can be admitted either. */
@@ -54,7 +60,7 @@ export function checkBudget(budget: Budget): void {
 }
 
 /** Whether a span may start now, and how long it may get. */
-export function admit(budget: Budget, spent: Spent, priced: boolean): Admission {
+export function admit(budget: Budget, spent: Spent, next: NextCost | null): Admission {
   const limits: { name: string; used: number; most: number; lasting: boolean }[] = [];
   const limit = (name: string, used: number, most: number | undefined, lasting = true): void => {
     if (most !== undefined) limits.push({ name, used, most, lasting });
@@ -62,7 +68,7 @@ export function admit(budget: Budget, spent: Spent, priced: boolean): Admission 
   limit('spans', spent.spans, budget.maxSpans ?? 64);
   limit('large-model tokens', spent.largeTokens + spent.discardedTokens, budget.maxLargeTokens);
   limit('wall-clock ms', spent.elapsedMs, budget.maxMs);
-  if (priced) limit('cost', spent.cost, budget.maxCost);
+  if (next) limit('cost', spent.cost, budget.maxCost);
   const full = limits.find(({ used, most }) => used >= most);
   if (full)
     return {
@@ -76,6 +82,18 @@ export function admit(budget: Budget, spent: Spent, priced: boolean): Admission 
   maxTokens = Math.min(maxTokens, (budget.maxTokens ?? 4096) - total);
   if (budget.maxLargeTokens !== undefined)
     maxTokens = Math.min(maxTokens, budget.maxLargeTokens - spent.largeTokens - spent.discardedTokens);
+  if (next && budget.maxCost !== undefined && next.perToken > 0) {
+    const tokens = Math.floor((budget.maxCost - spent.cost - next.input) / next.perToken);
+    if (tokens < Math.min(SHORTEST_SPAN, maxTokens)) {
+      const left = round(budget.maxCost - spent.cost);
+      return {
+        admitted: false,
+        why: `budget reached: ${left} of ${budget.maxCost} is left, and a span would cost more`,
+        lasting: true,
+      };
+    }
+    maxTokens = Math.min(maxTokens, tokens);
+  }
   const wanted = Math.min(SHORTEST_SPAN, budget.maxSpanTokens ?? SHORTEST_SPAN);
   let pressure = Math.max(0, ...limits.map(({ used, most }) => used / most));
   if (budget.maxOffload !== undefined && budget.maxOffload < 1) {

@@ -29,6 +29,7 @@ export function buildTrace(relay: Relay, head: TraceHead): Trace {
     offloadSpans: ledger.spans,
     elapsedMs: now(),
     cost: priced ? relay.cost : null,
+    ...(priced && large && large.otherCost > 0 ? { otherCost: large.otherCost } : {}),
     ...(large && large.warmUp.requests > 0 ? { warmUp: { ...large.warmUp } } : {}),
     ...(relay.earlySent > 0 ? { earlyRequests: { sent: relay.earlySent, dropped: relay.earlyDropped } } : {}),
     probeTokens: relay.probeTokens,

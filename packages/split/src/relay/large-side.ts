@@ -126,6 +126,17 @@ export class LargeSide {
     return this.#parts.prices ? priceOf(usage, this.#parts.prices) : undefined;
   }
 
+  /** What a request that goes on from `answer` would cost, its prompt taken as uncached; zeros where nothing has a price. */
+  nextCost(answer: string): { input: number; perToken: number } {
+    const { prices } = this.#parts;
+    if (!prices) return { input: 0, perToken: 0 };
+    const promptTokens = Math.round((this.prompt.length + answer.length) * this.#density);
+    return {
+      input: priceOf({ promptTokens, completionTokens: 0 }, prices),
+      perToken: priceOf({ promptTokens: 0, completionTokens: 1 }, prices),
+    };
+  }
+
   get session(): Promise<TextSession> | null {
     return this.model.capabilities.sessions && this.model.openSession ? this.#open() : null;
   }

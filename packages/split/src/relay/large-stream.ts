@@ -7,6 +7,7 @@ import type { TextChunk, Usage } from '@baton/runtime/text-model';
 import { EndpointError, isAbort } from '../split-error.ts';
 import { TagScanner, wholeCharacters } from '../text/tags.ts';
 import type { Tags } from '../text/tags.ts';
+import type { TracePiece } from '../trace.ts';
 
 /** Why no more text comes. 'tag': the large model wrote the close tag itself. */
 export type LargeEnd = 'end' | 'length' | 'tag' | 'aborted' | 'error';
@@ -82,6 +83,21 @@ export class LargeStream {
     return [...new Set(inside)].filter((length) => wholeCharacters(this.#raw.slice(0, length)) === length);
   }
 
+  /** What arrived behind the first `length` characters and `tokens` tokens: times, tokens, characters. */
+  piecesFrom(length: number, tokens: number): TracePiece[] {
+    const pieces: TracePiece[] = [];
+    const whole = this.text.length;
+    let [seen, counted] = [length, tokens];
+    for (const mark of this.#marks) {
+      const end = Math.min(mark.length, whole);
+      const [added, grown] = [Math.max(0, mark.tokens - counted), Math.max(0, end - seen)];
+      if (added > 0 || grown > 0) pieces.push([mark.atMs, added, grown]);
+      seen = Math.max(seen, end);
+      counted = Math.max(counted, mark.tokens);
+    }
+    return pieces;
+  }
+
   /** When the character at `length` arrived. */
   arrivedMs(length: number): number {
     return this.#marks.find((mark) => mark.length >= length)?.atMs ?? this.#options.now();
@@ -95,6 +111,8 @@ export class LargeStream {
 
   /** Stops the generation and closes its connection; does nothing to one that has ended. */
   abort(): void {
+    // What was held back as the possible beginning of a tag arrived all the same.
+    if (this.ended === null) this.#raw += this.#scanner.flush();
     this.#end('aborted');
     this.#control.abort();
   }
@@ -166,7 +184,10 @@ export class LargeStream {
   }
 
   #finish(end: LargeEnd): void {
-    this.#raw += this.#scanner.flush();
+    const held = this.#scanner.flush();
+    // A tag that the limit cut in two is not shown in part; a lone "<" or "</" may be anything.
+    if (end !== 'length' || held.length <= 2) this.#raw += held;
+    else for (const mark of this.#marks) mark.length = Math.min(mark.length, this.#raw.length);
     this.#mark();
     this.#end(end);
   }

@@ -16,6 +16,7 @@ export type SegmentDetails = Partial<
     | 'cost'
     | 'model'
     | 'lastTokenMs'
+    | 'discardedPieces'
   >
 >;
 
@@ -56,6 +57,7 @@ export class Ledger {
       text: '',
       tokens: 0,
       discardedTokens: 0,
+      pieces: [],
       startMs,
       firstTokenMs: null,
       endMs: startMs,
@@ -71,6 +73,7 @@ export class Ledger {
     if (!open) throw new Error('no segment is open');
     if (text === '' && tokens === 0) return;
     open.firstTokenMs ??= Math.max(open.startMs, atMs);
+    open.pieces!.push([atMs, tokens, text.length]);
     open.text += text;
     open.tokens += tokens;
     this.#text += text;

@@ -1,7 +1,7 @@
 // Log-probabilities that the large model gives to a text which it did not write: what step scoring, speculative decoding
 // and subselection read. Where they come from depends on the model: echo over HTTP, or a local model's own scoring.
 
-import type { TextModel } from '@baton/runtime/text-model';
+import type { TextModel, Usage } from '@baton/runtime/text-model';
 
 import { SplitError } from '../split-error.ts';
 import type { Relay } from './relay.ts';
@@ -19,6 +19,7 @@ interface Scoring {
   tokens: PromptToken[];
   /** What the model would write next, greedily; null where the scoring pass does not say. */
   next: string | null;
+  usage: Usage | null;
 }
 
 type Scorer = (text: string, signal: AbortSignal) => Promise<Scoring>;
@@ -36,7 +37,8 @@ export async function scorePiece(
   const text = large.prompt + answer + piece;
   parts.emit({ type: 'request', kind: 'score', to: large.location, prompt: text, atMs: parts.now() });
   relay.overhead.requests++;
-  const { tokens, next } = await scorerOf(large.model)(text, parts.signal);
+  const { tokens, next, usage } = await scorerOf(large.model)(text, parts.signal);
+  if (usage) large.otherCost += large.costOf(usage) ?? 0;
   const covering: PromptToken[] = [];
   let left = piece.length;
   for (let i = tokens.length - 1; i >= 0 && left > 0; i--) {
@@ -69,15 +71,20 @@ type RemoteScorer = TextModel & {
   score(
     text: string,
     options: { top: number; signal: AbortSignal },
-  ): Promise<{ tokens: readonly (Alternative & { top?: readonly Alternative[] })[]; next: string | null }>;
+  ): Promise<{
+    tokens: readonly (Alternative & { top?: readonly Alternative[] })[];
+    next: string | null;
+    usage: Usage | null;
+  }>;
 };
 
 function remote(model: RemoteScorer): Scorer {
   return async (text, signal) => {
-    const { tokens, next } = await model.score(text, { top: 1, signal });
+    const { tokens, next, usage } = await model.score(text, { top: 1, signal });
     return {
       tokens: tokens.map((t) => ({ text: t.text, logprob: t.logprob, best: t.top?.[0]?.text ?? t.text })),
       next,
+      usage,
     };
   };
 }
@@ -101,7 +108,7 @@ function local(model: LocalScorer): Scorer {
       logprob: logprob ?? Number.NaN,
       best: top?.[0] ? name(top[0].id) : name(id),
     }));
-    return { tokens, next: null };
+    return { tokens, next: null, usage: { promptTokens: scored.length, completionTokens: 0 } };
   };
 }
 

@@ -6,7 +6,7 @@ import type { Sampling } from '@baton/runtime/text-model';
 import type { Emit } from '../events.ts';
 import { SplitError, isAbort, messageOf } from '../split-error.ts';
 import { lastBoxed } from '../text/boxed.ts';
-import { stripTags } from '../text/tags.ts';
+import { stripTags, withoutTagAcross } from '../text/tags.ts';
 import type { Tags } from '../text/tags.ts';
 import type { TraceStopReason } from '../trace.ts';
 import { admit } from './budget.ts';
@@ -115,12 +115,14 @@ export class Relay {
     const spent = {
       smallTokens: ledger.tokens('small'),
       largeTokens: ledger.tokens('large'),
-      discardedTokens: ledger.discarded,
+      discardedTokens: ledger.discarded + this.overhead.largeTokens,
       spans: ledger.spans,
       cost: this.cost,
       elapsedMs: now(),
     };
-    const answer = admit(budget, spent, priced);
+    const { large } = this.parts;
+    const next = priced ? large.nextCost(this.answer) : null;
+    const answer = admit(budget, spent, next);
     if (!answer.admitted && answer.lasting) {
       this.closedWhy = answer.why;
       ledger.note(`no more hand-offs: ${answer.why}`);
@@ -140,8 +142,9 @@ export class Relay {
 
   /** Adds generated text that belongs to the answer: to the book and to what the small model reads. */
   append(text: string, tokens: number, atMs?: number): void {
-    this.ledger.add(text, tokens, atMs);
-    this.smallText += text;
+    const kept = withoutTagAcross(this.ledger.text, text, this.parts.tags);
+    this.ledger.add(kept, tokens, atMs);
+    this.smallText += kept;
   }
 
   /** Generated text that was made elsewhere (a draft that won), tags taken out, as the small model's own segment. */

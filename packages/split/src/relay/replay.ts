@@ -1,22 +1,176 @@
-// A trace as events again, and events as a trace: what was recorded can be shown, checked and rebuilt without a model.
+// A trace as events again, events as a trace again, and a trace's large model played back: what was recorded can be shown,
+// checked, rebuilt and run again without the endpoint that it came from.
+
+import type { GenerateOptions, TextChunk, TextModel } from '@baton/runtime/text-model';
 
 import type { SolveEvent } from '../events.ts';
 import { lastBoxed } from '../text/boxed.ts';
-import type { Trace } from '../trace.ts';
+import { TRACE_SCHEMA } from '../trace.ts';
+import type { Trace, TracePiece, TraceSegment } from '../trace.ts';
+import { EndpointError } from '../split-error.ts';
 
-/** The events that a listener would have seen, in order, with their times. One text event per segment. */
+/** The events that a listener would have seen, in order, with their times and pieces. */
 export function* replayEvents(trace: Trace): Generator<SolveEvent> {
   const { question, prompt, models, policy, seed, startedAt } = trace;
   yield { type: 'start', question, prompt, models, policy, seed, startedAt };
   for (const [index, segment] of trace.segments.entries()) {
-    const { origin, startMs, text, tokens, firstTokenMs } = segment;
+    const { origin, startMs, text } = segment;
     yield { type: 'segment-start', index, origin, startMs };
-    if (text !== '' || tokens > 0)
-      yield { type: 'text', index, origin, text, tokens, atMs: firstTokenMs ?? startMs };
+    let from = 0;
+    for (const [atMs, tokens, length] of piecesOf(segment)) {
+      yield { type: 'text', index, origin, text: text.slice(from, from + length), tokens, atMs };
+      from += length;
+    }
     yield { type: 'segment-end', index, segment };
   }
   for (const note of trace.notes) yield { type: 'note', note };
   yield { type: 'end', trace };
+}
+
+/**
+ * The trace that events make, counted from their pieces. Without an end event (a run that was cut off: a closed tab, a killed
+ * process) what was written so far becomes a complete trace that says so.
+ */
+export function traceFromEvents(events: Iterable<SolveEvent>): Trace {
+  const segments: TraceSegment[] = [];
+  const notes: string[] = [];
+  let head: (SolveEvent & { type: 'start' }) | null = null;
+  let open: TraceSegment | null = null;
+  let end: Trace | null = null;
+  for (const event of events) {
+    if (event.type === 'start') head = event;
+    else if (event.type === 'note') notes.push(event.note);
+    else if (event.type === 'end') end = event.trace;
+    else if (event.type === 'segment-start') open = emptySegment(event.origin, event.startMs);
+    else if (event.type === 'text' && open) addPiece(open, event);
+    else if (event.type === 'segment-end' && open) {
+      const { text, tokens, pieces, firstTokenMs } = open;
+      segments.push({ ...event.segment, text, tokens, firstTokenMs, ...(pieces ? { pieces } : {}) });
+      open = null;
+    }
+  }
+  if (!head) throw new Error('events without a start make no trace');
+  if (open) segments.push({ ...open, reason: 'aborted' });
+  const text = segments.map((segment) => segment.text).join('');
+  const { question, prompt, policy, seed, startedAt } = head;
+  return {
+    schema: TRACE_SCHEMA,
+    question,
+    prompt,
+    segments,
+    text,
+    answer: lastBoxed(text),
+    totals: { ...(end?.totals ?? NO_EXTRAS), ...countTotals(segments), ...elapsed(segments, end) },
+    models: end?.models ?? head.models,
+    policy,
+    seed,
+    stopReason: end?.stopReason ?? 'aborted',
+    startedAt,
+    notes,
+  };
+}
+
+/**
+ * The large model of a trace, played back: at each place where it was asked it writes what it wrote then, discarded text
+ * included, piece by piece and without delay. With the same small model, seed and policy the run comes to the same answer.
+ * Throws EndpointError `bad-request` where the trace never was.
+ */
+export function recordedLarge(trace: Trace): TextModel {
+  const { id = 'recorded', location = 'trace' } = trace.models.large ?? {};
+  return {
+    id,
+    location,
+    // Billed: the record holds no warm-up requests to answer.
+    capabilities: { logprobs: false, sessions: false, rawCompletion: true, billed: true },
+    async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<TextChunk> {
+      const segment = segmentAt(trace, prompt);
+      if (!segment) throw new EndpointError('bad-request', 'the trace has no large segment at this place');
+      const whole = segment.text + (segment.discardedText ?? '');
+      let from = 0;
+      for (const [tokens, length] of chunksOf(segment)) {
+        options.signal?.throwIfAborted();
+        yield { text: whole.slice(from, from + length), tokenIds: Array.from({ length: tokens }, () => -1) };
+        from += length;
+      }
+      if (segment.reason === 'endpoint-error')
+        throw new EndpointError('network', segment.detail ?? 'failed when it was recorded');
+      yield { text: '', tokenIds: [], finishReason: segment.reason === 'span-limit' ? 'length' : 'stop' };
+    },
+  };
+}
+
+/** Tokens and characters of each chunk as it came: text that was held back for a while joins the chunk it came in. */
+function chunksOf(segment: TraceSegment): [tokens: number, characters: number][] {
+  const chunks: [number, number][] = [];
+  for (const [, tokens, length] of [...piecesOf(segment), ...(segment.discardedPieces ?? [])]) {
+    const last = chunks.at(-1);
+    if (tokens === 0 && last) last[1] += length;
+    else chunks.push([tokens, length]);
+  }
+  return chunks;
+}
+
+function segmentAt(trace: Trace, prompt: string): TraceSegment | null {
+  let before = trace.prompt;
+  for (const segment of trace.segments) {
+    if (segment.origin === 'large' && before === prompt) return segment;
+    before += segment.text;
+  }
+  return null;
+}
+
+/** A segment's pieces; the whole of it as one where the trace has none. */
+function piecesOf({ pieces, text, tokens, firstTokenMs, startMs }: TraceSegment): readonly TracePiece[] {
+  if (pieces) return pieces;
+  return text === '' && tokens === 0 ? [] : [[firstTokenMs ?? startMs, tokens, text.length]];
+}
+
+function emptySegment(origin: TraceSegment['origin'], startMs: number): TraceSegment {
+  return {
+    origin,
+    text: '',
+    tokens: 0,
+    discardedTokens: 0,
+    pieces: [],
+    startMs,
+    firstTokenMs: null,
+    endMs: startMs,
+    reason: 'end',
+  };
+}
+
+function addPiece(open: TraceSegment, { text, tokens, atMs }: SolveEvent & { type: 'text' }): void {
+  open.pieces!.push([atMs, tokens, text.length]);
+  open.firstTokenMs ??= Math.max(open.startMs, atMs);
+  open.endMs = Math.max(open.endMs, atMs);
+  open.text += text;
+  open.tokens += tokens;
+}
+
+const NO_EXTRAS = { cost: null, probeTokens: 0 };
+
+function elapsed(segments: readonly TraceSegment[], end: Trace | null): { elapsedMs: number } {
+  return { elapsedMs: end?.totals.elapsedMs ?? segments.at(-1)?.endMs ?? 0 };
+}
+
+function countTotals(segments: readonly TraceSegment[]): {
+  smallTokens: number;
+  largeTokens: number;
+  discardedTokens: number;
+  offloadRatio: number;
+  offloadSpans: number;
+} {
+  const of = (origin: TraceSegment['origin']): number =>
+    segments.reduce((sum, s) => sum + (s.origin === origin ? s.tokens : 0), 0);
+  const [smallTokens, largeTokens] = [of('small'), of('large')];
+  const all = smallTokens + largeTokens;
+  return {
+    smallTokens,
+    largeTokens,
+    discardedTokens: segments.reduce((sum, s) => sum + s.discardedTokens, 0),
+    offloadRatio: all === 0 ? 0 : largeTokens / all,
+    offloadSpans: segments.filter((s) => s.origin === 'large').length,
+  };
 }
 
 /** One line per way in which the trace contradicts itself; empty for a sound one. */
@@ -25,24 +179,13 @@ export function auditTrace(trace: Trace): string[] {
   const expect = (what: string, stated: unknown, counted: unknown): void => {
     if (stated !== counted) faults.push(`${what}: stated ${String(stated)}, counted ${String(counted)}`);
   };
-  const sum = (pick: (segment: Trace['segments'][number]) => number): number =>
-    trace.segments.reduce((total, segment) => total + pick(segment), 0);
-  const small = sum((s) => (s.origin === 'small' ? s.tokens : 0));
-  const large = sum((s) => (s.origin === 'large' ? s.tokens : 0));
-  const { totals } = trace;
-  expect('text', trace.text, trace.segments.map((s) => s.text).join(''));
+  const { totals, segments } = trace;
+  expect('text', trace.text, segments.map((s) => s.text).join(''));
   expect('answer', trace.answer, lastBoxed(trace.text));
-  expect('small tokens', totals.smallTokens, small);
-  expect('large tokens', totals.largeTokens, large);
-  expect(
-    'discarded tokens',
-    totals.discardedTokens,
-    sum((s) => s.discardedTokens),
-  );
-  expect('spans', totals.offloadSpans, trace.segments.filter((s) => s.origin === 'large').length);
-  expect('offload ratio', totals.offloadRatio, small + large === 0 ? 0 : large / (small + large));
+  for (const [name, counted] of Object.entries(countTotals(segments)))
+    expect(name, totals[name as keyof typeof totals], counted);
   let clock = 0;
-  for (const [i, segment] of trace.segments.entries()) {
+  for (const [i, segment] of segments.entries()) {
     const first = segment.firstTokenMs ?? segment.startMs;
     if (segment.startMs < clock || first < segment.startMs || segment.endMs < first)
       faults.push(`segment ${i} runs backwards in time`);
@@ -50,7 +193,33 @@ export function auditTrace(trace: Trace): string[] {
     clock = segment.startMs;
     if (segment.discardedTokens > 0 && segment.origin === 'small')
       faults.push(`segment ${i}: small text is never discarded`);
+    if (segment.pieces) checkPieces(`segment ${i}`, segment.pieces, segment.tokens, segment.text, expect);
+    if (segment.discardedPieces)
+      checkPieces(
+        `segment ${i}, discarded`,
+        segment.discardedPieces,
+        segment.discardedTokens,
+        segment.discardedText ?? '',
+        expect,
+      );
   }
   if (totals.elapsedMs < clock) faults.push('the trace ends before its last segment begins');
+  if (totals.cost !== null) {
+    const counted = segments.reduce((sum, s) => sum + (s.cost ?? 0), totals.otherCost ?? 0);
+    if (Math.abs(counted - totals.cost) > 1e-9 * Math.max(1, counted))
+      faults.push(`cost: stated ${totals.cost}, counted ${counted}`);
+  }
   return faults;
+}
+
+function checkPieces(
+  where: string,
+  pieces: readonly TracePiece[],
+  tokens: number,
+  text: string,
+  expect: (what: string, stated: unknown, counted: unknown) => void,
+): void {
+  const sum = (at: 1 | 2): number => pieces.reduce((total, piece) => total + piece[at], 0);
+  expect(`${where}: tokens of its pieces`, tokens, sum(1));
+  expect(`${where}: length of its pieces`, text.length, sum(2));
 }

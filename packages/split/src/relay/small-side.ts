@@ -48,6 +48,7 @@ export class SmallSide {
   readonly #session: TextSession;
   /** Text the session holds as far as known; null after a generation that was left early. */
   #held: string | null = null;
+  readonly #beginnings = new Map<string, readonly number[]>();
   ingestedTokens = 0;
   /** Tokens of the last text that was synced, and how many of them the cache already held. */
   lastSync = { tokens: 0, kept: 0 };
@@ -115,6 +116,17 @@ export class SmallSide {
       if (chunk.finishReason !== undefined && chunk.finishReason !== 'stop') this.#held = text + produced;
       yield describe(chunk, this.open);
     }
+  }
+
+  /** Ids that can begin `text`, whatever stands before it, with nothing in front of it in the same token. */
+  async beginningsOf(text: string): Promise<readonly number[]> {
+    let known = this.#beginnings.get(text);
+    if (!known) {
+      const { first, leads } = await tagIds(this.#session, text);
+      known = first.filter((_, i) => leads[i] === '');
+      this.#beginnings.set(text, known);
+    }
+    return known;
   }
 
   async encode(text: string): Promise<readonly number[]> {

@@ -34,8 +34,8 @@ interface Progress {
   confirmed: number;
   decision: HandBackDecision | null;
   smallError: unknown;
-  /** The newest position that was read: what follows it may complete a token that holds the tag's beginning. */
-  lastRow: WatchedPosition | null;
+  /** The newest positions that were read: what follows them may complete a token that holds the tag's beginning. */
+  recent: WatchedPosition[];
 }
 
 export async function runSpan(relay: Relay, options: SpanOptions): Promise<SpanResult> {
@@ -48,7 +48,7 @@ export async function runSpan(relay: Relay, options: SpanOptions): Promise<SpanR
   const onAbort = (): void => stream.abort();
   parts.signal.addEventListener('abort', onAbort, { once: true });
   if (parts.signal.aborted) onAbort();
-  const progress: Progress = { confirmed: 0, decision: null, smallError: null, lastRow: null };
+  const progress: Progress = { confirmed: 0, decision: null, smallError: null, recent: [] };
   try {
     if (!parts.overlap) await stream.finished;
     await follow(relay, stream, options, progress);
@@ -105,7 +105,7 @@ async function readOpenTag(relay: Relay, base: string, tag: string, progress: Pr
   try {
     await small.sync(base.slice(0, -tag.length), undefined, parts.signal);
     const { watched } = await small.sync(base, small.close.first, parts.signal);
-    progress.lastRow = watched.at(-1) ?? null;
+    progress.recent = watched.slice(-1);
   } catch (error) {
     if (!isAbort(error)) progress.smallError = error;
   }
@@ -126,8 +126,10 @@ async function read(
   const { watched } = await small.sync(base + text, watch, signal);
   if (threshold === null) return;
   const { confirmed } = progress;
-  const rows = progress.lastRow ? [progress.lastRow, ...watched] : [...watched];
-  progress.lastRow = watched.at(-1) ?? progress.lastRow;
+  const rows = [...progress.recent, ...watched];
+  const longest = Math.max(0, ...small.close.leads.map((lead) => lead.length));
+  const reach = base.length + text.length - longest;
+  progress.recent = rows.filter((row) => row.textLength >= reach);
   // Where the large model's tokens end inside one of the small model's, the baton can change hands as well: what the
   // small model says there is read on its own.
   const seen = new Set(rows.map((row) => row.textLength - base.length));
@@ -185,6 +187,9 @@ function settle(
     ...(progress.confirmed > 0 ? { lastTokenMs: stream.arrivedMs(progress.confirmed) } : {}),
     ...(stream.text.length > progress.confirmed
       ? { discardedText: stream.text.slice(progress.confirmed) }
+      : {}),
+    ...(stream.tokens > span.tokens
+      ? { discardedPieces: stream.piecesFrom(progress.confirmed, span.tokens) }
       : {}),
     ...(exact ? { promptTokens: usage.promptTokens } : {}),
     ...(usage.cachedTokens === undefined ? {} : { cachedTokens: usage.cachedTokens }),

@@ -11,11 +11,13 @@ export interface TagIds {
   first: readonly number[];
   /** Text in front of the tag that each id of `first` also holds; usually ''. */
   leads: readonly string[];
+  /** Characters of the tag that each id of `first` holds. */
+  covers: readonly number[];
   /** The usual tokenisation. */
   full: readonly number[];
 }
 
-/** What merges with `<` or `</` in common vocabularies: white space, line ends, ends of sentences and of formulas. */
+/** What merges with `<` or `</` in common vocabularies, for sessions that do not know theirs: white space, line ends, ends of sentences and of formulas. */
 const LEADS = [
   '',
   ' ',
@@ -41,17 +43,33 @@ const LEADS = [
 
 export async function tagIds(session: TextSession, tag: string): Promise<TagIds> {
   const full = await session.encode(tag);
-  if (full.length === 1) return { text: tag, single: full[0]!, first: full, leads: [''], full };
-  const first = new Map<number, string>();
+  if (full.length === 1)
+    return { text: tag, single: full[0]!, first: full, leads: [''], covers: [tag.length], full };
+  const found = session.beginnings ? await session.beginnings(tag) : await likelyBeginnings(session, tag);
+  return {
+    text: tag,
+    single: null,
+    first: found.map(({ id }) => id),
+    leads: found.map(({ lead }) => lead),
+    covers: found.map(({ covers }) => covers),
+    full,
+  };
+}
+
+/** What TextSession.beginnings gives, from `encode` alone: over the leads that are common. */
+async function likelyBeginnings(
+  session: TextSession,
+  tag: string,
+): Promise<{ id: number; lead: string; covers: number }[]> {
+  const found = new Map<number, { id: number; lead: string; covers: number }>();
   for (const lead of LEADS) {
     for (let n = 1; n <= tag.length; n++) {
-      const ids = await session.encode(lead + tag.slice(0, n));
+      const [id, ...more] = await session.encode(lead + tag.slice(0, n));
       // One token for the lead and a part of the tag; a longer part may still be one token, so all are tried.
-      if (ids.length === 1 && !first.has(ids[0]!)) first.set(ids[0]!, lead);
+      if (id !== undefined && more.length === 0) found.set(id, { id, lead, covers: n });
     }
   }
-  if (full[0] !== undefined && !first.has(full[0])) first.set(full[0], '');
-  return { text: tag, single: null, first: [...first.keys()], leads: [...first.values()], full };
+  return [...found.values()];
 }
 
 /** log(sum(exp(values))); -Infinity for none. */

@@ -37,7 +37,8 @@ export interface WriteSmallOptions {
 }
 
 export type SmallStop =
-  | { kind: 'hand-off'; logprob: number; early: LargeStream | null }
+  /** `triggered`: the policy asked, not the model. */
+  | { kind: 'hand-off'; logprob: number; early: LargeStream | null; triggered?: boolean }
   | { kind: 'text'; match: string }
   | { kind: 'pause' | 'step' | 'end' | 'length' | 'context' | 'loop' }
   | { kind: 'failed'; error: unknown };
@@ -59,10 +60,11 @@ export async function writeSmall(relay: Relay, options: WriteSmallOptions): Prom
     // After a rejection the model must write one token that is not the tag; from then on it is free again.
     if (ban === 'first' && all.length > 0) {
       const stop = await writer.run(1, all);
-      if (stop.kind !== 'pause' || budget === 1) return stop;
-      return await writer.run(budget - 1, bannable(relay, 'never'));
+      if (stop.kind !== 'pause' || budget === 1) return await settled(stop, writer, all);
+      const free = bannable(relay, 'never');
+      return await settled(await writer.run(budget - 1, free), writer, free);
     }
-    return await writer.run(budget, all);
+    return await settled(await writer.run(budget, all), writer, all);
   } catch (error) {
     writer.dropEarly();
     // Text held back as the possible beginning of a tag was written before the failure and is kept.
@@ -72,6 +74,13 @@ export async function writeSmall(relay: Relay, options: WriteSmallOptions): Prom
     for (const note of small.notes.splice(0)) ledger.note(note);
     if (parts.signal.aborted) writer.dropEarly();
   }
+}
+
+/** A piece that pauses in the middle of what may be a tag goes on until that is clear: the next piece could not tell. */
+async function settled(stop: SmallStop, writer: SmallWriter, banned: readonly number[]): Promise<SmallStop> {
+  let last = stop;
+  while (last.kind === 'pause' && writer.held !== '') last = await writer.run(1, banned);
+  return last;
 }
 
 /** Ids to ban. The first token of a plain-text tag also begins other text, so it is banned for one token at most. */
@@ -111,7 +120,7 @@ class SmallWriter {
       openBias === undefined || small.open.single === null
         ? sampling.logitBias
         : { ...sampling.logitBias, [small.open.single]: openBias };
-    const stream = small.write(this.#relay.smallText, {
+    const stream = small.write(this.#relay.smallText + this.#scanner.held, {
       maxTokens,
       sampling: logitBias ? { ...sampling, logitBias } : sampling,
       banned,
@@ -124,6 +133,11 @@ class SmallWriter {
       if (stop) return stop;
     }
     throw new Error('the small model stopped without saying why');
+  }
+
+  /** Text that may be the beginning of a tag, written but not yet part of the answer. */
+  get held(): string {
+    return this.#scanner.held;
   }
 
   flush(): void {
@@ -148,13 +162,16 @@ class SmallWriter {
       if (stop) return stop;
     }
     if (token.finishReason === undefined) return null;
+    // Only a pause: what is held back is decided by the next token.
+    if (token.finishReason === 'length' && this.#relay.tokensLeft > 0) return { kind: 'pause' };
     this.dropEarly();
-    this.flush();
+    // A tag that the limit cut in two is not shown in part; a lone "<" or "</" may be anything.
+    const cut = token.finishReason === 'length' || token.finishReason === 'context';
+    if (!cut || this.#scanner.held.length <= 2) this.flush();
     if (token.finishReason === 'aborted') throw new DOMException('the run was cancelled', 'AbortError');
     if (token.finishReason === 'error') throw new Error('the small model failed');
     if (token.finishReason === 'stop') return { kind: 'end' };
-    if (token.finishReason === 'context') return { kind: 'context' };
-    return { kind: this.#relay.tokensLeft <= 0 ? 'length' : 'pause' };
+    return { kind: token.finishReason === 'context' ? 'context' : 'length' };
   }
 
   #takeText(token: SmallToken): SmallStop | null {
@@ -164,7 +181,7 @@ class SmallWriter {
     if (answer === 'before') {
       // The token was decoded, and is paid for, but somebody else writes here.
       this.#keep('', token.count);
-      return { kind: 'hand-off', logprob: token.openLogprob, early: null };
+      return { kind: 'hand-off', logprob: token.openLogprob, early: null, triggered: true };
     }
     const heldBefore = this.#scanner.held;
     const found = this.#scanner.push(token.text);
@@ -174,7 +191,11 @@ class SmallWriter {
     if (step) return step;
     if (found.match !== undefined) return this.#matched(found.match, found.rest ?? '');
     this.#lookAhead(token);
-    if (answer === 'after') return { kind: 'hand-off', logprob: token.openLogprob, early: null };
+    if (answer === 'after') {
+      this.dropEarly();
+      this.flush();
+      return { kind: 'hand-off', logprob: token.openLogprob, early: null, triggered: true };
+    }
     const { ledger } = this.#relay;
     if (this.#index % 16 === 0 && repeatedBlock(ledger.current?.text ?? '') !== null) return { kind: 'loop' };
     return null;

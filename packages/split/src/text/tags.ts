@@ -62,6 +62,19 @@ export class TagScanner {
   }
 }
 
+/**
+ * `text` less what would complete a tag that the end of `before` begins: two writers, or a piece that nobody held back, must
+ * not form one together.
+ */
+export function withoutTagAcross(before: string, text: string, tags: Tags): string {
+  for (const tag of [tags.open, tags.close]) {
+    for (let n = Math.min(tag.length - 1, before.length); n > 0; n--)
+      if (text.startsWith(tag.slice(n)) && before.endsWith(tag.slice(0, n)))
+        return text.slice(tag.length - n);
+  }
+  return text;
+}
+
 /** Generated text without any of `tags`; taking one out may form another, so it is repeated until none is left. */
 export function stripTags(text: string, tags: readonly string[]): string {
   let out = text;
@@ -73,11 +86,21 @@ export function stripTags(text: string, tags: readonly string[]): string {
 }
 
 /**
- * Markers of chat templates: `<|user|>`, DeepSeek's full-width form, thinking tags, `<s>`, Llama 2's and Mistral's
- * [INST], Gemma's turns.
+ * Markers of chat templates: `<|user|>`, DeepSeek's full-width form, thinking and tool tags, `<s>` and its kin, Llama 2's and
+ * Mistral's brackets, Gemma's turns, ChatGLM's masks.
  */
-const CHAT_MARKERS =
-  /<(?=\|[^|<>\s]{1,40}\|>)|<(?=｜[^｜<>]{1,40}｜>)|<(?=\/?think>)|<(?=\/?s>)|<(?=(?:start|end)_of_turn>)|\[(?=\/?INST\])|<(?=<\/?SYS>>)/g;
+const CHAT_MARKERS = new RegExp(
+  [
+    String.raw`<(?=\|[^|<>\s]{1,40}\|>)`,
+    String.raw`<(?=｜[^｜<>]{1,40}｜>)`,
+    String.raw`<(?=\/?(?:think|tool_call|tool_response|s|bos|eos|pad|unk|mask|sop|eop)>)`,
+    String.raw`<(?=(?:(?:start|end)_of_turn|BOS_TOKEN|EOS_TOKEN)>)`,
+    String.raw`\[(?=\/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|THINK)\])`,
+    String.raw`\[(?=[gs]?MASK\])`,
+    String.raw`<(?=<\/?SYS>>)`,
+  ].join('|'),
+  'g',
+);
 
 /**
  * A person's text with chat markers and tags made harmless: one space behind the first character, so that no tokenizer
