@@ -11,7 +11,7 @@ import { openTestBrowser } from '../../packages/runtime/test/browser/harness.ts'
 const runtimeTests = path.join(import.meta.dirname, '../../packages/runtime/test');
 const folder = await mkdtemp(path.join(process.argv[2] ?? os.tmpdir(), 'baton-browser-bench-'));
 try {
-  const sourceBytes = await writeRandomCheckpoint(folder, SHAPES['0.5b']!);
+  const { bytes: sourceBytes } = await writeRandomCheckpoint(folder, SHAPES['0.5b']);
   // Any tokenizer whose ids the vocabulary holds: what is measured does not depend on the text.
   for (const file of ['tokenizer.json', 'tokenizer_config.json']) {
     await cp(path.join(runtimeTests, 'fixtures/tiny', file), path.join(folder, file));

@@ -13,8 +13,8 @@ export interface Shape {
   tied: boolean;
 }
 
-/** DeepSeek-R1-Distill-Qwen-1.5B and Qwen2.5-0.5B, as their config.json files have it. */
-export const SHAPES: Readonly<Record<string, Shape>> = {
+/** DeepSeek-R1-Distill-Qwen-1.5B and Qwen2.5-0.5B, as their config.json files have it; and one that takes no time. */
+export const SHAPES = {
   '1.5b': {
     hiddenSize: 1536,
     intermediateSize: 8960,
@@ -33,12 +33,26 @@ export const SHAPES: Readonly<Record<string, Shape>> = {
     vocabSize: 151936,
     tied: true,
   },
-};
+  tiny: {
+    hiddenSize: 64,
+    intermediateSize: 96,
+    layers: 2,
+    heads: 4,
+    kvHeads: 2,
+    vocabSize: 512,
+    tied: true,
+  },
+} as const satisfies Readonly<Record<string, Shape>>;
+
+export type ShapeName = keyof typeof SHAPES;
 
 const SHARD_BYTES = 2e9;
 
-/** Writes the checkpoint into `folder`; returns the bytes of its tensors. */
-export async function writeRandomCheckpoint(folder: string, shape: Shape): Promise<number> {
+/** Writes the checkpoint into `folder`; returns the bytes of its tensors and the number of its files. */
+export async function writeRandomCheckpoint(
+  folder: string,
+  shape: Shape,
+): Promise<{ bytes: number; shards: number }> {
   await mkdir(folder, { recursive: true });
   const config = {
     model_type: 'qwen2',
@@ -76,7 +90,7 @@ export async function writeRandomCheckpoint(folder: string, shape: Shape): Promi
   }
   const index = { metadata: { total_size: total }, weight_map: map };
   await writeFile(path.join(folder, 'model.safetensors.index.json'), JSON.stringify(index));
-  return total;
+  return { bytes: total, shards: shards.length };
 }
 
 function tensorShapes(s: Shape): [string, number[]][] {

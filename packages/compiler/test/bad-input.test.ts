@@ -1,6 +1,6 @@
 // Everything that can be wrong with what the compiler is given, and with where it writes: one clear error each, nothing left
 // behind.
-import { mkdir, open, readdir, readFile, writeFile } from 'node:fs/promises';
+import { open, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Checkpoint } from '../src/checkpoint/checkpoint.ts';
@@ -303,26 +303,104 @@ it('a compiled model with a damaged, shortened or missing file is found out', as
   });
 });
 
+/** bf16 of -2, 1, -2, 1 ... */
+const PATTERN = (width: number) => Uint16Array.from({ length: width }, (_, i) => (i % 2 ? 0x3f80 : 0xc000));
+
+/** A sparse safetensors file, a few kilobytes on disk: zeros, but for the last row of each tensor with more than one. */
+async function sparse(file: string, shapes: Readonly<Record<string, readonly number[]>>): Promise<void> {
+  let end = 0;
+  const entries = Object.entries(shapes).map(([name, shape]) => {
+    const begin = end;
+    end += shape.reduce((n, d) => n * d, 2);
+    return [name, { dtype: 'BF16', shape, data_offsets: [begin, end] }] as const;
+  });
+  const header = safetensors(JSON.stringify(Object.fromEntries(entries)), new Uint8Array());
+  const handle = await open(file, 'w');
+  await handle.write(header);
+  await handle.truncate(header.length + end);
+  for (const [, { shape, data_offsets }] of entries) {
+    const row = new Uint8Array(PATTERN(shape.at(-1)!).buffer);
+    await handle.write(row, 0, row.length, header.length + data_offsets[1]! - row.length);
+  }
+  await handle.close();
+}
+
 it('reads tensors of more than 2 GB, behind offsets of more than 4 GB', async () => {
   await withFolder(async (folder) => {
-    // A sparse file: 5 GB long, a few kilobytes on disk.
     const [rows, width] = [1_100_000, 1024];
-    const bytes = rows * width * 2;
-    const tensor = (begin: number) => ({
-      dtype: 'BF16',
-      shape: [rows, width],
-      data_offsets: [begin, begin + bytes],
-    });
-    const header = safetensors(JSON.stringify({ first: tensor(0), second: tensor(bytes) }), new Uint8Array());
-    await mkdir(folder, { recursive: true });
-    const handle = await open(path.join(folder, MODEL), 'w');
-    await handle.write(header);
-    await handle.truncate(header.length + 2 * bytes);
-    const last = Uint16Array.from({ length: width }, (_, i) => (i % 2 ? 0x3f80 : 0xc000));
-    await handle.write(new Uint8Array(last.buffer), 0, width * 2, header.length + 2 * bytes - width * 2);
-    await handle.close();
+    await sparse(path.join(folder, MODEL), { first: [rows, width], second: [rows, width] });
     const checkpoint = await Checkpoint.open(new DirectorySource(folder));
-    const values = await checkpoint.rows(checkpoint.tensor('second'), rows - 2, 2);
-    expect(Array.from(values.slice(width - 2, width + 4))).toEqual([0, 0, -2, 1, -2, 1]);
+    const bytes = await checkpoint.rows(checkpoint.tensor('second'), rows - 2, 2);
+    expect(Array.from(new Uint16Array(bytes.buffer).slice(width - 1, width + 2))).toEqual([
+      0, 0xc000, 0x3f80,
+    ]);
+  });
+});
+
+/** Keeps the last bytes of every file and counts the rest. */
+class TailSink implements ModelSink {
+  readonly files = new Map<string, { bytes: number; tail: Uint8Array }>();
+
+  async create(file: string) {
+    const seen = { bytes: 0, tail: new Uint8Array() };
+    this.files.set(file, seen);
+    return {
+      write: async (part: Uint8Array) => {
+        seen.bytes += part.length;
+        if (part.length > 0) seen.tail = part.slice(-8192);
+      },
+      close: async () => undefined,
+    };
+  }
+
+  commit = async () => undefined;
+  abort = async () => undefined;
+  sha256 = () => new DirectorySink('unused').sha256();
+}
+
+it('compiles a tensor of more than 2 GB, in slabs', { timeout: 300_000 }, async () => {
+  await withFolder(async (folder) => {
+    const [vocab, hidden, inner] = [1_100_000, 1024, 32];
+    const layer = 'model.layers.0';
+    await sparse(path.join(folder, MODEL), {
+      [`${layer}.input_layernorm.weight`]: [hidden],
+      [`${layer}.post_attention_layernorm.weight`]: [hidden],
+      [`${layer}.self_attn.q_proj.weight`]: [16, hidden],
+      [`${layer}.self_attn.k_proj.weight`]: [16, hidden],
+      [`${layer}.self_attn.v_proj.weight`]: [16, hidden],
+      [`${layer}.self_attn.o_proj.weight`]: [hidden, 16],
+      [`${layer}.mlp.gate_proj.weight`]: [inner, hidden],
+      [`${layer}.mlp.up_proj.weight`]: [inner, hidden],
+      [`${layer}.mlp.down_proj.weight`]: [hidden, inner],
+      'model.norm.weight': [hidden],
+      'model.embed_tokens.weight': [vocab, hidden],
+    });
+    const config = {
+      model_type: 'llama',
+      hidden_size: hidden,
+      intermediate_size: inner,
+      num_hidden_layers: 1,
+      num_attention_heads: 2,
+      num_key_value_heads: 2,
+      head_dim: 8,
+      vocab_size: vocab,
+      tie_word_embeddings: true,
+    };
+    await writeFile(path.join(folder, 'config.json'), JSON.stringify(config));
+    const sink = new TailSink();
+    const { manifest } = await compile(new DirectorySource(folder), sink, {
+      ...SMALL,
+      weights: 'int4',
+      head: 'int4',
+      keep: { embedding: 'int4' },
+    });
+    const { bytes, offset, scales } = manifest.tensors['head']!;
+    expect(bytes).toBe((vocab * hidden) / 2);
+    expect(scales!.offset).toBeGreaterThanOrEqual(offset + bytes);
+    const written = sink.files.get('weights.bin')!;
+    expect(written.bytes).toBe(scales!.offset + scales!.bytes);
+    // The last row's scales, behind rows and rows of zeros.
+    const last = new Float32Array(written.tail.slice(-128).buffer);
+    for (const scale of last) expect(scale).toBeCloseTo(1 / 3, 6);
   });
 });

@@ -1,12 +1,13 @@
 // Compiled models with smaller weights: that graphs compute with exactly what is stored, that both lowerings store the same
 // integers, and what is reported about them.
-import { open, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { CompileOptions, Manifest } from '../src/index.ts';
 import { compileDirectory } from '../src/node/index.ts';
 import { fixture, fixtureNames, withFolder, worstError } from './fixtures.ts';
 import { TestHost } from './host.ts';
+import { integers, putStoredWeights } from './stored-values.ts';
 
 /** A tiny random network multiplies small errors; against the same rounded weights in f32 the graphs must be exact. */
 const EXACT = 1e-4;
@@ -47,12 +48,7 @@ async function logitsWithWeightsOf(
   name: string,
 ): Promise<Float32Array[]> {
   return compiled(name, {}, async (plain, folder) => {
-    for (const [tensor, { file, offset }] of Object.entries(plain.tensors)) {
-      const values = await storedValues(quantised, quantisedFolder, tensor);
-      const handle = await open(path.join(folder, file), 'r+');
-      await handle.write(new Uint8Array(values.buffer), 0, values.byteLength, offset);
-      await handle.close();
-    }
+    await putStoredWeights(plain, folder, quantised, quantisedFolder);
     return logitsOf(folder, name);
   });
 }
@@ -90,27 +86,6 @@ it.each(['portable', 'fused'] as const)('works with one scale per output channel
     expect(worstError(await logitsOf(folder, 'qwen2'), expected)).toBeLessThan(bound);
   });
 });
-
-/** A stored tensor as f32. A tied embedding is the head. */
-async function storedValues(manifest: Manifest, folder: string, name: string): Promise<Float32Array> {
-  const tensor = manifest.tensors[name] ?? manifest.tensors['head']!;
-  const bytes = async ({ offset, bytes }: { offset: number; bytes: number }) =>
-    (await readFile(path.join(folder, tensor.file))).subarray(offset, offset + bytes);
-  const floats = (b: Uint8Array) => new Float32Array(new Uint8Array(b).buffer);
-  if (!tensor.scales) return floats(await bytes(tensor));
-  const scales = floats(await bytes(tensor.scales));
-  const whole = await integers(manifest, folder, manifest.tensors[name] ? name : 'head');
-  return Float32Array.from(whole, (q, i) => q * scales[Math.floor(i / tensor.group!)]!);
-}
-
-/** Integers of a stored tensor, zero point taken off. */
-async function integers(manifest: Manifest, folder: string, name: string): Promise<number[]> {
-  const { dtype, file, offset, bytes, zeroPoint } = manifest.tensors[name]!;
-  const data = (await readFile(path.join(folder, file))).subarray(offset, offset + bytes);
-  if (dtype === 'int8') return [...data].map((b) => (zeroPoint ? b - zeroPoint : (b << 24) >> 24));
-  const nibbles = [...data].flatMap((b) => [b & 15, b >> 4]);
-  return nibbles.map((n) => (zeroPoint ? n - zeroPoint : (n << 28) >> 28));
-}
 
 it.each(['int4', 'int8'] as const)(
   'holds the same %s integers and scales in both lowerings',

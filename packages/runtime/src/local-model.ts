@@ -41,7 +41,6 @@ export class LocalModel implements TextModel {
     billed: false,
   };
   readonly manifest: Manifest;
-  readonly tokenizer: Tokenizer;
   readonly #parts: LocalModelParts;
   readonly #stopIds: ReadonlySet<number>;
   readonly #decoders = new Set<Decoder>();
@@ -54,12 +53,25 @@ export class LocalModel implements TextModel {
     this.#parts = parts;
     this.#backend = parts.backend;
     this.manifest = parts.manifest;
-    this.tokenizer = parts.text.tokenizer;
     this.#stopIds = new Set(parts.manifest.stopIds);
   }
 
   get id(): string {
     return this.manifest.id;
+  }
+
+  /** Throws `bad-tokenizer` for a model without one, which can score ids but knows no text. */
+  get tokenizer(): Tokenizer {
+    const { tokenizer } = this.#parts.text;
+    if (tokenizer) return tokenizer;
+    throw new RuntimeError(
+      'bad-tokenizer',
+      `${this.id}: there is no tokenizer.json in the model; compile from a checkpoint that has one, or give token ids`,
+    );
+  }
+
+  get hasTokenizer(): boolean {
+    return this.#parts.text.tokenizer !== null;
   }
 
   /** The execution target in use; changes when one is lost. */
@@ -114,11 +126,12 @@ export class LocalModel implements TextModel {
   }
 
   async #newSession(): Promise<LocalSession> {
+    const { tokenizer } = this;
     const decoder = await this.#newDecoder();
     const notes: string[] = [];
     return new LocalSession({
       decoder,
-      tokenizer: this.tokenizer,
+      tokenizer,
       stopIds: this.#stopIds,
       ...this.#parts.session,
       guard: (work) => this.#guard(work, (note) => notes.push(note)),

@@ -1,10 +1,11 @@
 // `baton bench` on a tiny compiled model: every figure is there and every bad argument is one clear line. What the figures
 // are is no test's business.
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { compileDirectory } from '@baton/compiler/node';
+import type { BenchCompile } from '@baton/compiler/bench';
 import type { Bench } from '@baton/runtime/bench';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { benchCommand } from './bench.ts';
@@ -73,6 +74,36 @@ it('says which target could not be measured and why', async () => {
   expect(models[0]!.skipped).toMatchObject([
     { target: 'webgpu', reason: expect.stringContaining('browser') },
   ]);
+});
+
+it('measures the compiler in a process of its own', async () => {
+  const out = path.join(folder, 'compile.json');
+  await bench(
+    'compile',
+    '--shape',
+    'tiny',
+    '--weights',
+    'int4,f16',
+    '--rounds',
+    '1',
+    '--out',
+    out,
+    '--work',
+    folder,
+  );
+  const { results, schema } = JSON.parse(await readFile(out, 'utf8')) as BenchCompile;
+  expect(schema).toBe('baton.bench-compile/1');
+  expect(results.map((r) => [r.shape, r.weights])).toEqual([
+    ['tiny', 'int4'],
+    ['tiny', 'f16'],
+  ]);
+  for (const { sourceBytes, outputBytes, runs } of results) {
+    expect(sourceBytes).toBeGreaterThan(outputBytes / 4);
+    expect(runs).toHaveLength(1);
+    expect(runs[0]!.megabytesPerSecond).toBeGreaterThan(0);
+    expect(runs[0]!.peakBytes).toBeGreaterThan(1e7);
+  }
+  expect((await readdir(folder)).filter((name) => name.startsWith('baton-bench-compile'))).toEqual([]);
 });
 
 it('refuses what it cannot measure', async () => {

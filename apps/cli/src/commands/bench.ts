@@ -1,7 +1,8 @@
-// `baton bench`: measures the targets of this machine; `baton bench relay`: the hand-off between two models. Reads
-// arguments and prints; the measuring is @baton/runtime/bench's and @baton/split/bench's.
+// `baton bench`: measures the targets of this machine; `baton bench compile`: the compiler; `baton bench relay`: the hand-off
+// between two models. Reads arguments and prints; the measuring is @baton/runtime's, @baton/compiler's and @baton/split's.
 import { readFile, writeFile } from 'node:fs/promises';
 import { WEIGHT_TYPES, type WeightType } from '@baton/compiler';
+import { benchCompile, COMPILE_SHAPES, type BenchCompile, type CompileShape } from '@baton/compiler/bench';
 import { TARGETS, type TargetId } from '@baton/runtime';
 import { bench, SHAPES, type Bench, type BenchOptions } from '@baton/runtime/bench';
 import { resolveModel } from '@baton/runtime/node';
@@ -25,6 +26,8 @@ interface Flags {
 export function benchCommand(): Command {
   const command = new Command('bench')
     .description('measure load, prefill and decode on this machine, beside its memory bandwidth')
+    // Its sub-commands have options of the same names, which would otherwise be taken for its own.
+    .enablePositionalOptions()
     .option(
       '--model <model>',
       'compiled model, checkpoint or demo name; repeatable (default: random weights)',
@@ -48,7 +51,7 @@ export function benchCommand(): Command {
     .option('--out <file>', 'also write the JSON here')
     .option('--json', 'print JSON')
     .action(run);
-  return command.addCommand(relayCommand());
+  return command.addCommand(compileCommand()).addCommand(relayCommand());
 }
 
 async function run(flags: Flags): Promise<void> {
@@ -64,6 +67,58 @@ async function run(flags: Flags): Promise<void> {
     onProgress: (line) => void process.stderr.write(`${line}\n`),
   };
   await print(await bench(options), table, out, json);
+}
+
+function compileCommand(): Command {
+  const shapes = Object.keys(COMPILE_SHAPES) as CompileShape[];
+  return new Command('compile')
+    .description('speed and memory of the compiler on random checkpoints with the shapes of real models')
+    .option('--shape <names>', `shapes, comma-separated: ${shapes.join(', ')}`, list(shapes), ['1.5b'])
+    .option('--weights <types>', 'how weights are stored, comma-separated', list(WEIGHT_TYPES), ['int4'])
+    .option('--rounds <n>', 'compilations of each kind', count, 3)
+    .option('--work <dir>', 'where checkpoints are written for the while (1.5b: 6 GB; default: temporary)')
+    .option('--out <file>', 'also write the JSON here')
+    .option('--json', 'print JSON')
+    .action(
+      async (flags: {
+        shape: CompileShape[];
+        weights: WeightType[];
+        rounds: number;
+        work?: string;
+        out?: string;
+        json?: boolean;
+      }) => {
+        const result = await benchCompile({
+          shapes: flags.shape,
+          weights: flags.weights,
+          rounds: flags.rounds,
+          workFolder: flags.work,
+          onProgress: (line) => void process.stderr.write(`${line}\n`),
+        });
+        await print(result, compileTable, flags.out, flags.json);
+      },
+    );
+}
+
+function compileTable({ machine, coresUsed, results }: BenchCompile): string {
+  const cores = coresUsed === null ? `${machine.cores} cores` : `held on 1 of ${machine.cores} cores`;
+  const lines = [`${machine.processor}, ${cores}, Node ${machine.node}, ${machine.platform}`];
+  for (const { shape, weights, sourceBytes, outputBytes, shards, runs } of results) {
+    lines.push(
+      `${shape} to ${weights}: ${(sourceBytes / 1e9).toFixed(2)} GB in ${shards} files, ${(outputBytes / 1e9).toFixed(2)} GB out`,
+    );
+    for (const r of runs) {
+      const estimate = r.estimates.map(
+        ({ done, remainingMs, tookMs }) =>
+          `${Math.round(done * 100)} %: ${(remainingMs / 1000).toFixed(1)} s left, took ${(tookMs / 1000).toFixed(1)}`,
+      );
+      lines.push(
+        `  ${(r.wallMs / 1000).toFixed(1)} s, ${r.megabytesPerSecond} MB/s (${r.megabytesPerProcessorSecond} per processor second), ` +
+          `${(r.peakBytes / 1e6).toFixed(0)} MB at most${estimate.length > 0 ? `; ${estimate.join('; ')}` : ''}`,
+      );
+    }
+  }
+  return lines.join('\n');
 }
 
 function relayCommand(): Command {

@@ -10,10 +10,12 @@ const fixture = path.join(root, 'packages/compiler/test/fixtures/qwen2');
 const folder = mkdtempSync(path.join(os.tmpdir(), 'baton-cli-compile-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-function baton(...words: string[]) {
+function command(...words: string[]) {
   const bin = path.join(root, 'apps/cli/bin/baton.mjs');
-  return spawnSync(process.execPath, [bin, 'compile', ...words], { encoding: 'utf8' });
+  return spawnSync(process.execPath, [bin, ...words], { encoding: 'utf8' });
 }
+
+const baton = (...words: string[]) => command('compile', ...words);
 
 it('compiles a folder and reports sizes and errors as JSON', () => {
   const out = path.join(folder, 'model');
@@ -65,4 +67,34 @@ it('prints one line and leaves nothing when it fails', () => {
     expect(run.stderr.trim()).not.toContain('\n');
     expect(existsSync(out)).toBe(false);
   }
+});
+
+it('scores token ids of a checkpoint that has no tokenizer, and says so where text is needed', () => {
+  const out = path.join(folder, 'ids');
+  expect(baton(fixture, '--out', out, '--context', '64', '--chunk', '16').status).toBe(0);
+  const { prompt } = JSON.parse(readFileSync(path.join(fixture, 'reference.json'), 'utf8')) as {
+    prompt: number[];
+  };
+  const logits = new Float32Array(
+    new Uint8Array(readFileSync(path.join(fixture, 'reference.bin'))).buffer.slice(
+      0,
+      prompt.length * 128 * 4,
+    ),
+  );
+  for (const target of ['ort-cpu', 'wasm-simd']) {
+    const run = command('score', '--model', out, '--ids', prompt.join(), '--target', target, '--json');
+    expect(run.stderr).toBe('');
+    const scored = JSON.parse(run.stdout) as { id: number; logprob: number | null }[];
+    expect(scored.map((s) => s.id)).toEqual(prompt);
+    expect(scored[0]!.logprob).toBe(null);
+    for (const [at, { id, logprob }] of scored.entries()) {
+      if (logprob === null) continue;
+      const row = logits.subarray((at - 1) * 128, at * 128);
+      const expected = row[id]! - Math.log(row.reduce((n, x) => n + Math.exp(x), 0));
+      expect(logprob).toBeCloseTo(expected, 2);
+    }
+  }
+  const text = command('score', '--model', out, '--text', 'hello');
+  expect(text.status).not.toBe(0);
+  expect(text.stderr.trim()).toMatch(/there is no tokenizer\.json in the model.*or give token ids$/);
 });

@@ -40,17 +40,12 @@ async function score(options: ScoreOptions): Promise<void> {
       console.log(JSON.stringify(scored));
       return;
     }
+    const name = (id: number): string =>
+      model.hasTokenizer ? JSON.stringify(model.tokenizer.tokenText(id)) : `#${id}`;
     for (const { id, logprob, top } of scored) {
-      const others = top.map(
-        (t) => `${JSON.stringify(model.tokenizer.tokenText(t.id))} ${t.logprob.toFixed(4)}`,
-      );
+      const others = top.map((t) => `${name(t.id)} ${t.logprob.toFixed(4)}`);
       console.log(
-        [
-          String(id).padStart(6),
-          (logprob?.toFixed(6) ?? '-').padStart(12),
-          JSON.stringify(model.tokenizer.tokenText(id)),
-          ...others,
-        ].join('  '),
+        [String(id).padStart(6), (logprob?.toFixed(6) ?? '-').padStart(12), name(id), ...others].join('  '),
       );
     }
     const known = scored.map((s) => s.logprob).filter((p) => p !== null);

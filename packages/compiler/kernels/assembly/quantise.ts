@@ -1,22 +1,6 @@
 // AssemblyScript, not TypeScript. Symmetric quantisation of f32 groups with SIMD; what it computes is described in
-// src/weights/quantise.ts. Memory is the host's: it passes addresses (16-byte aligned) and reads the results there.
-
-/** Squared error and squared sum of the last call. */
-let squaredError: f64 = 0;
-let squaredSum: f64 = 0;
-
-export function lastSquaredError(): f64 {
-  return squaredError;
-}
-
-export function lastSquaredSum(): f64 {
-  return squaredSum;
-}
-
-/** First free byte of memory. */
-export function heapStart(): usize {
-  return (__heap_base + 15) & ~15;
-}
+// src/weights/convert.ts.
+import { add, report } from './errors';
 
 function sumLanes(v: v128): f32 {
   return (
@@ -110,8 +94,7 @@ function round(from: usize, group: usize, scale: f32, low: f32, high: f32, integ
     sum += w * w;
     store<i8>(integers + k, <i8>q);
   }
-  squaredError += error;
-  squaredSum += sum;
+  add(error, sum);
 }
 
 /** i8 pairs to nibbles, even index low. `group` is even. */
@@ -156,8 +139,7 @@ export function quantise(
 ): void {
   const high: f32 = bits === 4 ? 7 : 127;
   const low: f32 = bits === 4 ? -8 : -127;
-  squaredError = 0;
-  squaredSum = 0;
+  report(0, 0);
   for (let g: usize = 0; g < groups; g++) {
     const from = values + ((g * group) << 2);
     const max = largest(from, group);

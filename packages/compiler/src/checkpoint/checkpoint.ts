@@ -2,7 +2,6 @@
 // Reads headers only; weights come later, by ranges of rows.
 import { CompileError } from '../errors.ts';
 import type { CheckpointSource } from '../files.ts';
-import { toFloats } from './floats.ts';
 import { readSafetensorsHeader, type StoredTensor } from './safetensors.ts';
 
 const INDEX = 'model.safetensors.index.json';
@@ -45,15 +44,15 @@ export class Checkpoint {
     );
   }
 
-  /** Rows `first .. first + count - 1` of a matrix, or elements of a vector, as f32. */
-  async rows(tensor: StoredTensor, first: number, count: number): Promise<Float32Array> {
+  /** The bytes of rows `first .. first + count - 1` of a matrix, or of elements of a vector. */
+  async rows(tensor: StoredTensor, first: number, count: number): Promise<Uint8Array> {
     const rowBytes = tensor.bytes / tensor.shape[0]!;
     const length = count * rowBytes;
     const bytes = await this.source.read(tensor.file, tensor.offset + first * rowBytes, length);
     if (bytes.length !== length) {
       throw new CompileError('source', `${tensor.file}: asked for ${length} bytes, got ${bytes.length}`);
     }
-    return toFloats(bytes, tensor.dtype);
+    return bytes;
   }
 }
 

@@ -109,8 +109,10 @@ function readNumerics(family: Family, config: Config, headDim: number) {
   const activation = ACTIVATIONS[name] ?? config.unsupported(field, `"${name}" is not supported`);
   const scalar = family.queryScalar ? config.number('query_pre_attn_scalar', 256) : headDim;
   const caps = family.softCaps;
-  const cap = (name: string, absent: number | null) =>
-    config.has(name) ? config.number(name, null) : absent;
+  const cap = (name: string, absent: number | null | 'unused') => {
+    const given = config.has(name) ? config.number(name, null) : absent;
+    return absent === 'unused' || given === 'unused' ? null : given;
+  };
   const attentionCap = caps ? cap('attn_logit_softcapping', caps.attention) : null;
   const logitCap = caps ? cap('final_logit_softcapping', caps.logits) : null;
   return {

@@ -48,8 +48,8 @@ export interface Family {
   layer?(config: Config, index: number, layers: number): LayerKind;
   /** query_pre_attn_scalar instead of the head's width under the root. */
   queryScalar?: true;
-  /** final_logit_softcapping and attn_logit_softcapping. */
-  softCaps?: { attention: number | null; logits: number | null };
+  /** Where attn_logit_softcapping and final_logit_softcapping are absent; unused: the network has no such cap. */
+  softCaps?: { attention: number | null | 'unused'; logits: number | null };
   /** `rope_parameters` by layer type, and the field of the sliding layers' theta in the older dialect. */
   ropeByLayerType?: { defaultTheta: { full: number; sliding: number }; slidingThetaField: string };
 }

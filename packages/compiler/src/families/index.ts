@@ -121,7 +121,8 @@ const gemma3: Family = {
   outputBias: 'configured',
   scaledEmbeddings: true,
   queryScalar: true,
-  softCaps: { attention: null, logits: null },
+  // transformers keeps attn_logit_softcapping in the configuration but never applies it here (modeling_gemma3.py, 5.18).
+  softCaps: { attention: 'unused', logits: null },
   ropeByLayerType: { defaultTheta: { full: 1e6, sliding: 1e4 }, slidingThetaField: 'rope_local_base_freq' },
   layer(config, index) {
     const window = config.count('sliding_window', 4096);

@@ -56,8 +56,8 @@ export function ropeTable(
 
 function scalingKind(fields: Config): string {
   const kind = fields.string('rope_type', fields.string('type', 'default'));
-  // Phi-3's first name for it.
-  return kind === 'su' ? 'longrope' : kind;
+  // Phi-3's earlier names for it.
+  return kind === 'su' || (kind === 'yarn' && fields.has('short_factor')) ? 'longrope' : kind;
 }
 
 function plain({ theta, dims }: Base): number[] {

@@ -1,7 +1,7 @@
 // One output file with what the manifest says of it: its length and SHA-256, both taken while it is written.
 import { createSHA256 } from 'hash-wasm';
 import { CompileError } from '../errors.ts';
-import type { FileWriter, ModelSink } from '../files.ts';
+import type { FileWriter, Hasher, ModelSink } from '../files.ts';
 import type { PositionedWriter } from './write-weights.ts';
 
 export interface OutputEntry {
@@ -13,18 +13,17 @@ export interface OutputEntry {
 export class OutputFile implements PositionedWriter {
   readonly path: string;
   readonly #writer: FileWriter;
-  readonly #hash: Awaited<ReturnType<typeof createSHA256>>;
+  readonly #hash: Hasher;
   #position = 0;
 
-  private constructor(path: string, writer: FileWriter, hash: Awaited<ReturnType<typeof createSHA256>>) {
+  private constructor(path: string, writer: FileWriter, hash: Hasher) {
     this.path = path;
     this.#writer = writer;
     this.#hash = hash;
   }
 
   static async create(sink: ModelSink, path: string): Promise<OutputFile> {
-    const hash = await createSHA256();
-    hash.init();
+    const hash = sink.sha256?.() ?? (await createSHA256()).init();
     return new OutputFile(path, await guard(path, sink.create(path)), hash);
   }
 
@@ -44,7 +43,7 @@ export class OutputFile implements PositionedWriter {
 
   /** Length and hash of what was written; only after `close`. */
   entry(): OutputEntry {
-    return { path: this.path, bytes: this.#position, sha256: this.#hash.digest('hex') };
+    return { path: this.path, bytes: this.#position, sha256: this.#hash.digest() };
   }
 }
 

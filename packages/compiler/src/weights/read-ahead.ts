@@ -1,11 +1,12 @@
 // Slabs of checkpoint rows in the order in which they will be written, a few of them already under way: reading (a disk, a
 // network) and quantising overlap, and a remote checkpoint's many small tensors do not cost one round trip each.
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
+import type { CheckpointDtype } from '../checkpoint/safetensors.ts';
 import type { PlacedTensor } from './layout.ts';
 
-/** 16 MB of f32 per slab. */
+/** 8 MB of a two-byte checkpoint per slab. */
 const SLAB_ELEMENTS = 4 * 1024 * 1024;
-/** Slabs under way beside the one in work: at most 64 MB of f32, and enough for 30 small tensors a second at 130 ms each. */
+/** Slabs under way beside the one in work: 32 MB, and enough for 30 small tensors a second at 130 ms each. */
 const DEPTH = 4;
 
 export interface Slab {
@@ -23,11 +24,18 @@ export function slabsOf(placed: PlacedTensor): Slab[] {
   });
 }
 
-/** Gives the slabs of `tensors` as f32, one after the other. */
+/** A slab's elements as the checkpoint has them. */
+export interface SlabContent {
+  bytes: Uint8Array;
+  dtype: CheckpointDtype;
+  elements: number;
+}
+
+/** Gives the slabs of `tensors`, one after the other. */
 export class ReadAhead {
   readonly #checkpoint: Checkpoint;
   readonly #slabs: readonly Slab[];
-  readonly #pending: Promise<Float32Array>[] = [];
+  readonly #pending: Promise<SlabContent>[] = [];
   #started = 0;
 
   constructor(checkpoint: Checkpoint, tensors: readonly PlacedTensor[]) {
@@ -35,8 +43,7 @@ export class ReadAhead {
     this.#slabs = tensors.flatMap(slabsOf);
   }
 
-  /** The next slab's values, the family's offset added. */
-  next(): Promise<Float32Array> {
+  next(): Promise<SlabContent> {
     while (this.#pending.length <= DEPTH && this.#started < this.#slabs.length) {
       const read = this.#read(this.#slabs[this.#started++]!);
       // A failure is reported when its turn comes; until then it must not count as unhandled.
@@ -46,10 +53,9 @@ export class ReadAhead {
     return this.#pending.shift()!;
   }
 
-  async #read({ placed: { source }, firstRow, rows }: Slab): Promise<Float32Array> {
+  async #read({ placed: { source }, firstRow, rows }: Slab): Promise<SlabContent> {
     const stored = this.#checkpoint.tensor(source.tensor);
-    const values = await this.#checkpoint.rows(stored, source.firstRow + firstRow, rows);
-    if (source.add !== 0) for (let i = 0; i < values.length; i++) values[i]! += source.add;
-    return values;
+    const bytes = await this.#checkpoint.rows(stored, source.firstRow + firstRow, rows);
+    return { bytes, dtype: stored.dtype, elements: rows * (source.dims[1] ?? 1) };
   }
 }

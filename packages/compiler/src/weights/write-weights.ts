@@ -2,8 +2,8 @@
 // memory stays flat whatever the size of the model or of one tensor.
 import { CompileError } from '../errors.ts';
 import type { FileWriter } from '../files.ts';
+import { convert } from './convert.ts';
 import type { PlacedTensor } from './layout.ts';
-import { quantise } from './quantise.ts';
 import { slabsOf, type ReadAhead } from './read-ahead.ts';
 
 /** An output file that knows how far it has been written. */
@@ -19,13 +19,14 @@ export async function writeTensor(
   onElements: (count: number) => void,
 ): Promise<number> {
   const { source, tensor, quantisationGroup } = placed;
+  const form = { dtype: tensor.dtype, group: quantisationGroup, zeroPoint: tensor.zeroPoint ?? 0 };
   const scales: Float32Array[] = [];
   let error = 0;
   let sum = 0;
   await padTo(out, tensor.offset);
   for (const _ of slabsOf(placed)) {
-    const values = await reader.next();
-    const part = convert(values, tensor.dtype, quantisationGroup, tensor.zeroPoint ?? 0);
+    const { bytes, dtype, elements } = await reader.next();
+    const part = convert(bytes, dtype, source.add, form);
     if (!Number.isFinite(part.squaredSum)) {
       throw new CompileError('bad-checkpoint', `tensor ${source.tensor} holds NaN or infinite values`);
     }
@@ -37,36 +38,17 @@ export async function writeTensor(
     }
     error += part.squaredError;
     sum += part.squaredSum;
+    // Views into the converter's memory, which the next slab takes over.
+    const kept = part.scales.slice();
     await out.write(part.data);
-    if (part.scales) scales.push(repeat(part.scales, quantisationGroup / tensor.group!));
-    onElements(values.length);
+    if (tensor.scales) scales.push(repeat(kept, quantisationGroup / tensor.group!));
+    onElements(elements);
   }
   if (tensor.scales) {
     await padTo(out, tensor.scales.offset);
     for (const part of scales) await out.write(bytesOf(part));
   }
   return sum === 0 ? 0 : Math.sqrt(error / sum);
-}
-
-interface Converted {
-  data: Uint8Array;
-  scales?: Float32Array;
-  squaredError: number;
-  squaredSum: number;
-}
-
-function convert(values: Float32Array, dtype: string, group: number, zeroPoint: number): Converted {
-  if (dtype === 'int8' || dtype === 'int4') return quantise(values, group, dtype, zeroPoint);
-  let squaredSum = 0;
-  for (let i = 0; i < values.length; i++) squaredSum += values[i]! * values[i]!;
-  if (dtype === 'f32') return { data: bytesOf(values), squaredError: 0, squaredSum };
-  const halves = new Float16Array(values);
-  let squaredError = 0;
-  for (let i = 0; i < values.length; i++) {
-    const e = values[i]! - halves[i]!;
-    squaredError += e * e;
-  }
-  return { data: bytesOf(halves), squaredError, squaredSum };
 }
 
 /** Each scale `times` times: what fused kernels want of a scale that covers several of their blocks. */
@@ -82,6 +64,6 @@ async function padTo(out: PositionedWriter, offset: number): Promise<void> {
   if (gap > 0) await out.write(new Uint8Array(gap));
 }
 
-function bytesOf(array: Float32Array | Float16Array): Uint8Array {
+function bytesOf(array: Float32Array): Uint8Array {
   return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 }

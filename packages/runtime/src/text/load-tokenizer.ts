@@ -6,26 +6,21 @@ import { findChatTemplate, type ChatTemplate } from './chat-template.ts';
 import { Tokenizer } from './tokenizer.ts';
 
 export interface ModelText {
-  tokenizer: Tokenizer;
+  /** null for a checkpoint without tokenizer.json: such a model still computes with token ids. */
+  tokenizer: Tokenizer | null;
   template: ChatTemplate | null;
 }
 
-/** Throws `bad-tokenizer` where tokenizer.json is missing or does not parse. */
+/** Throws `bad-tokenizer` where tokenizer.json does not parse or is of an unsupported kind. */
 export async function loadText(manifest: Manifest, files: ModelFiles): Promise<ModelText> {
   const read = async (name: string): Promise<string | null> => {
     const path = manifest.tokenizerFiles.find((f) => f === name || f.endsWith(`/${name}`));
     return path === undefined ? null : new TextDecoder().decode(await files.read(path));
   };
   const json = await read('tokenizer.json');
-  if (json === null) {
-    throw new RuntimeError(
-      'bad-tokenizer',
-      `${manifest.id}: there is no tokenizer.json in the model; compile from a checkpoint that has one`,
-    );
-  }
   const config = parse('tokenizer_config.json', (await read('tokenizer_config.json')) ?? '{}');
   return {
-    tokenizer: new Tokenizer(parse('tokenizer.json', json), config),
+    tokenizer: json === null ? null : new Tokenizer(parse('tokenizer.json', json), config),
     template: findChatTemplate(await read('chat_template.jinja'), config),
   };
 }

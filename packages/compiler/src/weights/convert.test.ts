@@ -1,7 +1,18 @@
+// What the kernel makes of weights, against definitions in plain numbers.
 import { readFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
 import { buildKernel, OUTPUT } from '../../kernels/build.mjs';
-import { quantise } from './quantise.ts';
+import { halfToFloat } from '../host/half.ts';
+import { convert, type Converted } from './convert.ts';
+
+function bytesOf(values: Float32Array | Uint16Array): Uint8Array {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+}
+
+function quantise(values: Float32Array, group: number, dtype: 'int8' | 'int4', zeroPoint: number): Converted {
+  const converted = convert(bytesOf(values), 'F32', 0, { dtype, group, zeroPoint });
+  return { ...converted, data: converted.data.slice(), scales: converted.scales.slice() };
+}
 
 function noise(n: number, seed = 1): Float32Array {
   let state = seed;
@@ -68,6 +79,45 @@ it('stores a group of zeros as zeros, and shows NaN and infinity in the sum', ()
     values[7] = bad;
     expect(Number.isFinite(quantise(values, 32, 'int8', 0).squaredSum)).toBe(false);
   }
+});
+
+const FLOAT = { group: 0, zeroPoint: 0 } as const;
+const f32 = (data: Uint8Array) => new Float32Array(data.slice().buffer);
+const everyHalf = Uint16Array.from({ length: 65536 }, (_, bits) => bits);
+
+it('widens every binary16 and every bf16 exactly, NaN and infinity included', () => {
+  const halves = f32(convert(bytesOf(everyHalf), 'F16', 0, { dtype: 'f32', ...FLOAT }).data);
+  everyHalf.forEach((bits) => expect(Object.is(halves[bits], halfToFloat(bits)), String(bits)).toBe(true));
+  const brains = convert(bytesOf(everyHalf), 'BF16', 0, { dtype: 'f32', ...FLOAT }).data.slice();
+  const bits = new Uint32Array(brains.buffer);
+  everyHalf.forEach((b) => expect(bits[b]).toBe(b * 65536));
+});
+
+it('narrows f32 to the nearest binary16, ties to even, and says what was lost', () => {
+  const near = Array.from(everyHalf, halfToFloat).filter((x) => Number.isFinite(x));
+  // Around every f16: itself, just beside it, and half-way to the next.
+  const values = Float32Array.from(
+    near.flatMap((x, i) => [x, x * (1 + 2 ** -20), x * (1 - 2 ** -20), (x + (near[i + 1] ?? x)) / 2]),
+  );
+  const whole = values.filter((x) => Math.abs(x) < 65520);
+  const { data, squaredError, squaredSum } = convert(bytesOf(whole), 'F32', 0, { dtype: 'f16', ...FLOAT });
+  const expected = new Float16Array(whole);
+  expect(Buffer.from(data).equals(new Uint8Array(expected.buffer))).toBe(true);
+  expect(squaredError / squares(whole, expected)).toBeCloseTo(1, 5);
+  expect(squaredSum / squares(whole, new Float32Array(whole.length))).toBeCloseTo(1, 5);
+  const odd = convert(bytesOf(Float32Array.of(1, NaN, 65520, -1e9, 65519)), 'F32', 0, {
+    dtype: 'f16',
+    ...FLOAT,
+  });
+  expect(Array.from(new Float16Array(odd.data.slice().buffer))).toEqual([1, NaN, Infinity, -Infinity, 65504]);
+  expect(Number.isFinite(odd.squaredError)).toBe(false);
+});
+
+it('adds the offset of a family to as many elements as there are', () => {
+  const bits = Uint16Array.of(0x3f80, 0xc000, 0, 0x3f80, 0x4040);
+  const { data, squaredSum } = convert(bytesOf(bits), 'BF16', 1, { dtype: 'f32', ...FLOAT });
+  expect(Array.from(f32(data))).toEqual([2, -1, 1, 2, 4]);
+  expect(squaredSum).toBe(4 + 1 + 1 + 4 + 16);
 });
 
 it('is what its source compiles to', async () => {
