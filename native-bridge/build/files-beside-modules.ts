@@ -18,7 +18,7 @@ export function filesBesideModules(root: string): Plugin {
       for (const [whole, name] of code.matchAll(BESIDE)) {
         const file = path.resolve(path.dirname(module), name!);
         // A browser's worker, or a folder: nothing that this program opens.
-        if (module.includes(`${path.sep}browser${path.sep}`) || path.extname(file) === '') continue;
+        if (module.includes(`${path.sep}browser${path.sep}`) || path.extname(name!) === '') continue;
         const place = path.relative(root, file);
         if (file.endsWith('.ts')) {
           this.emitFile({ type: 'chunk', id: file, name: place.slice(0, -'.ts'.length) });

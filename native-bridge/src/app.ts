@@ -1,4 +1,5 @@
 // The routes. Everything a request has to pass first is in door/, what it asks for in api/, what answers it in engine/.
+import { randomUUID } from 'node:crypto';
 import { Hono, type Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import * as v from 'valibot';
@@ -7,11 +8,22 @@ import { chatBody, chatEvents, parseChat } from './api/chat.ts';
 import { completionBody, completionEvents, parseCompletion } from './api/completions.ts';
 import { EVENT_STREAM_HEADERS, eventStream } from './api/event-stream.ts';
 import { parseBody } from './api/generation-fields.ts';
+import {
+  generateBody,
+  generateEvents,
+  only,
+  renderBody,
+  stepwise,
+  syncBody,
+  syncEvents,
+  tokenizeBody,
+} from './api/sessions.ts';
 import { primed, releasing, startRequest } from './api/run-request.ts';
 import { BODY_LIMIT_BYTES, door, tooLarge, type DoorOptions } from './door/door.ts';
 import type { Engine } from './engine/engine.ts';
 import type { RequestQueue } from './engine/queue.ts';
 import type { Log } from './log.ts';
+import { servePage } from './page/serve-page.ts';
 
 export interface AppOptions {
   engine: Engine;
@@ -20,6 +32,8 @@ export interface AppOptions {
   log: Log;
   /** Ends every running request. */
   shutdown: AbortSignal;
+  /** Folder of the built page, or null to serve none. */
+  page: string | null;
 }
 
 /** Version of what the bridge speaks beside OpenAI's API: /health and /pair. */
@@ -39,6 +53,7 @@ export function createApp(options: AppOptions): Hono {
   });
   app.use(async (c, next) => {
     const began = performance.now();
+    c.header('x-request-id', `req_${randomUUID()}`);
     await next();
     log.request(c.req.method, c.req.routePath, c.res.status, performance.now() - began);
   });
@@ -71,7 +86,12 @@ export function createApp(options: AppOptions): Hono {
     return c.json(modelEntry(engine));
   });
   app.get('/v1/status', (c) =>
-    c.json({ ...queue.state, ...engine.info.caches(), location: engine.info.location }),
+    c.json({
+      ...queue.state,
+      ...engine.info.caches(),
+      sessions: engine.stepwise?.sessions.count ?? 0,
+      location: engine.info.location,
+    }),
   );
 
   app.post('/v1/completions', async (c) => {
@@ -85,6 +105,37 @@ export function createApp(options: AppOptions): Hono {
     return answer(c, request, (signal) => chatEvents(engine, request, signal), chatBody);
   });
 
+  app.post('/v1/tokenize', async (c) => {
+    const { text } = parseBody(tokenizeBody, await json(c));
+    return c.json({ ids: stepwise(engine).encode(text) });
+  });
+  app.post('/v1/render', async (c) => {
+    const { messages, addGenerationPrompt = true } = parseBody(renderBody, await json(c));
+    return c.json({ text: await stepwise(engine).renderChat(messages, addGenerationPrompt) });
+  });
+  app.post('/v1/sessions', async (c) => {
+    await json(c);
+    const { sessions, capacity } = stepwise(engine);
+    return c.json({ session: await sessions.open(), capacity });
+  });
+  app.post('/v1/sessions/:id/sync', async (c) => {
+    const body = parseBody(syncBody, await json(c));
+    const events = (signal: AbortSignal) => syncEvents(stepwise(engine), c.req.param('id'), body, signal);
+    return answer(c, { stream: false }, events, only);
+  });
+  app.post('/v1/sessions/:id/generate', async (c) => {
+    const body = parseBody(generateBody, await json(c));
+    const events = (signal: AbortSignal) => generateEvents(stepwise(engine), c.req.param('id'), body, signal);
+    return answer(c, { stream: true, stream_options: null }, events, only, false);
+  });
+  app.post('/v1/sessions/:id/close', async (c) => {
+    await json(c);
+    await stepwise(engine).sessions.close(c.req.param('id'));
+    return c.json({});
+  });
+
+  if (options.page !== null) servePage(app, options.page);
+
   async function answer<E extends { usage?: object | null }>(
     c: Context,
     request: {
@@ -93,14 +144,15 @@ export function createApp(options: AppOptions): Hono {
     },
     events: (signal: AbortSignal) => AsyncGenerator<E>,
     whole: (events: AsyncIterable<E>) => Promise<object>,
+    openai = true,
   ): Promise<Response> {
     const running = await startRequest(queue, c.req.raw.signal, options.shutdown);
     let streaming = false;
     try {
       if (!request.stream) return c.json(await whole(events(running.signal)));
-      const started = await primed(
-        withUsage(events(running.signal), request.stream_options?.include_usage ?? false),
-      );
+      const source = events(running.signal);
+      const wanted = request.stream_options?.include_usage ?? false;
+      const started: AsyncGenerator<object> = await primed(openai ? withUsage(source, wanted) : source);
       streaming = true;
       const stream = eventStream(releasing(started, running), running.abort, (error) => log.error(error));
       return c.body(stream, 200, EVENT_STREAM_HEADERS);
@@ -151,7 +203,7 @@ function checkModel(engine: Engine, wanted: string | null | undefined): void {
 }
 
 function modelEntry(engine: Engine): object {
-  const { id, contextLength, chatTemplate, mode } = engine.info;
+  const { id, location, contextLength, chatTemplate, mode } = engine.info;
   return {
     id,
     object: 'model',
@@ -160,6 +212,8 @@ function modelEntry(engine: Engine): object {
     max_model_len: contextLength,
     chat_template: chatTemplate,
     mode,
+    location,
+    sessions: engine.stepwise !== null,
   };
 }
 

@@ -6,7 +6,7 @@ import { serve } from '@hono/node-server';
 import { createApp } from './app.ts';
 import { Pairing } from './door/pairing.ts';
 import { TokenStore } from './door/token-store.ts';
-import { pairedFile } from './folders.ts';
+import { invitationFile, pairedFile } from './folders.ts';
 import { openEngine, type EngineOptions } from './engine/open-engine.ts';
 import { RequestQueue } from './engine/queue.ts';
 import { lineLog, type Log } from './log.ts';
@@ -25,8 +25,10 @@ export interface BridgeOptions extends EngineOptions {
   parallel?: number;
   queueLimit?: number;
   log?: Log;
-  /** Shows a pairing code to the owner. */
-  onCode?: (code: string, url: string) => void;
+  /** Folder of the built page to serve; null for none, which is the default. */
+  app?: string | null;
+  /** Shows a pairing code to the owner; absent where nobody watches. */
+  onCode?: ((code: string, url: string) => void) | undefined;
   /** Where paired clients are kept. */
   pairedFile?: string;
 }
@@ -58,17 +60,20 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
     limit: options.queueLimit ?? 64,
   });
   let bound = { port, url: '' };
+  const { onCode } = options;
   const pairing =
     options.pairing === false
       ? null
-      : new Pairing(new TokenStore(options.pairedFile ?? pairedFile()), (code) =>
-          options.onCode?.(code, bound.url),
-        );
+      : new Pairing(new TokenStore(options.pairedFile ?? pairedFile()), {
+          invitation: invitationFile(),
+          announce: onCode && ((code) => onCode(code, bound.url)),
+        });
   const app = createApp({
     engine,
     queue,
     log,
     shutdown: shutdown.signal,
+    page: options.app ?? null,
     door: {
       hosts: () => ownHosts(host, bound.port),
       origins: () => new Set([...origins, ...[...ownHosts(host, bound.port)].map((h) => `http://${h}`)]),

@@ -1,75 +1,40 @@
 // `baton serve` (and `baton-bridge serve`): reads the options, starts the bridge, says where it is, stops it on a signal.
-import { TARGETS, type TargetId } from '@baton/runtime';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
+import { appFolder, checkApp } from '../page/app-folder.ts';
 import { logFile } from '../folders.ts';
 import { lineLog, rotatingFile } from '../log.ts';
+import { forgetRunning, rememberRunning } from '../running.ts';
 import { startBridge, type Bridge, type BridgeOptions } from '../start.ts';
+import { VERSION } from '../version.ts';
+import { addServeOptions, type ServeFlags } from './serve-options.ts';
 
-interface Flags {
-  model: string;
-  host: string;
-  port: number;
-  target?: TargetId;
-  allowOrigin: string[];
-  pairing: boolean;
-  large?: string;
-  largeModel?: string;
-  apiKeyEnv?: string;
-  policy: string;
-  maxOffload?: number;
-  parallel: number;
-  queue: number;
-  conversations: number;
-  cacheMb: number;
-  dangerouslyListenOnAnyAddress?: boolean;
-  logFile?: boolean | string;
-  verbose?: boolean;
+interface Flags extends ServeFlags {
+  service?: boolean;
+  env?: string[];
   json?: boolean;
 }
 
 export function serveCommand(): Command {
-  const collect = (value: string, before: string[]): string[] => [...before, value];
-  return new Command('serve')
-    .description('OpenAI-compatible server on this machine')
-    .requiredOption(
-      '--model <dir|name>',
-      'compiled directory, checkpoint directory, or demo-small / demo-large',
-    )
-    .option('--host <address>', 'loopback address to listen on', '127.0.0.1')
-    .option('--port <n>', 'port; 0 takes a free one', port, 8787)
+  return addServeOptions(new Command('serve').description('OpenAI-compatible server on this machine'))
     .addOption(
-      new Option('--target <target>', 'execution target (default: the fastest here)').choices(TARGETS),
+      // What `install` and `start` put into the command line: nobody watches this process's console.
+      new Option('--service').hideHelp(),
     )
-    .option('--large <url|dir|name>', 'serve a relay: --model is the small model, this the large one')
-    .option('--large-model <id>', 'model id at the large URL')
-    .option('--api-key-env <var>', 'environment variable that holds the key for the large URL')
-    .option('--policy <policy>', 'who writes what in a relay (see baton solve --help)', 'learned')
-    .option('--max-offload <ratio>', 'most of an answer that the large model may write', ratio)
-    .option(
-      '--allow-origin <url>',
-      'web page that may use the server, as exact origin (repeatable)',
-      collect,
-      [],
-    )
-    .option('--no-pairing', 'ask for no token: every program on this machine may use the server')
-    .option('--parallel <n>', 'requests that run at once', count, 4)
-    .option('--queue <n>', 'requests that may wait before new ones get 429', whole, 64)
-    .option('--conversations <n>', 'conversations whose cache is kept', count, 8)
-    .option('--cache-mb <n>', 'memory for those caches', count, 1024)
-    .option('--dangerously-listen-on-any-address', 'allow a --host that other machines can reach')
-    .option('--log-file [file]', 'log into a rotated file instead of stderr')
-    .option('--verbose', 'log every request (method, path, status, time; never its content)')
+    .addOption(new Option('--env <name=value...>', 'environment variable').hideHelp())
     .option('--json', 'print the address as one JSON line when ready')
     .action(runServe);
 }
 
 async function runServe(flags: Flags): Promise<void> {
   const stopped = untilSignal();
-  const file = flags.logFile === true ? logFile() : flags.logFile || null;
+  for (const pair of flags.env ?? []) process.env[pair.split('=', 1)[0]!] = pair.slice(pair.indexOf('=') + 1);
+  if (flags.envFile !== undefined) readEnvironment(flags.envFile);
+  const file = flags.logFile === true || flags.service ? logFile() : flags.logFile || null;
   const log = lineLog(
     file ? rotatingFile(file) : (line) => process.stderr.write(`${line}\n`),
     flags.verbose ?? false,
   );
+  const app = flags.app === false ? null : typeof flags.app === 'string' ? checkApp(flags.app) : appFolder();
   const bridge = await startBridge({
     model: flags.model,
     host: flags.host,
@@ -78,27 +43,51 @@ async function runServe(flags: Flags): Promise<void> {
     ...relayOptions(flags),
     allowOrigins: flags.allowOrigin,
     pairing: flags.pairing,
+    app,
     parallel: flags.parallel,
     queueLimit: flags.queue,
     conversations: flags.conversations,
     cacheBytes: flags.cacheMb * 1024 * 1024,
     anyAddress: flags.dangerouslyListenOnAnyAddress ?? false,
     log,
-    onCode: (code, url) => sayCode(code, url, flags),
+    ...(flags.service ? {} : { onCode: (code, url) => sayCode(code, url, flags, app !== null) }),
+  }).catch((error: unknown) => {
+    // A service's console is nobody's: what kept it from starting belongs in its log as well.
+    if (flags.service) log.info(`cannot start: ${error instanceof Error ? error.message : String(error)}`);
+    throw error;
   });
-  if (flags.json) {
-    const { url, port, model, location } = bridge;
+  const { url, port, model, location } = bridge;
+  const record = rememberRunning({
+    pid: process.pid,
+    url,
+    port,
+    model,
+    location,
+    version: VERSION,
+    service: flags.service ?? false,
+    pages: flags.allowOrigin,
+    app: app !== null,
+  });
+  log.info(`serving ${model} on ${location} at ${url}`);
+  if (flags.json)
     console.log(JSON.stringify({ url, port, model, location, pairing: bridge.pairing !== null }));
-  } else {
-    sayReady(bridge, flags);
-  }
-  bridge.pairing?.open();
+  else sayReady(bridge, flags, app !== null);
+  if (!flags.service) bridge.pairing?.open();
   const signal = await stopped;
   log.info(`stopping (${signal})`);
+  forgetRunning(record);
   await bridge.close();
 }
 
-function relayOptions(flags: Flags): Pick<BridgeOptions, 'relay'> {
+function readEnvironment(file: string): void {
+  try {
+    process.loadEnvFile(file);
+  } catch (cause) {
+    throw new Error(`--env-file ${file}: cannot be read; it holds NAME=value lines`, { cause });
+  }
+}
+
+function relayOptions(flags: ServeFlags): Pick<BridgeOptions, 'relay'> {
   if (flags.large === undefined) return {};
   const apiKey = flags.apiKeyEnv === undefined ? undefined : process.env[flags.apiKeyEnv];
   if (flags.apiKeyEnv !== undefined && !apiKey)
@@ -114,19 +103,31 @@ function relayOptions(flags: Flags): Pick<BridgeOptions, 'relay'> {
   };
 }
 
-function sayReady(bridge: Bridge, flags: Flags): void {
+function sayReady(bridge: Bridge, flags: ServeFlags, app: boolean): void {
   console.log(`${bridge.model} on ${bridge.location}: ${bridge.url}/v1`);
+  if (app) console.log(`page: ${bridge.url}/`);
   if (flags.allowOrigin.length > 0) console.log(`pages: ${flags.allowOrigin.join(', ')}`);
   if (!bridge.pairing) console.log('pairing is off: every program on this machine may use it');
 }
 
-function sayCode(code: string, url: string, flags: Flags): void {
+function sayCode(code: string, url: string, flags: ServeFlags, app: boolean): void {
   // stderr, so that --json leaves one line on stdout.
-  const page = flags.allowOrigin[0];
-  const link = page ? `\n  or open ${page}/#bridge=${encodeURIComponent(url)}&pair=${code}` : '';
+  const link = pairingLink(code, url, flags.allowOrigin, app);
   process.stderr.write(
-    `pairing code: ${code} (works once, 10 minutes)${link}\n  for a program: POST ${url}/pair {"code":"${code}"} gives its token\n`,
+    `pairing code: ${code} (works once, 10 minutes)${link === null ? '' : `\n  or open ${link}`}\n  for a program: POST ${url}/pair {"code":"${code}"} gives its token\n`,
   );
+}
+
+/** An address that pairs the page by opening it: the fragment never reaches a server. null where no page is known. */
+export function pairingLink(
+  code: string,
+  url: string,
+  pages: readonly string[],
+  app: boolean,
+): string | null {
+  if (app) return `${url}/#pair=${code}`;
+  const page = pages[0];
+  return page === undefined ? null : `${page}/#bridge=${encodeURIComponent(url)}&pair=${code}`;
 }
 
 /** The first of the signals that mean "stop". */
@@ -134,28 +135,4 @@ function untilSignal(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve(signal));
   });
-}
-
-function whole(text: string): number {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('a whole number is needed.');
-  return Number(text);
-}
-
-function ratio(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !(value >= 0 && value <= 1))
-    throw new InvalidArgumentError('a number from 0 to 1 is needed.');
-  return value;
-}
-
-function count(text: string): number {
-  const value = whole(text);
-  if (value === 0) throw new InvalidArgumentError('at least 1 is needed.');
-  return value;
-}
-
-function port(text: string): number {
-  const value = whole(text);
-  if (value > 65535) throw new InvalidArgumentError('a port is 0 to 65535.');
-  return value;
 }

@@ -5,6 +5,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Context, MiddlewareHandler, Next } from 'hono';
 import { ApiError } from '../api-error.ts';
 import type { Pairing } from './pairing.ts';
+import { isNavigation } from '../page/serve-page.ts';
 import { RateLimit } from './rate-limit.ts';
 
 export interface DoorOptions {
@@ -26,11 +27,14 @@ export function door(options: DoorOptions): MiddlewareHandler {
   const wrongTokens = new RateLimit(30, 60_000);
   return async (c, next) => {
     checkHost(c, options);
+    refuseSockets(c);
+    // The page's own files are public; everything that computes or tells something is not.
+    const api = c.req.path.startsWith('/v1/') || OPEN_PATHS.has(c.req.path);
+    // A link to the page may be followed from anywhere. It is nothing that another page could read or frame.
+    if (!api && isNavigation(c)) return enter(c, next);
     const origin = checkOrigin(c, options);
     if (origin !== null) allow(c, origin);
     if (c.req.method === 'OPTIONS') return preflight(c, origin);
-    // The app's own files are public; everything that computes or tells something is not.
-    const api = c.req.path.startsWith('/v1/') || OPEN_PATHS.has(c.req.path);
     if (options.pairing && api && !OPEN_PATHS.has(c.req.path))
       checkToken(c, options.pairing, origin, wrongTokens);
     if (c.req.method === 'POST') checkBody(c);
@@ -41,7 +45,8 @@ export function door(options: DoorOptions): MiddlewareHandler {
 async function enter(c: Context, next: Next): Promise<void> {
   await next();
   c.header('x-content-type-options', 'nosniff');
-  c.header('cross-origin-resource-policy', 'cross-origin');
+  if (!c.res.headers.has('cross-origin-resource-policy'))
+    c.header('cross-origin-resource-policy', 'cross-origin');
 }
 
 /** Only this defeats DNS rebinding: after it the browser believes that the page and the bridge are one origin. */
@@ -49,6 +54,12 @@ function checkHost(c: Context, options: DoorOptions): void {
   const host = incoming(c)?.headers.host ?? c.req.header('host');
   if (host === undefined || !options.hosts().has(host.toLowerCase()))
     throw new ApiError(421, 'this server answers only to its own loopback address', { code: 'wrong_host' });
+}
+
+/** There is no WebSocket here. Browsers send no preflight for one, so it is refused before anything else looks at it. */
+function refuseSockets(c: Context): void {
+  if (/\bwebsocket\b/i.test(c.req.header('upgrade') ?? ''))
+    throw new ApiError(400, 'this server has no WebSocket; use its HTTP API', { code: 'no_websocket' });
 }
 
 /** The origin of a page on the list, or null for a program that is no page. */

@@ -17,6 +17,8 @@ interface Entry {
 const SPARE_TOKENS = 32;
 
 export class Conversations {
+  /** Gives back one cache that is held but not at work, and says whether there was one. */
+  reclaim: () => Promise<boolean> = async () => false;
   readonly #model: LocalModel;
   readonly #limits: ConversationLimits;
   #idle: Entry[] = [];
@@ -98,8 +100,10 @@ export class Conversations {
 
   async #makeRoom(): Promise<void> {
     // This request's own place is already counted in #opening.
-    while (this.#idle.length > 0 && this.#idle.length + this.#busy.size + this.#opening > this.room)
-      await this.#evict();
+    while (this.#idle.length + this.#busy.size + this.#opening > this.room) {
+      if (this.#idle.length > 0) await this.#evict();
+      else if (!(await this.reclaim())) return;
+    }
   }
 
   async #evict(): Promise<void> {

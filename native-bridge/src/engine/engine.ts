@@ -1,6 +1,7 @@
 // What answers requests, as the HTTP side sees it: one local model, or a relay of two. The HTTP side knows no models.
 import type { ChatMessage, GenerateOptions, TextChunk, TokenLogprob } from '@baton/runtime/text-model';
 import type { Trace } from '@baton/split/trace';
+import type { Sessions } from './sessions.ts';
 
 /** A prompt as text, or as token ids of the served model. */
 export type Prompt = { text: string } | { ids: readonly number[] };
@@ -33,8 +34,17 @@ export interface EngineInfo {
   caches(): { conversations: number; bytes: number };
 }
 
+/** What a relay elsewhere needs of a model here, beside plain generation; absent where two models answer. */
+export interface StepwiseEngine {
+  readonly sessions: Sessions;
+  readonly capacity: number;
+  encode(text: string): readonly number[];
+  renderChat(messages: readonly ChatMessage[], addGenerationPrompt: boolean): Promise<string>;
+}
+
 export interface Engine {
   readonly info: EngineInfo;
+  readonly stepwise: StepwiseEngine | null;
   /** Streams a continuation of `prompt`. Throws before the first chunk when the prompt cannot be taken. */
   generate(prompt: Prompt, options: GenerateOptions): AsyncIterable<EngineChunk>;
   /** Streams the answer to a conversation; its last message may be the beginning of the assistant's. */

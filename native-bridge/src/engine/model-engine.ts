@@ -5,10 +5,20 @@ import type { ChatMessage, GenerateOptions } from '@baton/runtime/text-model';
 import { ApiError } from '../api-error.ts';
 import { renderConversation } from './chat-prompt.ts';
 import { Conversations, type ConversationLimits } from './conversations.ts';
-import type { ChatOptions, Engine, EngineChunk, EngineInfo, Prompt, PromptToken } from './engine.ts';
+import type {
+  ChatOptions,
+  Engine,
+  EngineChunk,
+  EngineInfo,
+  Prompt,
+  PromptToken,
+  StepwiseEngine,
+} from './engine.ts';
+import { Sessions } from './sessions.ts';
 
 export class ModelEngine implements Engine {
   readonly info: EngineInfo;
+  readonly stepwise: StepwiseEngine;
   readonly #model: LocalModel;
   readonly #conversations: Conversations;
 
@@ -24,6 +34,12 @@ export class ModelEngine implements Engine {
       chatTemplate,
       mode: 'model',
       caches: () => this.#conversations.usage,
+    };
+    this.stepwise = {
+      sessions: new Sessions(this.#conversations),
+      capacity: model.manifest.capacities.at(-1)!,
+      encode: (text) => model.tokenizer.encode(text),
+      renderChat: (messages, addGenerationPrompt) => model.renderChat(messages, { addGenerationPrompt }),
     };
   }
 
@@ -75,6 +91,7 @@ export class ModelEngine implements Engine {
   }
 
   async close(): Promise<void> {
+    await this.stepwise.sessions.closeAll();
     await this.#conversations.close();
     await this.#model.close();
   }

@@ -20,6 +20,7 @@ export interface RelayParts {
 
 export class RelayEngine implements Engine {
   readonly info: EngineInfo;
+  readonly stepwise = null;
   readonly #parts: RelayParts;
   readonly #conversations: Conversations;
 

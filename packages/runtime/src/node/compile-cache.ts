@@ -12,9 +12,16 @@ import { compileDirectory } from '@baton/compiler/node';
 import { compilerIdentity } from './compiler-identity.ts';
 import { withLock } from './lock.ts';
 
-/** BATON_CACHE, or ~/.cache/baton. */
+/** BATON_CACHE, or the cache folder of this system's customs (~/.cache/baton on Linux). */
 export function cacheRoot(): string {
-  return process.env.BATON_CACHE || path.join(os.homedir(), '.cache', 'baton');
+  const { BATON_CACHE, BATON_HOME, LOCALAPPDATA, XDG_CACHE_HOME } = process.env;
+  if (BATON_CACHE) return BATON_CACHE;
+  if (BATON_HOME) return path.join(BATON_HOME, 'cache');
+  const home = os.homedir();
+  if (process.platform === 'win32')
+    return path.join(LOCALAPPDATA ?? path.join(home, 'AppData', 'Local'), 'baton', 'cache');
+  if (process.platform === 'darwin') return path.join(home, 'Library', 'Caches', 'baton');
+  return path.join(XDG_CACHE_HOME || path.join(home, '.cache'), 'baton');
 }
 
 /** The folder of the compiled model for the checkpoint in `directory`; compiles it where there is none. */

@@ -1,6 +1,7 @@
 // The Node face: open a model by path or name, its targets, the compile cache.
-export { openLocal, resolveModel, type OpenLocalOptions } from './open-local.ts';
+export { DEMO_MODELS, openLocal, resolveModel, type OpenLocalOptions } from './open-local.ts';
 export { nodeTargets } from './targets.ts';
 export { openOrtCpu, type OrtCpuOptions } from './ort-cpu.ts';
 export { withLock } from './lock.ts';
 export { diskFolder, diskStore } from './disk-folder.ts';
+export { cacheRoot } from './compile-cache.ts';

@@ -15,3 +15,4 @@ export { PRESETS, presetByName, presetByUrl } from './presets.ts';
 export type { Preset } from './presets.ts';
 export { probeEndpoint } from './probe.ts';
 export type { EndpointProbe, ProbeOptions } from './probe.ts';
+export { postEvents, requestJson } from './event-stream.ts';

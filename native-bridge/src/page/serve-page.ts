@@ -1,0 +1,108 @@
+// Serves the built page from one folder, from a list of its files made at the start: a request can only name one of
+// them, so there is no path to trick. The headers isolate the page (shared memory needs that) and keep it from being
+// framed; baton-config.json tells it that the bridge is where it came from.
+import { createHash } from 'node:crypto';
+import { readFileSync, readdirSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { Context, Hono } from 'hono';
+
+const TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.mjs': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.json': 'application/json',
+  '.webmanifest': 'application/manifest+json',
+  '.wasm': 'application/wasm',
+  '.svg': 'image/svg+xml',
+  '.png': 'image/png',
+  '.ico': 'image/x-icon',
+  '.woff2': 'font/woff2',
+  '.woff': 'font/woff',
+  '.ttf': 'font/ttf',
+};
+
+const CONFIG = 'baton-config.json';
+
+/** The page may talk to the bridge that serves it and to whatever endpoint a person names; it loads only its own code. */
+const POLICY = [
+  "default-src 'self'",
+  "script-src 'self' 'wasm-unsafe-eval' blob:",
+  "worker-src 'self' blob:",
+  "style-src 'self' 'unsafe-inline'",
+  "font-src 'self' data:",
+  "img-src 'self' data: blob:",
+  "connect-src 'self' https: http: data: blob:",
+  "object-src 'none'",
+  "base-uri 'self'",
+  "form-action 'self'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+/** Adds GET routes for every file of `folder`, `/` for its index.html. Files added later are not served. */
+export function servePage(app: Hono, folder: string): void {
+  const files = new Set(
+    readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => path.relative(folder, path.join(entry.parentPath, entry.name)).replaceAll('\\', '/')),
+  );
+  const tags = new Map<string, string>();
+  app.get('*', async (c, next) => {
+    const name = c.req.path === '/' ? 'index.html' : decoded(c.req.path.slice(1));
+    if (name === CONFIG) {
+      return c.json(
+        { bridge: { url: new URL(c.req.url).origin } },
+        200,
+        headers('application/json', 'no-store'),
+      );
+    }
+    if (!files.has(name)) return next();
+    const tag = tags.get(name) ?? `"${hashOf(path.join(folder, name))}"`;
+    tags.set(name, tag);
+    // Names in assets/ hold a hash of their content.
+    const caching = name.startsWith('assets/') ? 'public, max-age=31536000, immutable' : 'no-cache';
+    const all = { ...headers(TYPES[path.extname(name)] ?? 'application/octet-stream', caching), etag: tag };
+    if (c.req.header('if-none-match') === tag) return c.body(null, 304, all);
+    return c.body(await bytesOf(path.join(folder, name)), 200, all);
+  });
+}
+
+/** Any other answer to a navigation is for a person, not for a program. */
+export function isNavigation(c: Context): boolean {
+  return (
+    c.req.method === 'GET' &&
+    c.req.header('sec-fetch-mode') === 'navigate' &&
+    c.req.header('sec-fetch-dest') === 'document'
+  );
+}
+
+function headers(type: string, caching: string): Record<string, string> {
+  return {
+    'content-type': type,
+    'cache-control': caching,
+    'content-security-policy': POLICY,
+    'cross-origin-opener-policy': 'same-origin',
+    'cross-origin-embedder-policy': 'require-corp',
+    'cross-origin-resource-policy': 'same-origin',
+    'referrer-policy': 'no-referrer',
+    'permissions-policy': 'camera=(), microphone=(), geolocation=()',
+  };
+}
+
+async function bytesOf(file: string): Promise<ArrayBuffer> {
+  const bytes = await readFile(file);
+  return new Uint8Array(bytes).buffer;
+}
+
+function hashOf(file: string): string {
+  return createHash('sha256').update(readFileSync(file)).digest('base64url').slice(0, 22);
+}
+
+function decoded(name: string): string {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return '';
+  }
+}
