@@ -154,7 +154,11 @@ export function createApp(options: AppOptions): Hono {
       const wanted = request.stream_options?.include_usage ?? false;
       const started: AsyncGenerator<object> = await primed(openai ? withUsage(source, wanted) : source);
       streaming = true;
-      const stream = eventStream(releasing(started, running), running.abort, (error) => log.error(error));
+      const stream = eventStream(
+        releasing(started, running),
+        running.abort,
+        (error) => isAbort(error) || log.error(error),
+      );
       return c.body(stream, 200, EVENT_STREAM_HEADERS);
     } finally {
       if (!streaming) {
@@ -184,6 +188,10 @@ async function json(c: Context): Promise<unknown> {
     if (cause instanceof ApiError) throw cause;
     throw new ApiError(400, 'the body is not JSON');
   }
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError';
 }
 
 /** Clients that name no model or "default" get the one that is there. */
@@ -221,7 +229,7 @@ const STARTED = Math.floor(Date.now() / 1000);
 
 function respondError(c: Context, error: unknown, log: Log): Response {
   // The client has gone; nobody reads this.
-  if (error instanceof Error && error.name === 'AbortError') return c.body(null, 499 as 400);
+  if (isAbort(error)) return c.body(null, 499 as 400);
   const api = toApiError(error);
   if (api.status >= 500) log.error(error);
   for (const [name, value] of Object.entries(api.details.headers ?? {})) c.header(name, value);

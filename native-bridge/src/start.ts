@@ -115,7 +115,9 @@ const SERVER_LIMITS = {
   headersTimeout: 10_000,
   requestTimeout: 30_000,
   connectionsCheckingInterval: 2_000,
-  keepAliveTimeout: 5_000,
+  // Longer than the five seconds after which several clients drop an idle connection themselves: who closes first loses
+  // no request.
+  keepAliveTimeout: 15_000,
 };
 
 function listen(fetch: (request: Request) => unknown, hostname: string, port: number): Promise<Server> {

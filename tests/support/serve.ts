@@ -22,15 +22,27 @@ export interface Served {
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
-/** Resolves when the server says that it is ready; rejects with its stderr when it ends before that. */
-export async function serve(args: readonly string[], model = 'demo-large'): Promise<Served> {
+/**
+ * Resolves when the server says that it is ready; rejects with its stderr when it ends before that. `environment` comes
+ * on top of this server's own home and the cache that all suites share.
+ */
+export async function serve(
+  args: readonly string[],
+  model = 'demo-large',
+  environment: NodeJS.ProcessEnv = {},
+): Promise<Served> {
   const home = mkdtempSync(path.join(os.tmpdir(), 'baton-serve-'));
   const child = spawn(
     process.execPath,
     [command, 'serve', '--model', model, '--port', '0', '--json', ...args],
     {
       // Compiled models are shared by all suites; everything else is this server's own.
-      env: { ...process.env, BATON_HOME: home, BATON_CACHE: path.join(os.tmpdir(), 'baton-test-cache') },
+      env: {
+        ...process.env,
+        BATON_HOME: home,
+        BATON_CACHE: path.join(os.tmpdir(), 'baton-test-cache'),
+        ...environment,
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   );

@@ -5,7 +5,14 @@ import * as v from 'valibot';
 import type { ChatMessage } from '@baton/runtime/text-model';
 import { ApiError } from '../api-error.ts';
 import type { Engine } from '../engine/engine.ts';
-import { generateOptions, generationFields, only, parseBody } from './generation-fields.ts';
+import {
+  generateOptions,
+  generationFields,
+  maxTokensField,
+  mostTokens,
+  parseBody,
+  unsupported,
+} from './generation-fields.ts';
 import { chatLogprobs } from './logprobs.ts';
 import { UsageSum, extensions, finishReason } from './run-request.ts';
 
@@ -21,16 +28,17 @@ const schema = v.object({
     ),
     v.minLength(1),
   ),
-  max_tokens: v.nullish(v.pipe(v.number(), v.integer(), v.minValue(0))),
-  max_completion_tokens: v.nullish(v.pipe(v.number(), v.integer(), v.minValue(0))),
+  max_tokens: maxTokensField,
+  max_completion_tokens: maxTokensField,
   logprobs: v.nullish(v.boolean()),
   top_logprobs: v.nullish(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(20))),
   continue_final_message: v.nullish(v.boolean()),
   add_generation_prompt: v.nullish(v.boolean()),
-  response_format: v.nullish(v.object({ type: v.literal('text') })),
-  tools: v.nullish(v.pipe(v.array(v.unknown()), v.maxLength(0))),
-  functions: v.nullish(v.pipe(v.array(v.unknown()), v.maxLength(0))),
-  audio: only(false),
+  response_format: unsupported('structured output', { type: 'text' }),
+  tools: unsupported('tools', []),
+  functions: unsupported('functions', []),
+  audio: unsupported('audio'),
+  modalities: unsupported('other modality than text', ['text'], []),
 });
 
 export type ChatRequest = v.InferOutput<typeof schema>;
@@ -52,6 +60,8 @@ export interface ChatEvent {
 export function parseChat(body: unknown): ChatRequest {
   const request = parseBody(schema, body);
   const last = request.messages.at(-1)!.role;
+  if (request.top_logprobs && !request.logprobs)
+    throw new ApiError(400, 'top_logprobs: needs logprobs: true', { param: 'top_logprobs' });
   if (request.continue_final_message && last !== 'assistant')
     throw new ApiError(400, 'continue_final_message: the last message is not the assistant’s', {
       param: 'continue_final_message',
@@ -80,7 +90,7 @@ export async function* chatEvents(
     request.continue_final_message ?? (last === 'assistant' && !request.add_generation_prompt);
   const usage = new UsageSum();
   for (let index = 0; index < (request.n ?? 1); index++) {
-    const most = request.max_completion_tokens ?? request.max_tokens ?? undefined;
+    const most = mostTokens(request.max_completion_tokens ?? request.max_tokens, Infinity);
     const options = {
       ...generateOptions(request, index, most),
       ...(request.logprobs ? { topLogprobs: request.top_logprobs ?? 0 } : {}),

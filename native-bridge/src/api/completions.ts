@@ -4,7 +4,15 @@ import { randomUUID } from 'node:crypto';
 import * as v from 'valibot';
 import { ApiError } from '../api-error.ts';
 import type { Engine, EngineChunk, Prompt } from '../engine/engine.ts';
-import { MOST_CHOICES, generateOptions, generationFields, only, parseBody } from './generation-fields.ts';
+import {
+  MOST_CHOICES,
+  generateOptions,
+  generationFields,
+  maxTokensField,
+  mostTokens,
+  parseBody,
+  unsupported,
+} from './generation-fields.ts';
 import { completionLogprobs, type CompletionLogprobs } from './logprobs.ts';
 import { UsageSum, extensions, finishReason } from './run-request.ts';
 
@@ -19,11 +27,11 @@ const schema = v.object({
     v.pipe(v.array(text), v.minLength(1), v.maxLength(MOST_CHOICES)),
     v.pipe(v.array(v.pipe(v.array(id), v.minLength(1))), v.minLength(1), v.maxLength(MOST_CHOICES)),
   ]),
-  max_tokens: v.nullish(v.pipe(v.number(), v.integer(), v.minValue(0))),
+  max_tokens: maxTokensField,
   logprobs: v.nullish(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(20))),
   echo: v.nullish(v.boolean()),
   best_of: v.nullish(v.number()),
-  suffix: only(''),
+  suffix: unsupported('infilling (suffix)', ''),
 });
 
 /** OpenAI's default. */
@@ -86,15 +94,20 @@ async function* choiceEvents(
   const bytes = (token: number): Uint8Array | undefined => engine.tokenBytes(token);
   let offset = 0;
   if (request.echo) {
+    signal.throwIfAborted();
     const echoed = await echo(engine, prompt, wanted ? top : null);
     offset = echoed.text.length;
+    // Scoring has read the whole prompt; where nothing is to be written after it, it is not read again.
+    const all = request.max_tokens === 0 && echoed.token_ids.length > 0;
+    const usage = { promptTokens: echoed.token_ids.length, completionTokens: 0 };
     yield {
-      choice: { ...echoed, finish_reason: null, stop_reason: null },
-      chunk: { text: '', tokenIds: [] },
+      choice: { ...echoed, finish_reason: all ? 'length' : null, stop_reason: null },
+      chunk: { text: '', tokenIds: [], ...(all ? { usage } : {}) },
     };
+    if (all) return;
   }
   const options = {
-    ...generateOptions(request, k, request.max_tokens ?? DEFAULT_MAX_TOKENS),
+    ...generateOptions(request, k, mostTokens(request.max_tokens, DEFAULT_MAX_TOKENS)),
     ...(wanted ? { topLogprobs: top } : {}),
     signal,
   };

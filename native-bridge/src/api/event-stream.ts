@@ -9,17 +9,37 @@ export const EVENT_STREAM_HEADERS: Readonly<Record<string, string>> = {
   'x-accel-buffering': 'no',
 };
 
-/** `stop` is called once, when the client has left before the end. `onError` hears what the client only sees the kind of. */
+/** A client that does not take the next event for so long is as good as gone: its place is given to others. */
+const STALL_MS = 60_000;
+
+/**
+ * `stop` is called once, when the client has left, or stopped reading, before the end. `onError` hears what the client
+ * only sees the kind of.
+ */
 export function eventStream(
   source: AsyncIterator<object>,
   stop: () => void,
   onError: (error: unknown) => void,
+  stallMs = STALL_MS,
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
+  let stalled: NodeJS.Timeout | undefined;
+  const giveUp = async (): Promise<void> => {
+    clearTimeout(stalled);
+    stop();
+    await source.return?.();
+  };
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        const send = (data: string): void => controller.enqueue(encoder.encode(`data: ${data}\n\n`));
+        clearTimeout(stalled);
+        const send = (data: string): void => {
+          controller.enqueue(encoder.encode(`data: ${data}\n\n`));
+          stalled = setTimeout(() => {
+            controller.error(new Error('the client does not read'));
+            giveUp().catch(onError);
+          }, stallMs);
+        };
         try {
           const next = await source.next();
           if (!next.done) return send(JSON.stringify(next.value));
@@ -28,12 +48,10 @@ export function eventStream(
           onError(error);
           send(JSON.stringify(toApiError(error).body()));
         }
+        clearTimeout(stalled);
         controller.close();
       },
-      async cancel() {
-        stop();
-        await source.return?.();
-      },
+      cancel: giveUp,
     },
     { highWaterMark: 0 },
   );

@@ -9,7 +9,6 @@ const number = (low: number, high: number) =>
   v.nullish(v.pipe(v.number(), v.finite(), v.minValue(low), v.maxValue(high)));
 const whole = (low: number, high = Number.MAX_SAFE_INTEGER) =>
   v.nullish(v.pipe(v.number(), v.integer(), v.minValue(low), v.maxValue(high)));
-const oneOf = <T extends string | number | boolean>(value: T) => v.nullish(v.literal(value));
 
 /** Most choices of one request, prompts and `n` together. */
 export const MOST_CHOICES = 64;
@@ -37,8 +36,6 @@ export const generationFields = {
 export type GenerationFields = v.InferOutput<ReturnType<typeof shared>>;
 const shared = () => v.object(generationFields);
 
-export const only = oneOf;
-
 /** Parses `body` or throws 400 naming the field. */
 export function parseBody<S extends v.GenericSchema>(schema: S, body: unknown): v.InferOutput<S> {
   const result = v.safeParse(schema, body);
@@ -55,11 +52,28 @@ export function parseBody<S extends v.GenericSchema>(schema: S, body: unknown): 
   );
 }
 
+/** -1 is how some clients write "until the end". */
+export const maxTokensField = v.nullish(v.pipe(v.number(), v.integer(), v.minValue(-1)));
+
+/** The limit as a number of tokens; Infinity for "until the end", `fallback` where none was given. */
+export function mostTokens(given: number | null | undefined, fallback: number): number {
+  return given === -1 ? Infinity : (given ?? fallback);
+}
+
+/** A field that this server knows and cannot honour: its message says so, and not what type it would have. */
+export const unsupported = (what: string, ...harmless: readonly unknown[]) =>
+  v.nullish(
+    v.custom<unknown>(
+      (value) => value === false || harmless.some((one) => JSON.stringify(one) === JSON.stringify(value)),
+      `this server has no ${what}`,
+    ),
+  );
+
 /** Generation options of choice number `choice`; every choice of a seeded request has a seed of its own. */
 export function generateOptions(
   fields: GenerationFields,
   choice: number,
-  maxTokens: number | undefined,
+  maxTokens: number,
 ): GenerateOptions {
   const sampling: Sampling = {
     // OpenAI's default; greedy must be asked for.
@@ -78,7 +92,7 @@ export function generateOptions(
   const stop = typeof fields.stop === 'string' ? [fields.stop] : (fields.stop ?? []);
   return {
     sampling,
-    ...(maxTokens === undefined ? {} : { maxTokens }),
+    ...(maxTokens === Infinity ? {} : { maxTokens }),
     stop: stop.filter((s) => s !== ''),
     ...(fields.include_stop_str_in_output ? { includeStop: true } : {}),
   };

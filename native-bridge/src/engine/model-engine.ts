@@ -49,11 +49,14 @@ export class ModelEngine implements Engine {
   }
 
   async *generate(prompt: Prompt, options: GenerateOptions): AsyncGenerator<EngineChunk> {
-    const text = this.#text(prompt);
-    const session = await this.#conversations.take(this.#model.tokenizer.encodeSequence(text));
+    const ids = 'ids' in prompt ? this.#known(prompt.ids) : this.#model.tokenizer.encodeSequence(prompt.text);
+    const session = await this.#conversations.take(ids);
+    const signal = options.signal ? { signal: options.signal } : {};
     let broken = true;
     try {
-      const { kept } = await session.sync(text, options.signal ? { signal: options.signal } : {});
+      const { kept } = await ('ids' in prompt
+        ? session.syncTokens(ids, signal)
+        : session.sync(prompt.text, signal));
       for await (const chunk of session.generate(options)) {
         if (chunk.usage) chunk.usage.cachedTokens = kept;
         // A client that leaves ends the iteration here: what the session holds is still whole.
@@ -77,6 +80,7 @@ export class ModelEngine implements Engine {
 
   async score(prompt: Prompt, top: number): Promise<PromptToken[]> {
     const { tokenizer } = this.#model;
+    if ('ids' in prompt) this.#known(prompt.ids);
     const scored = await this.#model.score(prompt, top);
     return scored.map(({ id, logprob, top }) => ({
       id,
@@ -96,27 +100,13 @@ export class ModelEngine implements Engine {
     await this.#model.close();
   }
 
-  /** Sessions are addressed by text, so ids must be what the tokenizer makes of their own text. */
-  #text(prompt: Prompt): string {
-    if ('text' in prompt) return prompt.text;
-    const { tokenizer } = this.#model;
-    const bad = prompt.ids.findIndex((id) => tokenizer.bytes[id] === undefined);
-    if (bad >= 0)
-      throw new ApiError(400, `prompt: token ${bad} has id ${prompt.ids[bad]}, which the vocabulary lacks`, {
-        param: 'prompt',
-      });
-    const { prefix } = tokenizer;
-    const bare = prefix.every((id, i) => prompt.ids[i] === id) ? prompt.ids.slice(prefix.length) : prompt.ids;
-    const text = tokenizer.decode(bare);
-    const again = tokenizer.encode(text);
-    if (again.length !== bare.length || again.some((id, i) => id !== bare[i])) {
-      throw new ApiError(
-        400,
-        'prompt: these token ids are not how the tokenizer writes their text; send the text itself',
-        { param: 'prompt' },
-      );
-    }
-    return text;
+  /** Throws 400 naming the first id that the vocabulary lacks. */
+  #known(ids: readonly number[]): readonly number[] {
+    const bad = ids.findIndex((id) => this.#model.tokenizer.bytes[id] === undefined);
+    if (bad < 0) return ids;
+    throw new ApiError(400, `prompt: token ${bad} has id ${ids[bad]}, which the vocabulary lacks`, {
+      param: 'prompt',
+    });
   }
 }
 

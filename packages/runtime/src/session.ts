@@ -109,6 +109,48 @@ export class LocalSession implements TextSession {
   }
 
   /**
+   * Makes the session hold exactly `ids`, also where the tokenizer would write their text otherwise (a sequence that was
+   * cut, or encoded in pieces). Throws `bad-input` for an id that the vocabulary lacks.
+   */
+  syncTokens(
+    ids: readonly number[],
+    options: { signal?: AbortSignal } = {},
+  ): Promise<Pick<SyncResult, 'kept' | 'ingested'>> {
+    return this.#turn.run(async () => {
+      this.#checkOpen();
+      throwIfAborted(options.signal);
+      const { decoder, tokenizer } = this.#parts;
+      const bad = ids.findIndex((id) => tokenizer.bytes[id] === undefined);
+      if (bad >= 0)
+        throw new RuntimeError('bad-input', `token ${bad} has id ${ids[bad]}, which the vocabulary lacks`);
+      const kept = commonPrefix(ids, decoder.tokens);
+      this.#truncate(kept);
+      const { prefix } = tokenizer;
+      const silent = prefix.every((id, i) => ids[i] === id) ? prefix.length : 0;
+      const stream = tokenizer.stream(true);
+      let text = '';
+      this.#ends.length = 0;
+      for (const [i, id] of ids.entries()) {
+        if (i >= silent) text += stream.push(id);
+        this.#ends.push(stream.midCharacter ? -1 : text.length);
+      }
+      try {
+        const signal = options.signal;
+        await this.#guard(() => decoder.ingest(ids.slice(kept), { logits: 'last', signal }));
+      } catch (error) {
+        this.#stream = null;
+        this.#text = text;
+        this.#truncate(decoder.length);
+        throw error;
+      }
+      this.#text = text;
+      // Kept: the last of `ids` may end inside a character, which the first generated token completes.
+      this.#stream = stream;
+      return { kept, ingested: ids.length - kept };
+    });
+  }
+
+  /**
    * Generates from the current end. One chunk per token. `watched` of a chunk is the position the token was drawn
    * from: what the model predicted there for the watched ids, the drawn token's own text not included in `textLength`.
    * After a stop string the session keeps the tokens that lie wholly before it (or, with `includeStop`, up to its end).

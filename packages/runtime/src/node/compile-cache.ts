@@ -4,7 +4,7 @@
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, readFile, readdir, rename, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { MANIFEST_FILE, type CompileOptions } from '@baton/compiler';
@@ -38,10 +38,17 @@ export async function compiledDirectory(directory: string, options: CompileOptio
   if (await isModel(final)) return final;
   return withLock(`${final}.lock`, async () => {
     if (await isModel(final)) return final;
+    await sweep(root, name);
     // Appears under its name whole or not at all.
     await compileDirectory(directory, final, options);
     return final;
   });
+}
+
+/** What a process left that was ended while it compiled this model; the lock says that none is at it now. */
+async function sweep(root: string, name: string): Promise<void> {
+  const left = (await readdir(root)).filter((one) => one.startsWith(`.${name}-`));
+  await Promise.all(left.map((one) => rm(path.join(root, one), { recursive: true, force: true })));
 }
 
 export async function isModel(directory: string): Promise<boolean> {
