@@ -78,6 +78,7 @@ test('a relay writes the same trace with its small model here or behind the brid
     throw new Error('no trace');
   };
   const [a, b] = [await run(there), await run(here)];
+  expect(a.totals.offloadSpans).toBeGreaterThan(0);
   expect(a.text).toBe(b.text);
   expect(a.segments.map((s) => [s.origin, s.tokens])).toEqual(b.segments.map((s) => [s.origin, s.tokens]));
   expect(a.models.small.location).toContain('127.0.0.1');

@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { TokenStore } from '@baton/bridge';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const command = path.join(root, 'apps', 'cli', 'bin', 'baton.mjs');
@@ -18,6 +19,8 @@ export interface Served {
   log(): string;
   /** The newest pairing code on the console; waits for it. */
   code(): Promise<string>;
+  /** What `baton-bridge tokens revoke` does in another terminal. */
+  revoke(which: string): Promise<void>;
   /** Sends the signal and gives the exit code. */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
@@ -67,5 +70,8 @@ export async function serve(
     rmSync(home, { recursive: true, force: true });
     return status;
   };
-  return { ...ready, process: child, log: () => log, code, stop };
+  const revoke = async (which: string): Promise<void> => {
+    new TokenStore(path.join(home, 'config', 'paired.json')).revoke(which);
+  };
+  return { ...ready, process: child, log: () => log, code, revoke, stop };
 }

@@ -1,3 +1,3 @@
 // The bridge as other programs use it: a page's or a command's small or large model. Runs in browsers; knows HTTP only.
 export { BridgeModel, openBridge, type BridgeAddress } from './bridge-model.ts';
-export { askBridge, pairWithBridge, type BridgeState } from './pair.ts';
+export { askBridge, asksQuietly, pairWithBridge, type BridgeState } from './pair.ts';

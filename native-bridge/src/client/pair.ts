@@ -6,6 +6,8 @@ export type BridgeState =
   | { found: true; pairing: 'required' | 'off' }
   | { found: false; reason: 'absent' | 'refused' | 'blocked' | 'foreign' };
 
+const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost', '[::1]']);
+
 /** Fetch's option for requests to this machine (Local Network Access, W3C WICG), which TypeScript's DOM types lack. */
 type LocalInit = RequestInit & { targetAddressSpace?: 'loopback' };
 
@@ -31,6 +33,15 @@ export async function askBridge(url: string, ask: typeof fetch = fetch): Promise
   if (typeof body?.protocol !== 'string' || !body.protocol.startsWith('baton-bridge/'))
     return { found: false, reason: 'foreign' };
   return { found: true, pairing: body.pairing === 'off' ? 'off' : 'required' };
+}
+
+/** Whether the page may ask at `url` without the browser asking the person first. */
+export async function asksQuietly(url: string): Promise<boolean> {
+  const { origin, hostname } = globalThis.location;
+  // The bridge's own page, and pages from this machine, are not restricted.
+  if (originOf(url) === origin || LOOPBACK.has(hostname)) return true;
+  const state = await permission();
+  return state === 'granted' || state === null;
 }
 
 /** Exchanges the one-time code for this page's token. Throws with the bridge's own words. */
