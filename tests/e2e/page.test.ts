@@ -205,17 +205,52 @@ describe('trouble', () => {
     await endpoint.close();
   });
 
-  it('works on a static host that sends no headers', async () => {
+  it('names a checkpoint that is not one, in one line, and opens the next', async () => {
+    const visitor = await Visitor.open(browser, started.page, 'wasm-simd');
+    await visitor.ready();
+    await visitor.checkpoint('hub', 'no such thing');
+    await expect.poll(() => visitor.smallLine.innerText()).toContain('"no such thing" is no Hugging Face id');
+    await visitor.checkpoint('url', `${started.page}/models/nowhere/`);
+    await expect.poll(() => visitor.smallLine.innerText(), { timeout: 30_000 }).toMatch(/config\.json/);
+    await visitor.close();
+  });
+});
+
+describe('a static host that sends no headers', () => {
+  it('shows the whole relay with both models in the page, and sends nothing', async () => {
     const host = await staticHost(path.join(root, 'dist'));
     const visitor = await Visitor.open(browser, `${host.origin}/some/folder/`);
     await visitor.ready();
-    await visitor.policy('Small');
+    expect(await visitor.largeLine.innerText()).toContain('demo-large in this page');
     await visitor.pick(0);
     await visitor.solve();
     const trace = await visitor.trace();
     await check(visitor, trace);
     expect(trace.answer).not.toBeNull();
-    expect(await visitor.largeLine.innerText()).toContain('none configured');
+    expect(trace.models.large).toMatchObject({ id: 'demo-large', location: trace.models.small.location });
+    expect(trace.totals.offloadSpans).toBeGreaterThan(0);
+    await visitor.page.locator('baton-sent summary').click();
+    expect(await visitor.page.locator('baton-sent').innerText()).toContain('This run sent nothing');
+    expect(visitor.errors).toEqual([]);
+    await visitor.close();
+    await host.close();
+  });
+
+  it('compiles any checkpoint at an address in the page, quantised, and lets it write', async () => {
+    const host = await staticHost(path.join(root, 'dist'));
+    const known = await answers();
+    const visitor = await Visitor.open(browser, `${host.origin}/some/folder/`, 'wasm-simd');
+    await visitor.ready();
+    await visitor.checkpoint('url', `${host.origin}/some/folder/models/demo-large/`, 'int8');
+    await visitor.page.locator('[data-model=small][data-tone=good]', { hasText: 'demo-large' }).waitFor();
+    await visitor.policy('Small');
+    await visitor.pick(0);
+    await visitor.solve();
+    const trace = await visitor.trace();
+    await check(visitor, trace);
+    expect(trace.models.small.id).toBe('demo-large');
+    expect(trace.answer).toBe(known.get(trace.question));
+    expect(visitor.errors).toEqual([]);
     await visitor.close();
     await host.close();
   });

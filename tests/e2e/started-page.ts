@@ -131,6 +131,17 @@ export class Visitor {
     await this.page.keyboard.press('Escape');
   }
 
+  /** Names another checkpoint for the small model; opening it goes on afterwards. */
+  async checkpoint(kind: 'hub' | 'url', address: string, weights = 'int4'): Promise<void> {
+    await this.page.getByRole('button', { name: 'Settings' }).click();
+    const form = this.page.locator('baton-small');
+    await form.getByLabel('Checkpoint').selectOption(kind);
+    await form.locator('[name=address]').fill(address);
+    await form.getByLabel('Weights').selectOption(weights);
+    await form.getByRole('button', { name: 'Open' }).click();
+    await this.page.keyboard.press('Escape');
+  }
+
   async close(): Promise<void> {
     await this.page.context().close();
   }

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import torch
 
+from .checkpoints import open_model
 from .drills import drill, learned_from
 from .packing import Example, batch
 from .problems import Problem, Step
 from .scratchpad import marked, prompt, trace
-from .shapes import build
 from .tokenizer import CLOSE, OPEN, load
 from .training_loop import Trainer
 
@@ -64,7 +64,7 @@ class Text:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("init", type=Path, help="the small model's pretraining checkpoint")
+    parser.add_argument("init", type=Path, help="the small model: a checkpoint of pretraining, or an exported folder")
     parser.add_argument("labelled", type=Path, help="the file that disagreement wrote")
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--minutes", type=float, required=True)
@@ -73,8 +73,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=11)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    model = build("small")
-    model.load_state_dict(torch.load(options.init, weights_only=True)["model"])
+    model = open_model(options.init, "small").train()
     trainer = Trainer(model, options.checkpoint, options.minutes, options.peak, flat=0.3, warmup=20)
     text = Text(read(options.labelled), options.seed + trainer.step)
     trainer.run(lambda used: text.batch())

@@ -1,4 +1,4 @@
-// Puts the small demo checkpoint and a choice of held-out problems beside the page, in the build and in the dev server.
+// Puts the demo pair and a choice of held-out problems beside the page, in the build and in the dev server.
 
 import { createReadStream } from 'node:fs';
 import { readFile, readdir } from 'node:fs/promises';
@@ -7,9 +7,9 @@ import { fileURLToPath } from 'node:url';
 import type { Plugin } from 'vite';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
-const MODEL = path.join(root, 'models', 'demo-small');
+const MODELS = path.join(root, 'models');
+const NAMES = ['demo-small', 'demo-large'];
 const TASKS = path.join(root, 'packages', 'eval', 'tasks', 'arithmetic.jsonl');
-const MODEL_PREFIX = 'models/demo-small/';
 
 /** Problems offered on the page. */
 const OFFERED = 12;
@@ -27,8 +27,8 @@ export function demoFiles(): Plugin {
       for (const name of await modelFiles())
         this.emitFile({
           type: 'asset',
-          fileName: MODEL_PREFIX + name,
-          source: await readFile(path.join(MODEL, name)),
+          fileName: `models/${name}`,
+          source: await readFile(path.join(MODELS, name)),
         });
       this.emitFile({ type: 'asset', fileName: 'problems.json', source: JSON.stringify(await offered()) });
     },
@@ -41,9 +41,9 @@ export function demoFiles(): Plugin {
             response.end(JSON.stringify(await offered()));
             return true;
           }
-          const file = name.slice(MODEL_PREFIX.length);
-          if (!name.startsWith(MODEL_PREFIX) || !(await modelFiles()).includes(file)) return false;
-          createReadStream(path.join(MODEL, file)).pipe(response);
+          const file = name.slice('models/'.length);
+          if (!name.startsWith('models/') || !(await modelFiles()).includes(file)) return false;
+          createReadStream(path.join(MODELS, file)).pipe(response);
           return true;
         };
         serve().then((done) => done || next(), next);
@@ -52,8 +52,15 @@ export function demoFiles(): Plugin {
   };
 }
 
+/** Every file that a browser needs, as "demo-small/config.json". */
 async function modelFiles(): Promise<string[]> {
-  return (await readdir(MODEL)).filter((name) => !name.endsWith('.md')).sort();
+  const lists = await Promise.all(
+    NAMES.map(async (model) => (await readdir(path.join(MODELS, model))).map((file) => `${model}/${file}`)),
+  );
+  return lists
+    .flat()
+    .filter((name) => !name.endsWith('.md'))
+    .sort();
 }
 
 /** Mostly problems with a product of two-digit numbers, the step that the small model is not good at, and a few without. */

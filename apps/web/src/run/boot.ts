@@ -3,6 +3,7 @@
 
 import { probeTargets } from '@baton/runtime/browser';
 import { changeSettings, store, type Problem } from '../state/app-state.ts';
+import { DEFAULTS } from '../state/settings.ts';
 import { loadHistory } from './history.ts';
 import { checkEndpoint } from './large-model.ts';
 import { smallModel } from './small-model.ts';
@@ -23,14 +24,19 @@ export async function boot(): Promise<void> {
 
 async function readConfig(): Promise<void> {
   const config = await readJson<PageConfig>('baton-config.json');
-  const { endpoint } = config ?? {};
-  if (!endpoint) return;
   if (store.value.settings.endpointOwn) return;
-  changeSettings({
-    endpointUrl: endpoint.url,
-    endpointModel: endpoint.model ?? '',
-    endpointKind: endpoint.kind ?? 'auto',
-  });
+  const { endpoint } = config ?? {};
+  // What another server named before is forgotten with it.
+  const { endpointUrl, endpointModel, endpointKind } = DEFAULTS;
+  changeSettings(
+    endpoint
+      ? {
+          endpointUrl: endpoint.url,
+          endpointModel: endpoint.model ?? '',
+          endpointKind: endpoint.kind ?? 'auto',
+        }
+      : { endpointUrl, endpointModel, endpointKind },
+  );
 }
 
 async function readProblems(): Promise<void> {

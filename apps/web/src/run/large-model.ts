@@ -12,6 +12,7 @@ import {
 } from '@baton/split';
 import { store, type LargeState } from '../state/app-state.ts';
 import type { Settings } from '../state/settings.ts';
+import { HERE, closeLargeHere, largeHere, showLargeHere } from './large-here.ts';
 import { recordingFetch } from './sent-log.ts';
 
 let kept: { key: string; model: TextModel } | null = null;
@@ -31,6 +32,9 @@ function options(settings: Settings): EndpointOptions {
 /** The large model, or null where none is configured. An endpoint that is down is found out by the relay. */
 export async function largeModel(signal: AbortSignal): Promise<TextModel | null> {
   const { settings } = store.value;
+  // Where it cannot be opened, the small model goes on alone; the page shows why.
+  if (settings.endpointKind === HERE) return largeHere().catch(() => null);
+  await closeLargeHere();
   if (settings.endpointUrl.trim() === '') return null;
   const key = JSON.stringify([
     settings.endpointUrl,
@@ -55,6 +59,10 @@ export async function largeModel(signal: AbortSignal): Promise<TextModel | null>
 /** Says what is known without sending anything that costs: the model list, one GET. */
 export async function checkEndpoint(): Promise<void> {
   const { settings } = store.value;
+  if (settings.endpointKind === HERE) {
+    showLargeHere();
+    return;
+  }
   if (settings.endpointUrl.trim() === '') {
     store.patch({ large: { status: 'none' } });
     return;
@@ -77,7 +85,7 @@ export async function checkEndpoint(): Promise<void> {
     if (id === undefined) throw new Error(`${base} lists no model; name one in the settings`);
     if (ids.length > 0 && !ids.includes(id))
       throw new Error(`${base} has no model "${id}"; it has ${ids.slice(0, 4).join(', ')}`);
-    return { status: 'ready', id, detail: new URL(base).host };
+    return { status: 'ready', id, detail: `at ${new URL(base).host}` };
   });
 }
 
@@ -97,7 +105,7 @@ export async function testEndpoint(): Promise<void> {
     return {
       status: 'ready',
       id: probe.model,
-      detail: `${host}: ${how}, ${counts}, ${Math.round(probe.latencyMs)} ms for one token`,
+      detail: `at ${host}: ${how}, ${counts}, ${Math.round(probe.latencyMs)} ms for one token`,
     };
   });
 }

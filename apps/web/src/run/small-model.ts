@@ -1,22 +1,18 @@
 // The small model's life in the page: opened in a worker on the target that the settings ask for, kept between runs,
-// opened anew when the target changes.
+// opened anew when the target or the checkpoint changes.
 
 import { openWorkerModel, type WorkerModel } from '@baton/runtime/browser';
 import { store } from '../state/app-state.ts';
-import type { Settings } from '../state/settings.ts';
+import { smallSource } from './small-source.ts';
 
-/** The demo checkpoint lies beside the page. */
-const MODEL_URL = new URL('models/demo-small/', document.baseURI).href;
-
-let open: { target: Settings['target']; model: Promise<WorkerModel> } | null = null;
+let open: { key: string; model: Promise<WorkerModel> } | null = null;
 
 /** The model, opened if it is not. Rejects with one line that says why no target could run it. */
 export function smallModel(): Promise<WorkerModel> {
-  const { target } = store.value.settings;
-  if (open?.target === target) return open.model;
-  const previous = open;
-  const model = start(target, previous?.model);
-  open = { target, model };
+  const key = wanted();
+  if (open?.key === key) return open.model;
+  const model = start(key, open?.model);
+  open = { key, model };
   model.catch(() => {
     // The next try starts afresh.
     if (open?.model === model) open = null;
@@ -37,11 +33,19 @@ export function showSmallModel(model: WorkerModel): void {
   });
 }
 
-async function start(
-  target: Settings['target'],
-  previous: Promise<WorkerModel> | undefined,
-): Promise<WorkerModel> {
-  const current = (): boolean => store.value.settings.target === target;
+/** What the settings ask for now, as a key. */
+function wanted(): string {
+  const { settings, hubToken } = store.value;
+  const { target, smallKind, smallAddress, smallWeights } = settings;
+  return JSON.stringify(
+    smallKind === 'demo' ? [target] : [target, smallKind, smallAddress, smallWeights, hubToken],
+  );
+}
+
+async function start(key: string, previous: Promise<WorkerModel> | undefined): Promise<WorkerModel> {
+  const current = (): boolean => wanted() === key;
+  const { settings, hubToken } = store.value;
+  const { target } = settings;
   store.patch({ small: { status: 'opening', stage: 'starting', fraction: null } });
   try {
     // Two models at once would hold the memory twice.
@@ -49,15 +53,12 @@ async function start(
       (model) => model.close(),
       () => undefined,
     );
-    const model = await openWorkerModel(
-      { kind: 'checkpoint', url: MODEL_URL },
-      {
-        ...(target === 'auto' ? {} : { target }),
-        onProgress: ({ stage, fraction }) => {
-          if (current()) store.patch({ small: { status: 'opening', stage, fraction: fraction ?? null } });
-        },
+    const model = await openWorkerModel(smallSource(settings, hubToken), {
+      ...(target === 'auto' ? {} : { target }),
+      onProgress: ({ stage, fraction }) => {
+        if (current()) store.patch({ small: { status: 'opening', stage, fraction: fraction ?? null } });
       },
-    );
+    });
     if (current()) showSmallModel(model);
     return model;
   } catch (error) {

@@ -22,6 +22,7 @@ export type LargeState =
   | { status: 'none' }
   | { status: 'unchecked' }
   | { status: 'checking' }
+  | { status: 'opening'; stage: string; fraction: number | null }
   | { status: 'ready'; id: string; detail: string }
   | { status: 'down'; message: string };
 
@@ -64,6 +65,8 @@ export interface AppState {
   settings: Settings;
   targets: readonly TargetState[] | null;
   small: SmallState;
+  /** For gated checkpoints of the hub; in memory only. */
+  hubToken: string;
   large: LargeState;
   question: string;
   problems: readonly Problem[];
@@ -80,6 +83,7 @@ export const store = new Store<AppState>({
   settings: loadSettings(),
   targets: null,
   small: { status: 'closed' },
+  hubToken: '',
   large: { status: 'none' },
   question: '',
   problems: [],

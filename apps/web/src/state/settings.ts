@@ -7,13 +7,19 @@ export type PolicyName = 'small' | 'learned' | 'threshold' | 'large';
 export interface Settings {
   theme: 'system' | 'light' | 'dark';
   target: TargetId | 'auto';
+  /** Where the small model's checkpoint is: beside the page, on the Hugging Face hub, or at an address. */
+  smallKind: 'demo' | 'hub' | 'url';
+  /** Its id (owner/name, owner/name@revision) or address. */
+  smallAddress: string;
+  /** How such a checkpoint's matrices are stored. */
+  smallWeights: 'int4' | 'int8' | 'f32';
   policy: PolicyName;
   /** Probability of the hand-off tag from which the threshold policy hands off. */
   threshold: number;
   /** Base address of an OpenAI-compatible server; '' for none. */
   endpointUrl: string;
   endpointModel: string;
-  /** A preset's name, or 'auto' to find out by asking. */
+  /** A preset's name, 'auto' to find out by asking, or 'page' for the demo's large model in this page. */
   endpointKind: string;
   /** The person typed the address; otherwise the server that serves the page may name it. */
   endpointOwn: boolean;
@@ -29,11 +35,14 @@ export interface Settings {
 export const DEFAULTS: Settings = {
   theme: 'system',
   target: 'auto',
+  smallKind: 'demo',
+  smallAddress: '',
+  smallWeights: 'int4',
   policy: 'learned',
   threshold: 0.3,
   endpointUrl: '',
   endpointModel: '',
-  endpointKind: 'auto',
+  endpointKind: 'page',
   endpointOwn: false,
   apiKey: '',
   rememberKey: false,

@@ -38,7 +38,7 @@ export class BatonModels extends LitElement {
             fraction === undefined
               ? ''
               : html`<progress
-                  aria-label="Opening the small model"
+                  aria-label="Opening the ${author} model"
                   value=${ifDefined(fraction ?? undefined)}
                   max="1"
                 ></progress>`
@@ -146,12 +146,14 @@ function largeLine(large: LargeState): Line {
       return { tone: 'off', head: 'not tested yet', detail: '' };
     case 'checking':
       return { tone: 'busy', head: 'asking the endpoint', detail: '' };
+    case 'opening':
+      return { tone: 'busy', head: 'opening', detail: large.stage, fraction: large.fraction };
     case 'ready':
-      return { tone: 'good', head: `${large.id} at`, detail: large.detail };
+      return { tone: 'good', head: large.id, detail: large.detail };
     case 'down':
       return {
         tone: 'bad',
-        head: 'does not answer',
+        head: 'cannot be asked',
         detail: `${large.message}. The small model works alone meanwhile.`,
       };
   }

@@ -1,9 +1,11 @@
-// The large model's address: any OpenAI-compatible server. The key stays in memory unless the person ticks the box.
+// The large model: the demo's own in this page, or any OpenAI-compatible server. The key stays in memory unless the person
+// ticks the box.
 
 import { LitElement, css, html, nothing, type TemplateResult } from 'lit';
 import { PRESETS } from '@baton/split';
-import { testEndpoint } from '../../run/large-model.ts';
-import { changeSettings, store } from '../../state/app-state.ts';
+import { HERE } from '../../run/large-here.ts';
+import { checkEndpoint, testEndpoint } from '../../run/large-model.ts';
+import { changeSettings, store, type LargeState } from '../../state/app-state.ts';
 import type { Settings } from '../../state/settings.ts';
 import { StoreController } from '../../state/store-controller.ts';
 import { base, controls } from '../../styles/shared.ts';
@@ -19,71 +21,90 @@ export class BatonEndpoint extends LitElement {
         <label class="field">
           Server
           <select @change=${this.#kind}>
+            <option value=${HERE} ?selected=${settings.endpointKind === HERE}>
+              none: demo-large in this page
+            </option>
             <option value="auto" ?selected=${settings.endpointKind === 'auto'}>Find out by asking</option>
             ${PRESETS.map(({ name }) => html`<option value=${name} ?selected=${settings.endpointKind === name}>${name}</option>`)}
           </select>
         </label>
         ${preset ? html`<p class="quiet remark">${preset.remark}</p>` : nothing}
-        <label class="field">
-          Address
-          <input
-            type="url"
-            placeholder="http://127.0.0.1:8787/v1"
-            autocomplete="off"
-            .value=${settings.endpointUrl}
-            @change=${this.#set('endpointUrl')}
-          />
-        </label>
-        <label class="field">
-          Model id
-          <input
-            type="text"
-            placeholder="the server’s first model"
-            autocomplete="off"
-            spellcheck="false"
-            .value=${settings.endpointModel}
-            @change=${this.#set('endpointModel')}
-          />
-        </label>
-        <label class="field">
-          API key
-          <input
-            type="password"
-            placeholder="none"
-            autocomplete="off"
-            .value=${settings.apiKey}
-            @change=${this.#set('apiKey')}
-          />
-        </label>
-        <label class="tick">
-          <input
-            type="checkbox"
-            .checked=${settings.rememberKey}
-            @change=${(e: Event) => changeSettings({ rememberKey: (e.target as HTMLInputElement).checked })}
-          />
-          Keep the key in this browser. Otherwise it is forgotten when the page closes.
-        </label>
-        <div class="row">
-          <button ?disabled=${settings.endpointUrl.trim() === '' || large.status === 'checking'}>
-            Test connection
-          </button>
-          <p role="status" class=${large.status}>
-            ${
-              large.status === 'ready'
-                ? `${large.id} · ${large.detail}`
-                : large.status === 'down'
-                  ? large.message
-                  : large.status === 'checking'
-                    ? 'Asking …'
-                    : ''
-            }
-          </p>
-        </div>
-        <p class="quiet">
-          The test sends a few one-token requests about the days of the week. A run sends your question and
-          the reasoning so far; the page lists every request under the trace.
-        </p>
+        ${settings.endpointKind === HERE ? this.#here(large) : this.#server(settings, large)}
       </form>
+    `;
+  }
+
+  #here(large: LargeState): TemplateResult {
+    return html`
+      <p class="quiet">
+        Another worker of this page plays the large model, so nothing leaves this machine. It knows the demo’s
+        arithmetic problems only; name a server for anything else.
+      </p>
+      ${large.status === 'down' ? html`<p class="down" role="alert">${large.message}</p>` : nothing}
+    `;
+  }
+
+  #server(settings: Settings, large: LargeState): TemplateResult {
+    return html`
+      <label class="field">
+        Address
+        <input
+          type="url"
+          placeholder="http://127.0.0.1:8787/v1"
+          autocomplete="off"
+          .value=${settings.endpointUrl}
+          @change=${this.#set('endpointUrl')}
+        />
+      </label>
+      <label class="field">
+        Model id
+        <input
+          type="text"
+          placeholder="the server’s first model"
+          autocomplete="off"
+          spellcheck="false"
+          .value=${settings.endpointModel}
+          @change=${this.#set('endpointModel')}
+        />
+      </label>
+      <label class="field">
+        API key
+        <input
+          type="password"
+          placeholder="none"
+          autocomplete="off"
+          .value=${settings.apiKey}
+          @change=${this.#set('apiKey')}
+        />
+      </label>
+      <label class="tick">
+        <input
+          type="checkbox"
+          .checked=${settings.rememberKey}
+          @change=${(e: Event) => changeSettings({ rememberKey: (e.target as HTMLInputElement).checked })}
+        />
+        Keep the key in this browser. Otherwise it is forgotten when the page closes.
+      </label>
+      <div class="row">
+        <button ?disabled=${settings.endpointUrl.trim() === '' || large.status === 'checking'}>
+          Test connection
+        </button>
+        <p role="status" class=${large.status}>
+          ${
+            large.status === 'ready'
+              ? `${large.id} · ${large.detail}`
+              : large.status === 'down'
+                ? large.message
+                : large.status === 'checking'
+                  ? 'Asking …'
+                  : ''
+          }
+        </p>
+      </div>
+      <p class="quiet">
+        The test sends a few one-token requests about the days of the week. A run sends your question and the
+        reasoning so far; the page lists every request under the trace.
+      </p>
     `;
   }
 
@@ -106,7 +127,8 @@ export class BatonEndpoint extends LitElement {
     const known = PRESETS.some(({ url }) => url === endpointUrl);
     const url = preset?.url && (endpointUrl === '' || known) ? { endpointUrl: preset.url } : {};
     changeSettings({ endpointKind, endpointOwn: true, ...url });
-    store.patch({ large: { status: 'unchecked' } });
+    if (endpointKind === HERE) void checkEndpoint();
+    else store.patch({ large: { status: store.value.settings.endpointUrl === '' ? 'none' : 'unchecked' } });
   }
 
   #test(event: Event): void {

@@ -1,9 +1,10 @@
-// The settings panel: where the small model runs, which large model it may ask, and the limits of a run.
+// The settings panel: what the small model is and where it runs, which large model it may ask, and the limits of a run.
 
 import { LitElement, css, html, type TemplateResult } from 'lit';
 import { base, controls } from '../../styles/shared.ts';
 import './baton-endpoint.ts';
 import './baton-limits.ts';
+import './baton-small.ts';
 import './baton-targets.ts';
 
 export class BatonSettings extends LitElement {
@@ -15,6 +16,10 @@ export class BatonSettings extends LitElement {
             <h2 id="title">Settings</h2>
             <button class="plain" @click=${() => this.#dialog().close()}>Close</button>
           </div>
+          <section>
+            <h3>The small model</h3>
+            <baton-small></baton-small>
+          </section>
           <section>
             <h3>Where the small model runs</h3>
             <baton-targets></baton-targets>

@@ -27,7 +27,6 @@ export class BatonTargets extends LitElement {
               )
         }
       </fieldset>
-      ${small.status === 'failed' ? html`<p class="bad" role="alert">${small.message}</p>` : ''}
       ${busy ? html`<p class="quiet">A run is going on; stop it to change the target.</p>` : ''}
     `;
   }
@@ -111,11 +110,6 @@ export class BatonTargets extends LitElement {
         font-size: var(--s-1);
         color: var(--ink-3);
         overflow-wrap: anywhere;
-      }
-      .bad {
-        margin-top: 0.6rem;
-        color: var(--bad);
-        font-size: var(--s-1);
       }
       fieldset > p {
         padding: 0.6rem 0.9rem;

@@ -1,0 +1,134 @@
+// Which checkpoint the small model is. Any Hugging Face checkpoint of a known family can be named: it is compiled in this
+// page, so nobody has to convert it first.
+
+import { LitElement, css, html, nothing, type TemplateResult } from 'lit';
+import { smallModel } from '../../run/small-model.ts';
+import { changeSettings, store } from '../../state/app-state.ts';
+import type { Settings } from '../../state/settings.ts';
+import { StoreController } from '../../state/store-controller.ts';
+import { base, controls } from '../../styles/shared.ts';
+
+const KINDS: readonly [Settings['smallKind'], string][] = [
+  ['demo', 'demo-small, beside this page'],
+  ['hub', 'A model of the Hugging Face hub'],
+  ['url', 'A folder at an address'],
+];
+
+const WEIGHTS: readonly [Settings['smallWeights'], string][] = [
+  ['int4', '4-bit integers: smallest, fastest'],
+  ['int8', '8-bit integers: closer to the original'],
+  ['f32', '32-bit floats: the original'],
+];
+
+export class BatonSmall extends LitElement {
+  readonly #store = new StoreController(this);
+
+  protected override render(): TemplateResult {
+    const { settings, small, run } = this.#store.value;
+    const busy = run?.status === 'running' || run?.status === 'stopping' || small.status === 'opening';
+    return html`
+      <form @submit=${this.#open}>
+        <label class="field">
+          Checkpoint
+          <select ?disabled=${busy} @change=${this.#kind}>
+            ${KINDS.map(([kind, name]) => html`<option value=${kind} ?selected=${settings.smallKind === kind}>${name}</option>`)}
+          </select>
+        </label>
+        ${settings.smallKind === 'demo' ? nothing : this.#source(settings, busy)}
+        ${small.status === 'opening' ? html`<p class="quiet" role="status">${stage(small)}</p>` : nothing}
+        ${small.status === 'failed' ? html`<p class="bad" role="alert">${small.message}</p>` : nothing}
+      </form>
+    `;
+  }
+
+  #source(settings: Settings, busy: boolean): TemplateResult {
+    const hub = settings.smallKind === 'hub';
+    return html`
+      <label class="field">
+        ${hub ? 'Model id' : 'Address of the folder that holds config.json'}
+        <input
+          name="address"
+          type=${hub ? 'text' : 'url'}
+          required
+          placeholder=${hub ? 'Qwen/Qwen2.5-0.5B-Instruct' : 'https://example.org/model/'}
+          autocomplete="off"
+          spellcheck="false"
+          .value=${settings.smallAddress}
+        />
+      </label>
+      <label class="field">
+        Weights
+        <select name="weights">
+          ${WEIGHTS.map(([type, name]) => html`<option value=${type} ?selected=${settings.smallWeights === type}>${name}</option>`)}
+        </select>
+      </label>
+      ${
+        hub
+          ? html`<label class="field">
+              Access token, for a gated model
+              <input
+                name="token"
+                type="password"
+                placeholder="none"
+                autocomplete="off"
+                .value=${store.value.hubToken}
+              />
+            </label>`
+          : nothing
+      }
+      <button ?disabled=${busy}>Open</button>
+      <p class="quiet">
+        Its weights are fetched once, compiled here and kept in this browser. A model that was not trained to
+        hand off writes alone under “Relay”; “Large” and your own endpoint still work.
+      </p>
+    `;
+  }
+
+  #kind(event: Event): void {
+    const smallKind = (event.target as HTMLSelectElement).value as Settings['smallKind'];
+    changeSettings({ smallKind });
+    // A checkpoint that has no address yet waits for the button.
+    if (smallKind === 'demo') smallModel().catch(() => undefined);
+  }
+
+  #open(event: Event): void {
+    event.preventDefault();
+    const data = new FormData(event.target as HTMLFormElement);
+    const text = (name: string): string => {
+      const value = data.get(name);
+      return typeof value === 'string' ? value.trim() : '';
+    };
+    changeSettings({
+      smallAddress: text('address'),
+      smallWeights: text('weights') as Settings['smallWeights'],
+    });
+    store.patch({ hubToken: text('token') });
+    // Its failure is shown from the store.
+    smallModel().catch(() => undefined);
+  }
+
+  static override readonly styles = [
+    base,
+    controls,
+    css`
+      form {
+        display: grid;
+        gap: 0.9rem;
+      }
+      button {
+        justify-self: start;
+      }
+      .bad {
+        color: var(--bad);
+        font-size: var(--s-1);
+        overflow-wrap: anywhere;
+      }
+    `,
+  ];
+}
+
+function stage({ stage, fraction }: { stage: string; fraction: number | null }): string {
+  return fraction === null ? `${stage} …` : `${stage}, ${Math.round(fraction * 100)} %`;
+}
+
+customElements.define('baton-small', BatonSmall);
