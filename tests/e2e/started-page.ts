@@ -64,6 +64,8 @@ export class Visitor {
 
   private constructor(page: Page) {
     this.page = page;
+    // A first visit opens and measures every target; on two busy cores that takes more than Playwright's half minute.
+    page.setDefaultTimeout(120_000);
     page.on('pageerror', (error) => this.errors.push(error.message));
     page.on('console', (message) => {
       if (message.type() === 'error') this.errors.push(message.text());

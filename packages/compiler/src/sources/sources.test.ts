@@ -1,7 +1,7 @@
 // Checkpoints from a web server and from a hub, over real HTTP on this machine. The hub is a stand-in that answers the two
 // requests that @huggingface/hub makes (the real one needs a network).
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { expect, it } from 'vitest';
@@ -30,7 +30,7 @@ interface Log {
 }
 
 /** Serves a folder's files, by range where asked, and notes what was asked for. */
-function fileServer(directory: string, log: Log = { ranges: [], bytes: 0 }, ranges = true): Handler {
+function fileServer(directory: string, log: Log = { ranges: [], bytes: 0 }): Handler {
   return ({ url, headers }, response) => {
     const file = path.join(directory, path.basename(url!.split('?')[0]!));
     if (!statSync(file, { throwIfNoEntry: false })) return void response.writeHead(404).end();
@@ -38,7 +38,7 @@ function fileServer(directory: string, log: Log = { ranges: [], bytes: 0 }, rang
     const range = /^bytes=(\d+)-(\d+)$/.exec(headers.range ?? '');
     if (headers.range) log.ranges.push(headers.range);
     const etag = { etag: `"${path.basename(file)}"`, 'accept-ranges': 'bytes' };
-    if (!range || !ranges) {
+    if (!range) {
       response.writeHead(200, { ...etag, 'content-length': content.length }).end(content);
       return;
     }
@@ -73,7 +73,28 @@ it('compiles a sharded checkpoint from a web server by ranges', async () => {
   expect(log.ranges.length).toBeGreaterThan(20);
 });
 
-it('says what is wrong with an address, a missing file and a server without ranges', async () => {
+it.each(['with', 'without'])(
+  'takes each file whole, once, from a host that ignores ranges (%s its length)',
+  async (length) => {
+    const { directory } = fixture('qwen3');
+    const asked: string[] = [];
+    const plain: Handler = (request, response) => {
+      const name = path.basename(request.url!);
+      const file = path.join(directory, name);
+      if (!existsSync(file)) return void response.writeHead(404).end();
+      asked.push(name);
+      const content = readFileSync(file);
+      response.writeHead(200, length === 'with' ? { 'content-length': content.length } : {}).end(content);
+    };
+    await serving(plain, async (url) => {
+      await expectSameAsFolder('qwen3', await urlSource(url));
+    });
+    expect(asked.toSorted()).toEqual([...new Set(asked)].toSorted());
+    expect(asked).toContain('model.safetensors');
+  },
+);
+
+it('says what is wrong with an address, a missing file and a large one on a server without ranges', async () => {
   const { directory } = fixture('qwen2');
   const fails = async (work: Promise<unknown>, code: string, message: RegExp) => {
     const error = await work.then(
@@ -87,9 +108,12 @@ it('says what is wrong with an address, a missing file and a server without rang
   await serving(fileServer(path.dirname(directory)), async (url) => {
     await fails(urlSource(url), 'missing', /no config\.json there/);
   });
-  await serving(fileServer(directory, undefined, false), async (url) => {
-    const source = await urlSource(url);
-    await fails(source.read('model.safetensors', 8, 100), 'source', /does not answer range requests/);
+  const large: Handler = (request, response) => {
+    const isWeights = request.url!.endsWith('model.safetensors');
+    response.writeHead(200, { 'content-length': isWeights ? 2 ** 31 : 2 }).write('{}');
+  };
+  await serving(large, async (url) => {
+    await fails(urlSource(url), 'source', /model\.safetensors: .*does not answer range requests/);
   });
   await serving(
     (_, response) => void response.writeHead(403).end(),

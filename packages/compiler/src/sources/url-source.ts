@@ -1,8 +1,12 @@
 // A checkpoint in a folder of some web server, which cannot be listed: the files that a checkpoint may have are asked for by
-// name, shards by the index. Weights come by HTTP range requests.
+// name, shards by the index. Weights come by HTTP range requests; a plain host that ignores ranges gives each file whole,
+// once, and it is kept in memory.
 import { CompileError } from '../errors.ts';
 import type { CheckpointSource } from '../files.ts';
 import { FinalError, withRetries } from './retry.ts';
+
+/** Largest file that is taken whole: what one ArrayBuffer holds in every browser. */
+const WHOLE_BYTES = 2 ** 30;
 
 const INDEX = 'model.safetensors.index.json';
 const NAMES = [
@@ -68,6 +72,7 @@ function shardNames(index: string): string[] {
 
 function requester(base: string, options: UrlSourceOptions) {
   const get = options.fetch ?? fetch;
+  const whole = new Map<string, Uint8Array>();
   const send = async (path: string, range: string) => {
     const headers = { ...options.headers, range };
     const response = await get(new URL(path, base), {
@@ -89,31 +94,39 @@ function requester(base: string, options: UrlSourceOptions) {
       throw new CompileError('source', `${base}${path}: ${(cause as Error).message}`, { cause });
     }
   };
+  /** The answer to a range request that came without a range. */
+  const keepWhole = async (path: string, response: Response): Promise<Uint8Array> => {
+    if (Number(response.headers.get('content-length')) > WHOLE_BYTES) {
+      await response.body?.cancel();
+      throw new FinalError(
+        'the server does not answer range requests, and the file is too large to be fetched whole',
+      );
+    }
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    whole.set(path, bytes);
+    return bytes;
+  };
   return {
     /** Bytes of a file, or null where it does not exist. */
     size: (path: string): Promise<number | null> =>
       attempt(path, async () => {
         const response = await send(path, 'bytes=0-0');
         if (!response) return null;
+        if (response.status === 200) return (await keepWhole(path, response)).length;
         await response.body?.cancel();
-        const total = response.headers.get('content-range')?.split('/')[1];
-        const size = Number(response.status === 206 ? total : response.headers.get('content-length'));
+        const size = Number(response.headers.get('content-range')?.split('/')[1]);
         if (Number.isSafeInteger(size)) return size;
         throw new FinalError('the server does not say how long the file is');
       }),
     read: (path: string, offset: number, length: number): Promise<Uint8Array> => {
       if (length === 0) return Promise.resolve(new Uint8Array());
+      const kept = whole.get(path);
+      if (kept) return Promise.resolve(slice(kept, offset, length));
       return attempt(path, async () => {
         const response = await send(path, `bytes=${offset}-${offset + length - 1}`);
         if (!response) throw new FinalError('not found');
         if (response.status === 206) return exactly(await response.arrayBuffer(), length);
-        // The server ignores ranges: fine for a whole small file, hopeless for a slice of a large one.
-        const whole = Number(response.headers.get('content-length'));
-        if (offset > 0 || whole !== length) {
-          await response.body?.cancel();
-          throw new FinalError('the server does not answer range requests');
-        }
-        return exactly(await response.arrayBuffer(), length);
+        return slice(await keepWhole(path, response), offset, length);
       });
     },
   };
@@ -122,4 +135,9 @@ function requester(base: string, options: UrlSourceOptions) {
 function exactly(buffer: ArrayBuffer, length: number): Uint8Array {
   if (buffer.byteLength === length) return new Uint8Array(buffer);
   throw new Error(`${buffer.byteLength} bytes came instead of ${length}`);
+}
+
+function slice(bytes: Uint8Array, offset: number, length: number): Uint8Array {
+  if (offset + length <= bytes.length) return bytes.slice(offset, offset + length);
+  throw new FinalError(`it ends at byte ${bytes.length}, ${offset + length - bytes.length} too early`);
 }
