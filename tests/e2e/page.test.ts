@@ -7,10 +7,13 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import type { Browser } from 'playwright';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Trace } from '@baton/split/trace';
 import { fixedEndpoint } from './fixed-endpoint.ts';
 import { Visitor, openBrowser, root, startEverything, type Started } from './started-page.ts';
+
+// A visit opens models; on two busy cores that takes its time.
+vi.setConfig({ testTimeout: 180_000 });
 
 let started: Started;
 let browser: Browser;

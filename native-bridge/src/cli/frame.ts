@@ -1,6 +1,6 @@
 // The frame of a command with sub-commands: finds the sub-command, loads only that one, and turns whatever goes wrong
 // into one line on stderr and an exit code. `baton` and `baton-bridge` are both built on it.
-import { Command, CommanderError } from 'commander';
+import { Command, type CommanderError } from 'commander';
 
 export interface CommandEntry {
   name: string;
@@ -27,7 +27,7 @@ export async function runProgram(program: Program, argv: string[]): Promise<numb
     await (await commandOf(program, argv)).parseAsync(argv, { from: 'user' });
     return Number(process.exitCode ?? 0);
   } catch (error) {
-    if (error instanceof CommanderError) {
+    if (isCommanderError(error)) {
       // Help and --version end through an exception as well, with code 0; their text is already printed.
       if (error.exitCode === 0) return 0;
       complain(error.message.replace(/^error: /, ''));
@@ -41,6 +41,11 @@ export async function runProgram(program: Program, argv: string[]): Promise<numb
     if (process.env.BATON_DEBUG && error instanceof Error) console.error(error.stack);
     return 1;
   }
+}
+
+/** By its code: a sub-command may come from a package with a copy of commander of its own. */
+function isCommanderError(error: unknown): error is CommanderError {
+  return error instanceof Error && String((error as Partial<CommanderError>).code).startsWith('commander.');
 }
 
 async function commandOf(program: Program, argv: readonly string[]): Promise<Command> {

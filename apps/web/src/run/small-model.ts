@@ -55,11 +55,24 @@ async function start(key: string, previous: Promise<WorkerModel> | undefined): P
     );
     const model = await openWorkerModel(smallSource(settings, hubToken), {
       ...(target === 'auto' ? {} : { target }),
+      // A first visit is ready within seconds; what is found to be faster meanwhile takes over between runs.
+      measure: 'after',
       onProgress: ({ stage, fraction }) => {
         if (current()) store.patch({ small: { status: 'opening', stage, fraction: fraction ?? null } });
       },
     });
     if (current()) showSmallModel(model);
+    void model.measured.then(
+      (fastest) => {
+        const { run } = store.value;
+        const busy = run?.status === 'running' || run?.status === 'stopping';
+        if (!current() || fastest === model.location || busy) return;
+        open = null;
+        void model.close();
+        smallModel().catch(() => undefined);
+      },
+      () => undefined,
+    );
     return model;
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);

@@ -5,6 +5,7 @@ import type { Manifest } from '@baton/compiler';
 import { BackendLostError, type TargetId } from '../backend.ts';
 import type { DecoderOptions } from '../decoder.ts';
 import { RuntimeError, messageOf } from '../errors.ts';
+import { speedScore } from '../measure.ts';
 import { Mutex } from '../mutex.ts';
 import type {
   ChatMessage,
@@ -26,6 +27,12 @@ export interface OpenWorkerOptions extends DecoderOptions {
    * remembered per model and browser.
    */
   target?: TargetId | 'auto' | undefined;
+  /**
+   * With 'auto' and nothing remembered. 'before' (default): all targets are measured before the model is ready.
+   * 'after': a target that opens within a second or so is used at once, the others are measured between runs, and
+   * `measured` says which to open next time.
+   */
+  measure?: 'before' | 'after';
   /** Targets to choose from, and to go on with after a loss. Default: BROWSER_TARGETS. */
   order?: readonly TargetId[];
   /** Go on with the next target when one is lost. Default true. */
@@ -52,6 +59,7 @@ export class WorkerModel implements TextModel {
   readonly #turn = new Mutex();
   #connection: WorkerConnection | null = null;
   #opened: OpenedModel | null = null;
+  #measured: Promise<TargetId> | null = null;
   #closed = false;
 
   constructor(source: ModelSource, options: OpenWorkerOptions) {
@@ -84,6 +92,11 @@ export class WorkerModel implements TextModel {
   /** Targets that were tried and failed here, with the reason. */
   get failures(): ReadonlyMap<TargetId, string> {
     return this.#failed;
+  }
+
+  /** The fastest target here, once it is known; it is what 'auto' opens next time. */
+  get measured(): Promise<TargetId> {
+    return this.#measured ?? Promise.resolve(this.location);
   }
 
   async renderChat(
@@ -156,6 +169,16 @@ export class WorkerModel implements TextModel {
     connection.kill('the model was closed');
   }
 
+  /** A short measurement, never beside a run: both would be slower than they are. */
+  async #speed(connection: WorkerConnection): Promise<number> {
+    const release = await this.exclusive();
+    try {
+      return speedScore(await connection.call(connection.remote.measure()));
+    } finally {
+      release();
+    }
+  }
+
   #model(): OpenedModel {
     if (!this.#opened) throw new RuntimeError('closed', 'the model is not open yet');
     return this.#opened;
@@ -164,11 +187,23 @@ export class WorkerModel implements TextModel {
   async #openNext(): Promise<WorkerConnection> {
     const { target = 'auto', order = BROWSER_TARGETS } = this.#options;
     if (target === 'auto' && !this.#opened) {
-      const found = await openFastest(order, modelName(this.#source), (candidate) =>
-        this.#attempt(candidate),
-      );
+      const found = await openFastest({
+        order,
+        name: modelName(this.#source),
+        quickly: this.#options.measure === 'after',
+        attempt: async (candidate) => {
+          // A candidate is not opened beside a run, which would share its cores.
+          (await this.exclusive())();
+          return this.#attempt(candidate);
+        },
+        measure: (connection) => this.#speed(connection),
+      });
       for (const [id, reason] of found.failed) this.#failed.set(id, reason);
       this.#opened = found.opened;
+      if (found.measureRest) {
+        this.#measured = found.measureRest();
+        this.#measured.catch(() => undefined);
+      }
       return found.connection;
     }
     // A target that was asked for by name comes first; after it is lost, the order decides.
@@ -192,6 +227,7 @@ export class WorkerModel implements TextModel {
 
   /** Opens the model in a fresh worker: one whose target failed may hang or hold a broken ONNX Runtime instance. */
   async #attempt(target: TargetId): Promise<Attempt> {
+    if (this.#closed) throw new RuntimeError('closed', 'this model is closed; open it again');
     const { onProgress = () => undefined, lookup, capacity, maxCapacity, whenFull, sinks } = this.#options;
     const worker = new Worker(new URL('./worker.ts', import.meta.url), {
       type: 'module',

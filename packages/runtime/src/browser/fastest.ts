@@ -1,10 +1,10 @@
 // Chooses a target by measuring: opens the model on every one that exists, each in a worker of its own, times a few
 // steps, keeps the fastest open and ends the others. The order found is remembered; small models are often faster on
-// the CPU than on an accelerator, so what exists says little.
+// the CPU than on an accelerator, so what exists says little. Measuring six targets takes half a minute on two cores, so
+// a page may open one that is always quick to open first and have the others measured afterwards.
 
 import type { TargetId } from '../backend.ts';
 import { RuntimeError, messageOf } from '../errors.ts';
-import { speedScore } from '../measure.ts';
 import { environment, modelKey } from '../self-test.ts';
 import { browserTargets } from './targets.ts';
 import type { WorkerConnection } from './worker-connection.ts';
@@ -18,7 +18,25 @@ export interface Attempt {
 export interface Fastest extends Attempt {
   /** Targets that could not be opened, with the reason. */
   failed: Map<TargetId, string>;
+  /** Measures what has not been measured yet and remembers it; gives the fastest target. Null: nothing is left to do. */
+  measureRest: (() => Promise<TargetId>) | null;
 }
+
+export interface Choosing {
+  /** In order of preference where measurements are equal. */
+  order: readonly TargetId[];
+  /** Identifies the source of the model. */
+  name: string;
+  /** Open one of QUICK at once and leave measuring to `measureRest`. */
+  quickly: boolean;
+  /** Opens the model on a target. */
+  attempt: (target: TargetId) => Promise<Attempt>;
+  /** Time of the opened model's short measurement; less is faster. */
+  measure: (connection: WorkerConnection) => Promise<number>;
+}
+
+/** These open in about a second (their code is small or shared) and exist in every browser. */
+const QUICK: readonly TargetId[] = ['wasm-simd', 'wasm'];
 
 interface Remembered {
   order: TargetId[];
@@ -26,12 +44,9 @@ interface Remembered {
   model: string;
 }
 
-/** `name` identifies the source; `attempt` opens the model on a target. Throws `target-unavailable` where none opens. */
-export async function openFastest(
-  order: readonly TargetId[],
-  name: string,
-  attempt: (target: TargetId) => Promise<Attempt>,
-): Promise<Fastest> {
+/** Throws `target-unavailable` where no target opens. */
+export async function openFastest(choosing: Choosing): Promise<Fastest> {
+  const { order, name, attempt } = choosing;
   const { facts } = browserTargets;
   const key = `fastest ${name} ${order.join()} ${environment()}`;
   const known = (await facts.get(key)) as Remembered | undefined;
@@ -39,7 +54,7 @@ export async function openFastest(
   for (const target of known?.order ?? []) {
     try {
       const found = await attempt(target);
-      if (modelKey(found.opened.manifest) === known!.model) return { ...found, failed };
+      if (modelKey(found.opened.manifest) === known!.model) return { ...found, failed, measureRest: null };
       found.connection.kill('another model is behind this address now');
       break;
     } catch (error) {
@@ -48,15 +63,39 @@ export async function openFastest(
     }
   }
   failed.clear();
-  return measureAll(order, attempt, failed, (result) => facts.set(key, result));
+  const remember = (result: Remembered): Promise<void> => facts.set(key, result);
+  const first = choosing.quickly ? await openQuick(choosing) : null;
+  if (!first) return { ...(await measureAll(choosing, failed, remember, null)), failed, measureRest: null };
+  return {
+    ...first,
+    failed,
+    measureRest: async () => (await measureAll(choosing, failed, remember, first)).connection.target,
+  };
 }
 
+/** One of QUICK; null where none opens: then all are measured, and the error says why each failed. */
+async function openQuick({ order, attempt }: Choosing): Promise<Attempt | null> {
+  for (const target of QUICK) {
+    if (!order.includes(target)) continue;
+    try {
+      return await attempt(target);
+    } catch (error) {
+      if (isBadModel(error)) throw error;
+    }
+  }
+  return null;
+}
+
+/** `first` is open already and stays so; of the others only the fastest does, and where there is a `first` none. */
 async function measureAll(
-  order: readonly TargetId[],
-  attempt: (target: TargetId) => Promise<Attempt>,
+  { order, attempt, measure }: Choosing,
   failed: Map<TargetId, string>,
   remember: (result: Remembered) => Promise<void>,
-): Promise<Fastest> {
+  first: Attempt | null,
+): Promise<Attempt> {
+  const end = (one: Attempt | undefined, reason: string): void => {
+    if (one && one !== first) one.connection.kill(reason);
+  };
   const scores = new Map<TargetId, number>();
   let best: Attempt | undefined;
   for (const target of order) {
@@ -67,24 +106,28 @@ async function measureAll(
     }
     let found: Attempt | undefined;
     try {
-      found = await attempt(target);
-      const { connection } = found;
-      const score = speedScore(await connection.call(connection.remote.measure()));
+      found = first?.connection.target === target ? first : await attempt(target);
+      const score = await measure(found.connection);
       const fastest = best === undefined || score < scores.get(best.connection.target)!;
       scores.set(target, score);
       const loser = fastest ? best : found;
       if (fastest) best = found;
-      loser?.connection.kill('another target is faster');
+      end(loser, 'another target is faster');
     } catch (error) {
-      found?.connection.kill('it could not be measured');
-      if (isBadModel(error)) throw error;
+      end(found, 'it could not be measured');
+      if (isBadModel(error) || isClosed(error)) throw error;
       failed.set(target, messageOf(error));
     }
   }
   if (!best) throw noneLeft(failed, undefined);
   const sorted = [...scores.keys()].sort((a, b) => scores.get(a)! - scores.get(b)!);
   await remember({ order: sorted, model: modelKey(best.opened.manifest) });
-  return { ...best, failed };
+  if (first) end(best, 'it was only measured');
+  return best;
+}
+
+function isClosed(error: unknown): boolean {
+  return error instanceof RuntimeError && error.code === 'closed';
 }
 
 /** A software adapter (SwiftShader, llvmpipe, WARP) is never faster than the CPU targets that run without it. */
