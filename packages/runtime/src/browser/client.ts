@@ -198,10 +198,11 @@ export class WorkerModel implements TextModel {
         },
         measure: (connection) => this.#speed(connection),
       });
-      for (const [id, reason] of found.failed) this.#failed.set(id, reason);
+      const note = (): void => found.failed.forEach((reason, id) => this.#failed.set(id, reason));
+      note();
       this.#opened = found.opened;
       if (found.measureRest) {
-        this.#measured = found.measureRest();
+        this.#measured = found.measureRest().finally(note);
         this.#measured.catch(() => undefined);
       }
       return found.connection;

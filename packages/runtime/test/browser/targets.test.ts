@@ -201,6 +201,34 @@ test('auto takes a measured target, remembers it, and says why it did not take o
   expect(result[1]).toEqual({ location: result[0]!.location, failures: [] });
 });
 
+test('auto may open a quick target at once and measure the others between runs', async () => {
+  const result = await browser.page.evaluate(async (text) => {
+    const url = new URL('/model/', location.href).href;
+    const open = () =>
+      window.baton.openWorkerModel(
+        { kind: 'compiled', url },
+        // Not the order of the test above: what that one measured is remembered.
+        { target: 'auto', order: ['webgpu', 'wasm', 'wasm-simd'], measure: 'after' },
+      );
+    const first = await open();
+    const at = { location: first.location, failures: [...first.failures] };
+    const ids: number[] = [];
+    for await (const chunk of first.generate(text, { maxTokens: 5 })) ids.push(...chunk.tokenIds);
+    const measured = await first.measured;
+    const later = [...first.failures];
+    await first.close();
+    const second = await open();
+    const again = { location: second.location, measured: await second.measured };
+    await second.close();
+    return { at, ids, measured, later, again };
+  }, reference.text);
+  expect(result.at).toEqual({ location: 'wasm-simd', failures: [] });
+  expect(result.ids).toEqual(reference.continuation.slice(0, 5));
+  expect(['wasm-simd', 'wasm']).toContain(result.measured);
+  expect(result.later).toEqual([['webgpu', expect.stringMatching(/emulates a GPU on the CPU/)]]);
+  expect(result.again).toEqual({ location: result.measured, measured: result.measured });
+});
+
 test('a GPU process that crashes in the middle of a text: it goes on with the next target and says so', async () => {
   const page = await browser.newPage();
   await page.exposeFunction('crashGpu', () => browser.crashGpu());
