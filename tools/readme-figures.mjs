@@ -40,7 +40,9 @@ if (from < START.length || to < from) {
 const updated = text.slice(0, from) + figures() + text.slice(to);
 if (process.argv.includes('--check')) {
   if (updated !== text) {
-    console.error('baton: README.md does not show the figures of training/results; run node tools/readme-figures.mjs');
+    console.error(
+      'baton: README.md does not show the figures of training/results; run node tools/readme-figures.mjs',
+    );
     process.exit(1);
   }
 } else writeFileSync(readme, updated);
