@@ -6,6 +6,7 @@ export { CompileError, type CompileErrorCode } from './errors.ts';
 export type { CheckpointSource, FileWriter, ModelFiles, ModelSink } from './files.ts';
 export * from './host/index.ts';
 export * from './sources/index.ts';
+export { unsupportedByOpenvino } from './openvino/unsupported-operators.ts';
 export { verifyModel } from './verify.ts';
 export {
   LOWERINGS,
