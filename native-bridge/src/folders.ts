@@ -1,6 +1,6 @@
 // Where the bridge keeps its own files, by the customs of each system: configuration (paired clients, the service's
-// options), data (a copy of the program for a service), state (logs, what runs), cache (compiled models). BATON_HOME puts
-// all but the cache in one folder, BATON_CACHE the cache.
+// options), data (a copy of the program for a service, OpenVINO's binary), state (logs, what runs), cache (compiled
+// models and blobs). BATON_HOME puts all but the cache in one folder, BATON_CACHE the cache.
 import os from 'node:os';
 import path from 'node:path';
 import { cacheRoot } from '@baton/runtime/node';

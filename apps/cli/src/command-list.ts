@@ -19,6 +19,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/doctor.ts')).doctorCommand(),
   },
   {
+    name: 'install-runtime',
+    summary: "fetch OpenVINO's binary for the NPU and Intel GPU targets",
+    load: async () => (await import('./commands/install-runtime.ts')).installRuntimeCommand(),
+  },
+  {
     name: 'compile',
     summary: 'compile a Hugging Face checkpoint into static graphs',
     load: async () => (await import('./commands/compile.ts')).compileCommand(),

@@ -60,4 +60,9 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'execution targets on this machine, and why others are missing',
     load: async () => (await import('./doctor.ts')).doctorCommand(),
   },
+  {
+    name: 'install-runtime',
+    summary: "fetch OpenVINO's binary for the NPU and Intel GPU targets",
+    load: async () => (await import('./install-runtime.ts')).installRuntimeCommand(),
+  },
 ];

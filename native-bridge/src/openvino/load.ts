@@ -1,9 +1,9 @@
 // Loads openvino-node if its binary is there. It is an optional part: the package carries no binary (its install script
-// downloads one and is denied by default), so loading fails on most machines, and then one line says what to do.
+// downloads one and is denied by default), so there is none on most machines, and then one line says what to do.
 import { createRequire } from 'node:module';
-import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { NodeAddon } from 'openvino-node/types/addon.d.ts';
+import { ADDON_FILE, openvinoPackage, runtimeFolder } from './runtime-folder.ts';
 
 export type Openvino = NodeAddon;
 
@@ -16,25 +16,27 @@ export function loadOpenvino(): Loaded {
   return (loaded ??= load());
 }
 
-/** Folder of the openvino-node package; null where it is not installed. */
-export function packageFolder(): string | null {
-  try {
-    return path.dirname(createRequire(import.meta.url).resolve('openvino-node/package.json'));
-  } catch {
-    return null;
-  }
-}
-
 function load(): Loaded {
-  const folder = packageFolder();
-  if (folder === null) return { addon: null, reason: 'the package openvino-node is not installed' };
-  if (!existsSync(path.join(folder, 'bin')))
-    return { addon: null, reason: 'OpenVINO’s binary is missing; get it with: baton-bridge install-runtime' };
+  const found = openvinoPackage();
+  if (found === null) return { addon: null, reason: 'the package openvino-node is not installed' };
+  if (Number(process.versions.node.split('.')[0]) < 21)
+    return { addon: null, reason: `openvino-node needs Node 21 or newer, this is ${process.versions.node}` };
+  const there = runtimeFolder(found);
+  if (there === null) {
+    const named = process.env.BATON_OPENVINO;
+    return {
+      addon: null,
+      reason: named
+        ? `there is no ${ADDON_FILE} in ${named} (BATON_OPENVINO)`
+        : 'OpenVINO’s binary is missing; get it with: baton-bridge install-runtime',
+    };
+  }
   try {
-    const { addon } = createRequire(import.meta.url)('openvino-node') as { addon: Openvino };
+    // The package's own index does no more than this, but looks in its bin/ only.
+    const addon = createRequire(import.meta.url)(path.join(there, ADDON_FILE)) as Openvino;
     return { addon, reason: `OpenVINO ${addon.getOpenvinoVersion().buildNumber}` };
   } catch (error) {
     const message = error instanceof Error ? error.message.split('\n')[0] : String(error);
-    return { addon: null, reason: `openvino-node does not load: ${message}` };
+    return { addon: null, reason: `OpenVINO does not load from ${there}: ${message}` };
   }
 }

@@ -1,0 +1,2 @@
+// `baton install-runtime` is the bridge's own command.
+export { installRuntimeCommand } from '@baton/bridge';
