@@ -11,6 +11,7 @@ import type { TextModel } from '@baton/runtime/text-model';
 import { SplitError } from '@baton/split';
 import { ChatContinuationModel, connect } from '@baton/split/endpoint';
 import type { EndpointOptions } from '@baton/split/endpoint';
+import { targetsFor } from './targets-for.ts';
 
 export interface ModelArgumentOptions {
   target?: TargetId | undefined;
@@ -45,6 +46,7 @@ export async function openModelArgument(
     return openLocal(argument, {
       target: options.target,
       ...(threads === undefined ? {} : { targets: nodeTargets({ threads }) }),
+      ...(await targetsFor(options.target)),
     });
   }
   return connect({

@@ -6,6 +6,7 @@ import { Command } from 'commander';
 import { bridgeTargets } from '../targets.ts';
 import { versions } from '../versions.ts';
 import { measureTarget, type Speed } from '../measure.ts';
+import { openvinoReport, reportLines } from '../openvino/report.ts';
 
 interface Flags {
   measure?: boolean;
@@ -40,8 +41,9 @@ async function runDoctor(flags: Flags): Promise<void> {
       }
     }
   }
-  const report = { versions: await versions(), targets: rows };
-  console.log(flags.json ? JSON.stringify(report, null, 2) : table(report.versions, rows));
+  const report = { versions: await versions(), targets: rows, openvino: openvinoReport() };
+  if (flags.json) console.log(JSON.stringify(report, null, 2));
+  else console.log([table(report.versions, rows), ...reportLines(report.openvino)].join('\n'));
 }
 
 /** Those of this process; the browser's are listed so that nobody looks for them in vain. */

@@ -1,7 +1,7 @@
 // The decoder, the session and the model on ONNX Runtime's CPU provider, against what transformers computes with the
 // same checkpoint (test/fixtures/make_tiny.py). The browser targets run the same checks in test/browser.
 import { readFileSync } from 'node:fs';
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -347,21 +347,6 @@ describe('model', () => {
     expect(await model.renderChat([{ role: 'user', content: 'Hi' }])).toBe(
       '<|begin|>user\nHi<|end|><|begin|>assistant\n',
     );
-  });
-
-  test('a checkpoint without a tokenizer scores ids, and says what it needs for text', async () => {
-    const bare = path.join(cache, 'bare');
-    await cp(path.join(fixtures, 'tiny'), bare, {
-      recursive: true,
-      filter: (file) => !/tokenizer|template/.test(path.basename(file)),
-    });
-    const compile = { context: 192, chunk: 16 };
-    const ids = await openLocal(bare, { compile });
-    const scored = await ids.score({ ids: reference.ids });
-    reference.nextLogprobs.forEach((p, i) => expect(scored[i + 1]!.logprob).toBeCloseTo(p, 3));
-    await expect(ids.score({ text: 'x' })).rejects.toThrow(/no tokenizer\.json/);
-    await expect(ids.openSession()).rejects.toThrow(/no tokenizer\.json/);
-    await ids.close();
   });
 
   test('a second opening finds the compiled model, and bad paths get one line', async () => {

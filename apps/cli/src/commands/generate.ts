@@ -10,6 +10,7 @@ import {
 } from '@baton/runtime';
 import { openLocal } from '@baton/runtime/node';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { targetsFor } from '../targets-for.ts';
 
 interface GenerateCommandOptions {
   model: string;
@@ -50,7 +51,10 @@ export function generateCommand(): Command {
 }
 
 async function generate(options: GenerateCommandOptions): Promise<void> {
-  const model = await openLocal(options.model, { target: options.target });
+  const model = await openLocal(options.model, {
+    target: options.target,
+    ...(await targetsFor(options.target)),
+  });
   const abort = new AbortController();
   const interrupt = (): void => abort.abort();
   process.once('SIGINT', interrupt);

@@ -4,6 +4,7 @@
 import { openLocal } from '@baton/runtime/node';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { TARGETS, type TargetId } from '@baton/runtime';
+import { targetsFor } from '../targets-for.ts';
 
 interface ScoreOptions {
   model: string;
@@ -32,7 +33,10 @@ export function scoreCommand(): Command {
 
 async function score(options: ScoreOptions): Promise<void> {
   if (options.text === undefined && options.ids === undefined) throw new Error('score: give --text or --ids');
-  const model = await openLocal(options.model, { target: options.target });
+  const model = await openLocal(options.model, {
+    target: options.target,
+    ...(await targetsFor(options.target)),
+  });
   try {
     const input = options.ids ? { ids: options.ids } : { text: options.text! };
     const scored = await model.score(input, options.top);

@@ -4,23 +4,19 @@
 export class TextStream {
   readonly #bytes: readonly Uint8Array[];
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-  readonly #holdSpace: boolean;
   #stripSpace: boolean;
-  #space = '';
   #held = 0;
 
-  /** `holdTrailingSpace`: a space at a token's end comes with the token after it, and not at the end of the text. */
-  constructor(bytes: readonly Uint8Array[], stripLeadingSpace: boolean, holdTrailingSpace = false) {
+  constructor(bytes: readonly Uint8Array[], stripLeadingSpace: boolean) {
     this.#bytes = bytes;
     this.#stripSpace = stripLeadingSpace;
-    this.#holdSpace = holdTrailingSpace;
   }
 
   /** Text completed by this id; may be empty. Ids outside the vocabulary add nothing. */
   push(id: number): string {
     const piece = this.#bytes[id];
     if (piece === undefined || piece.length === 0) return '';
-    const text = this.#spaced(this.#strip(this.#decoder.decode(piece, { stream: true })));
+    const text = this.#strip(this.#decoder.decode(piece, { stream: true }));
     this.#held = unfinishedBytes(piece, this.#held);
     return text;
   }
@@ -34,13 +30,6 @@ export class TextStream {
   flush(): string {
     this.#held = 0;
     return this.#strip(this.#decoder.decode());
-  }
-
-  #spaced(text: string): string {
-    if (!this.#holdSpace) return text;
-    const before = this.#space;
-    this.#space = text.endsWith(' ') ? ' ' : '';
-    return before + text.slice(0, text.length - this.#space.length);
   }
 
   #strip(text: string): string {

@@ -1,7 +1,6 @@
 // What each token id contributes to the text, as bytes. Working in bytes is what makes streaming exact: a character may
-// be spread over several tokens, and only its last byte completes it. Covers byte-level BPE (GPT-2 table), SentencePiece
-// style (metaspace and <0xNN> byte tokens), and the word-based decoders, whose spaces are put between tokens and so are
-// not always those of the text that was encoded.
+// be spread over several tokens, and only its last byte completes it. Covers the two decoders that language models use:
+// byte-level BPE (GPT-2 table) and SentencePiece style (metaspace and <0xNN> byte tokens).
 
 import { RuntimeError } from '../errors.ts';
 
@@ -9,12 +8,7 @@ import { RuntimeError } from '../errors.ts';
 export interface TokenizerJson {
   decoder: DecoderJson | null;
   added_tokens?: { id: number; content: string; special?: boolean }[];
-  model: {
-    type?: string;
-    byte_fallback?: boolean;
-    unk_token?: string;
-    vocab: Record<string, number> | [string, number][];
-  };
+  model: { type?: string; vocab: Record<string, number> | [string, number][] };
 }
 
 interface DecoderJson {
@@ -26,9 +20,6 @@ interface DecoderJson {
   start?: number;
   add_prefix_space?: boolean;
   prepend_scheme?: string;
-  prefix?: string;
-  suffix?: string;
-  cleanup?: boolean;
 }
 
 const UTF8 = new TextEncoder();
@@ -52,75 +43,27 @@ export interface TokenBytes {
   bytes: readonly Uint8Array[];
   /** True where the decoder drops one leading space of the whole text (SentencePiece's dummy prefix). */
   stripsLeadingSpace: boolean;
-  /** True where a space at the end of a token is only said once another token follows. */
-  holdsTrailingSpace: boolean;
-}
-
-/** How a kind of decoder turns one token into text. */
-interface Spelling {
-  toBytes: (token: string) => Uint8Array;
-  /** Added tokens too; false: they are their content. */
-  added?: boolean;
-  stripsLeadingSpace?: boolean;
-  holdsTrailingSpace?: boolean;
 }
 
 /** Reads the decoder kind and the vocabulary of a tokenizer.json; throws `bad-tokenizer` for other decoder kinds. */
 export function tokenBytes(json: TokenizerJson): TokenBytes {
   const steps =
     json.decoder?.type === 'Sequence' ? (json.decoder.decoders ?? []) : json.decoder ? [json.decoder] : [];
-  const { toBytes, added = false, stripsLeadingSpace = false, holdsTrailingSpace = false } = spelling(steps);
+  const kinds = new Set(steps.map((s) => s.type));
+  const toBytes = kinds.has('ByteLevel') ? byteLevel() : sentencePiece(steps);
   const bytes: Uint8Array[] = [];
   const vocabulary = Array.isArray(json.model.vocab)
     ? json.model.vocab.map(([token], id): [string, number] => [token, id])
     : Object.entries(json.model.vocab);
   for (const [token, id] of vocabulary) bytes[id] = toBytes(token);
-  for (const { id, content } of json.added_tokens ?? [])
-    bytes[id] = added ? toBytes(content) : UTF8.encode(content);
+  for (const token of json.added_tokens ?? []) bytes[token.id] = UTF8.encode(token.content);
   for (let id = 0; id < bytes.length; id++) bytes[id] ??= new Uint8Array();
-  return { bytes, stripsLeadingSpace, holdsTrailingSpace };
-}
-
-function spelling(steps: readonly DecoderJson[]): Spelling {
-  // Without a decoder tokens are words, joined by spaces.
-  if (steps.length === 0)
-    return { toBytes: (token) => UTF8.encode(` ${token}`), added: true, stripsLeadingSpace: true };
-  if (steps.some((s) => s.type === 'ByteLevel')) return { toBytes: byteLevel() };
-  const only = steps.length === 1 ? steps[0]! : null;
-  if (only?.type === 'WordPiece') return { toBytes: wordPiece(only), added: true, stripsLeadingSpace: true };
-  if (only?.type === 'BPEDecoder') {
-    const suffix = only.suffix ?? '</w>';
-    return { toBytes: (token) => UTF8.encode(token.replaceAll(suffix, ' ')), holdsTrailingSpace: true };
-  }
-  const strips = steps.some(
+  const strip = steps.some(
     (s) =>
       (s.type === 'Strip' && s.content === ' ' && (s.start ?? 0) > 0) ||
       (s.type === 'Metaspace' && s.prepend_scheme !== 'never' && s.add_prefix_space !== false),
   );
-  return { toBytes: sentencePiece(steps), stripsLeadingSpace: strips };
-}
-
-/** Spaces and contractions that BERT's decoder takes back (Hugging Face tokenizers, decoders/wordpiece.rs, cleanup). */
-const CLEANUP: readonly [string, string][] = [
-  [' .', '.'],
-  [' ?', '?'],
-  [' !', '!'],
-  [' ,', ','],
-  [" ' ", "'"],
-  [" n't", "n't"],
-  [" 'm", "'m"],
-  [' do not', " don't"],
-  [" 's", "'s"],
-  [" 've", "'ve"],
-  [" 're", "'re"],
-];
-
-/** Tokens that continue a word bear a prefix; before every other one stands a space. */
-function wordPiece({ prefix = '##', cleanup = true }: DecoderJson): (token: string) => Uint8Array {
-  return (token) => {
-    const text = token.startsWith(prefix) ? token.slice(prefix.length) : ` ${token}`;
-    return UTF8.encode(cleanup ? CLEANUP.reduce((t, [from, to]) => t.replaceAll(from, to), text) : text);
-  };
+  return { bytes, stripsLeadingSpace: strip };
 }
 
 function byteLevel(): (token: string) => Uint8Array {
@@ -140,10 +83,10 @@ function byteLevel(): (token: string) => Uint8Array {
 function sentencePiece(steps: readonly DecoderJson[]): (token: string) => Uint8Array {
   const known = new Set(['Replace', 'ByteFallback', 'Fuse', 'Strip', 'Metaspace']);
   const odd = steps.find((s) => !known.has(s.type));
-  if (odd) {
+  if (odd || steps.length === 0) {
     throw new RuntimeError(
       'bad-tokenizer',
-      `tokenizer.json: decoder "${odd.type}" is not supported; ByteLevel, SentencePiece's (Metaspace, ByteFallback), WordPiece and BPEDecoder are`,
+      `tokenizer.json: decoder "${odd?.type ?? 'none'}" is not supported; byte-level and SentencePiece (Metaspace, ByteFallback) decoders are`,
     );
   }
   const replacements: [string, string][] = [];

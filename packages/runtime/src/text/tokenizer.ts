@@ -5,7 +5,6 @@ import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { RuntimeError, messageOf } from '../errors.ts';
 import { TextStream } from './text-stream.ts';
 import { tokenBytes, type TokenizerJson } from './token-bytes.ts';
-import { exactSpec } from './tokenizer-spec.ts';
 
 export class Tokenizer {
   /** Bytes each id adds to the text. */
@@ -15,25 +14,22 @@ export class Tokenizer {
   readonly #inner: HuggingFaceTokenizer;
   readonly #prefixText: string;
   readonly #stripsLeadingSpace: boolean;
-  readonly #holdsTrailingSpace: boolean;
   readonly #idOf = new Map<string, number>();
   readonly #beginnings = new Map<string, { id: number; lead: string; covers: number }[]>();
 
   /** `json` and `config` are the parsed tokenizer.json and tokenizer_config.json. Throws `bad-tokenizer`. */
   constructor(json: unknown, config: unknown = {}) {
     try {
-      this.#inner = new HuggingFaceTokenizer(exactSpec(json) as object, withUnknown(json, config));
+      this.#inner = new HuggingFaceTokenizer(json as object, (config ?? {}) as object);
     } catch (error) {
       throw new RuntimeError('bad-tokenizer', `tokenizer.json cannot be used: ${messageOf(error)}`, {
         cause: error,
       });
     }
     const parsed = json as TokenizerJson;
-    const { bytes, stripsLeadingSpace, holdsTrailingSpace } = tokenBytes(parsed);
+    const { bytes, stripsLeadingSpace } = tokenBytes(parsed);
     this.bytes = bytes;
     this.#stripsLeadingSpace = stripsLeadingSpace;
-    this.#holdsTrailingSpace = holdsTrailingSpace;
-    if (parsed.model.type === 'Unigram' && parsed.model.byte_fallback) spellUnknowns(this.#inner);
     for (const token of parsed.added_tokens ?? []) this.#idOf.set(token.content, token.id);
     // What the post-processor adds in front shows on any text; a text of one letter is the cheapest.
     const bare = this.#inner.encode('a', { add_special_tokens: false }).ids;
@@ -78,7 +74,7 @@ export class Tokenizer {
 
   /** A decoder that takes one id at a time. `fresh`: the first id begins a text. */
   stream(fresh: boolean): TextStream {
-    return new TextStream(this.bytes, fresh && this.#stripsLeadingSpace, this.#holdsTrailingSpace);
+    return new TextStream(this.bytes, fresh && this.#stripsLeadingSpace);
   }
 
   /** Id of an added token by its content, e.g. "<bigmodel>"; undefined where there is none. */
@@ -113,33 +109,6 @@ export class Tokenizer {
     const normalizer = this.#inner.normalizer as unknown as ((text: string) => string) | null;
     return normalizer ? normalizer(text) : text;
   }
-}
-
-/** @huggingface/tokenizers takes the unknown token of a word-level model from the configuration only. */
-function withUnknown(json: unknown, config: unknown): object {
-  const model = (json as Partial<TokenizerJson>).model;
-  return model?.type === 'WordLevel'
-    ? { ...(config as object | null), unk_token: model.unk_token }
-    : (config ?? {});
-}
-
-/**
- * Makes a Unigram model spell pieces that it does not know by its byte tokens, as `byte_fallback` asks:
- * @huggingface/tokenizers does so for BPE models only.
- */
-function spellUnknowns(tokenizer: HuggingFaceTokenizer): void {
-  const model = tokenizer.model!;
-  const encode = model.encode.bind(model);
-  model.encode = (tokens) =>
-    encode(tokens).flatMap((token) => {
-      if (model.tokens_to_ids.has(token)) return [token];
-      const spelled = Array.from(new TextEncoder().encode(token), byteToken);
-      return spelled.every((t) => model.tokens_to_ids.has(t)) ? spelled : [token];
-    });
-}
-
-function byteToken(byte: number): string {
-  return `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`;
 }
 
 function concat(parts: readonly Uint8Array[]): Uint8Array {
