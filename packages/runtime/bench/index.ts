@@ -1,5 +1,6 @@
 // The face of the runtime's benchmark (Node only).
 export { bench } from './bench.ts';
 export type { Bench, BenchOptions, ModelFigures, TargetFigures } from './bench.ts';
+export { writeRandomCheckpoint } from './random-checkpoint.ts';
 export { SHAPES } from './shapes.ts';
 export type { Shape } from './shapes.ts';

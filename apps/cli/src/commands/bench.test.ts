@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { compileDirectory } from '@baton/compiler/node';
 import type { BenchCompile } from '@baton/compiler/bench';
 import type { Bench } from '@baton/runtime/bench';
+import type { RelayBench } from '@baton/split/bench';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { benchCommand } from './bench.ts';
 
@@ -104,6 +105,26 @@ it('measures the compiler in a process of its own', async () => {
     expect(runs[0]!.peakBytes).toBeGreaterThan(1e7);
   }
   expect((await readdir(folder)).filter((name) => name.startsWith('baton-bench-compile'))).toEqual([]);
+});
+
+it('measures the demo pair without arguments of its own, and keeps the parts of an earlier run', async () => {
+  const out = path.join(folder, 'relay.json');
+  const read = async (): Promise<RelayBench> => JSON.parse(await readFile(out, 'utf8')) as RelayBench;
+  const few = ['--limit', '2', '--agreement', '2', '--latency', '5', '--out', out];
+  await bench('relay', ...few, '--only', 'protocols,early');
+  const first = await read();
+  expect(first).toMatchObject({ schema: 'baton.bench.relay/2', small: { id: 'demo-small' } });
+  expect(first.protocols![0]!.figures.map(({ protocol }) => protocol)).toEqual([
+    'paper-serial',
+    'serial',
+    'pipelined',
+  ]);
+  expect(first.handBackAgreement).toBeUndefined();
+  await bench('relay', ...few, '--only', 'agreement,context', '--context', '120', '--no-random');
+  const second = await read();
+  expect(second.protocols).toEqual(first.protocols);
+  expect(second.handBackAgreement).toMatchObject({ questions: 2, probeTokens: 0 });
+  expect(second.contextHandOff).toHaveLength(1);
 });
 
 it('refuses what it cannot measure', async () => {

@@ -1,14 +1,13 @@
 // `baton bench`: measures the targets of this machine; `baton bench compile`: the compiler; `baton bench relay`: the hand-off
 // between two models. Reads arguments and prints; the measuring is @baton/runtime's, @baton/compiler's and @baton/split's.
-import { readFile, writeFile } from 'node:fs/promises';
 import { WEIGHT_TYPES, type WeightType } from '@baton/compiler';
 import { benchCompile, COMPILE_SHAPES, type BenchCompile, type CompileShape } from '@baton/compiler/bench';
 import { TARGETS, type TargetId } from '@baton/runtime';
 import { bench, SHAPES, type Bench, type BenchOptions } from '@baton/runtime/bench';
 import { resolveModel } from '@baton/runtime/node';
-import { benchRelay } from '@baton/split/bench';
-import { Command, InvalidArgumentError, Option } from 'commander';
-import { openModelArgument } from '../model-argument.ts';
+import { Command, Option } from 'commander';
+import { count, list, numbers, print } from './bench-arguments.ts';
+import { relayCommand } from './bench-relay.ts';
 
 interface Flags {
   model: string[];
@@ -121,72 +120,6 @@ function compileTable({ machine, coresUsed, results }: BenchCompile): string {
   return lines.join('\n');
 }
 
-function relayCommand(): Command {
-  return new Command('relay')
-    .description('hand-off and hand-back: serial and pipelined, with added latency, beside the ideal')
-    .requiredOption('--small <model>', 'small model')
-    .requiredOption('--large <model>', 'large model; the benchmark serves it over HTTP itself')
-    .requiredOption('--questions <file>', 'JSONL with a "question" in each line')
-    .option('--latency <ms>', 'added round trips, comma-separated', numbers, [20, 80, 200])
-    .option('--limit <n>', 'first n questions only', count)
-    .option('--out <file>', 'also write the JSON here')
-    .option('--json', 'print JSON')
-    .action(
-      async (flags: {
-        small: string;
-        large: string;
-        questions: string;
-        latency: number[];
-        limit?: number;
-        out?: string;
-        json?: boolean;
-      }) => {
-        const questions = await readQuestions(flags.questions, flags.limit);
-        const small = await openModelArgument(flags.small);
-        try {
-          const large = await openModelArgument(flags.large);
-          try {
-            const onProgress = (line: string): void => void process.stderr.write(`${line}\n`);
-            const result = await benchRelay({
-              small,
-              large,
-              questions,
-              latenciesMs: flags.latency,
-              onProgress,
-            });
-            await print(result, (r) => JSON.stringify(r, null, 2), flags.out, flags.json);
-          } finally {
-            await large.close?.();
-          }
-        } finally {
-          await small.close?.();
-        }
-      },
-    );
-}
-
-async function readQuestions(file: string, limit?: number): Promise<string[]> {
-  const lines = (await readFile(file, 'utf8')).split('\n').filter((line) => line.trim() !== '');
-  return lines.slice(0, limit).map((line, i) => {
-    const { question } = parse(line, `${file}:${i + 1}`);
-    if (typeof question !== 'string') throw new Error(`${file}:${i + 1}: no "question" text`);
-    return question;
-  });
-}
-
-function parse(line: string, where: string): { question?: unknown } {
-  try {
-    return JSON.parse(line) as { question?: unknown };
-  } catch (cause) {
-    throw new Error(`${where}: not JSON (${(cause as Error).message})`, { cause });
-  }
-}
-
-async function print<T>(result: T, text: (result: T) => string, out?: string, json?: boolean): Promise<void> {
-  if (out !== undefined) await writeFile(out, `${JSON.stringify(result, null, 2)}\n`);
-  console.log(json ? JSON.stringify(result) : text(result));
-}
-
 function table({ machine, readBandwidth, models }: Bench): string {
   const lines = [`${machine.processor}, ${machine.cores} cores, Node ${machine.node}, ${machine.platform}`];
   if (readBandwidth) {
@@ -223,25 +156,4 @@ function table({ machine, readBandwidth, models }: Bench): string {
 
 function collect(value: string, before: string[]): string[] {
   return [...before, value];
-}
-
-/** Parses a comma-separated list of words out of `words`. */
-function list<T extends string>(words: readonly T[]): (text: string) => T[] {
-  return (text) =>
-    text.split(',').map((word) => {
-      const known = words.find((w) => w === word.trim());
-      if (known === undefined) throw new InvalidArgumentError(`"${word}" is none of ${words.join(', ')}.`);
-      return known;
-    });
-}
-
-function count(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1)
-    throw new InvalidArgumentError('A positive whole number is needed.');
-  return value;
-}
-
-function numbers(text: string): number[] {
-  return text.split(',').map(count);
 }

@@ -3,9 +3,11 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { ANSWER, QUESTION, largeModel, smallModel } from '../../test/pair.ts';
 import { OpenAICompletionsModel } from '../endpoint/openai-completions.ts';
 import { solveToTrace } from '../solve.ts';
+import type { Trace } from '../trace.ts';
 import { benchRelay } from './bench-relay.ts';
 import { serveModel } from './model-endpoint.ts';
 import { paperSerial } from './paper-serial.ts';
+import { idealOf } from './protocols.ts';
 
 const cleanups: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -40,7 +42,7 @@ describe('the paper’s serial protocol', () => {
 });
 
 describe('benchRelay', () => {
-  it('measures every protocol and finds one-pass decisions equal to exhaustive probing', async () => {
+  it('measures every part, and finds one-pass decisions equal to exhaustive probing', async () => {
     const { small, large } = pair();
     const bench = await benchRelay({
       small,
@@ -49,13 +51,56 @@ describe('benchRelay', () => {
       latenciesMs: [10],
       contextTokens: 100,
     });
-    const [figures] = bench.latencies;
-    expect(figures!.protocols.map((p) => p.protocol)).toEqual(['paper-serial', 'serial', 'pipelined']);
-    const pipelined = figures!.protocols[2]!;
-    expect(pipelined.probeTokens).toBe(0);
-    expect(pipelined.spans).toBe(1);
-    expect(pipelined.handOffMs).toBeGreaterThanOrEqual(10);
-    expect(bench.handBackAgreement).toEqual({ spans: 1, equal: 1, share: 1 });
-    expect(bench.contextHandOff).toHaveLength(1);
+    const { latencyMs, figures } = bench.protocols![0]!;
+    expect(latencyMs).toBe(10);
+    expect(figures.map((p) => p.protocol)).toEqual(['paper-serial', 'serial', 'pipelined']);
+    const [paper, serial, pipelined] = figures;
+    expect(paper!.probeTokens).toBeGreaterThan(0);
+    for (const ours of [serial!, pipelined!]) {
+      expect(ours.probeTokens).toBe(0);
+      expect(ours.spans).toBe(1);
+      expect(ours.handOffMs).toBeGreaterThanOrEqual(10);
+      expect(ours.overIdeal).toBeGreaterThan(1);
+    }
+    expect(serial!.warmUpRequests).toBe(0);
+    expect(pipelined!.warmUpRequests).toBeGreaterThan(0);
+    expect(bench.handBackAgreement).toEqual({ questions: 1, spans: 1, equal: 1, share: 1, probeTokens: 0 });
+    const [context] = bench.contextHandOff!;
+    expect(context!.cachedPipelined).toBeGreaterThan(context!.cachedSerial!);
+    expect(bench.earlyHandOff).toHaveLength(1);
+  });
+
+  it('measures only what is asked for', async () => {
+    const { small, large } = pair();
+    const bench = await benchRelay({ small, large, questions: [QUESTION], parts: ['agreement'] });
+    expect(bench.protocols).toBeUndefined();
+    expect(bench.handBackAgreement!.share).toBe(1);
+  });
+});
+
+describe('the ideal', () => {
+  it('is the first token, every kept token at its segment’s pace, and a round trip per span', () => {
+    const segment = (
+      origin: 'small' | 'large',
+      startMs: number,
+      firstTokenMs: number,
+      endMs: number,
+    ): object => ({
+      origin,
+      startMs,
+      firstTokenMs,
+      lastTokenMs: endMs,
+      endMs: endMs + 7,
+      tokens: 11,
+    });
+    const trace = {
+      segments: [
+        segment('small', 0, 5, 105),
+        segment('large', 110, 160, 360),
+        segment('small', 380, 390, 490),
+      ],
+    } as unknown as Trace;
+    // 5 + 100, then 200 + 20 + the round trip, then 100 + 10.
+    expect(idealOf(trace, 40)).toBe(105 + 260 + 110);
   });
 });

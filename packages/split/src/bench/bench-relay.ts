@@ -1,5 +1,6 @@
-// `baton bench relay`: the same questions under the paper's serial protocol, under ours without and with pipelining, over
-// a real local HTTP endpoint with added latency, and the ideal that the traces allow.
+// `baton bench relay`: hand-off and hand-back over a real local HTTP endpoint with added latency, in four parts that can be
+// measured apart: the protocols beside the ideal, the hand-off at a long context, the speculative hand-off, and whether
+// one-pass hand-back decisions are those of exhaustive probing.
 
 import type { TextModel } from '@baton/runtime/text-model';
 
@@ -10,199 +11,214 @@ import { TAGS } from '../text/tags.ts';
 import type { Trace } from '../trace.ts';
 import { contextHandOff } from './context-hand-off.ts';
 import type { ContextHandOff } from './context-hand-off.ts';
+import { earlyHandOff } from './early-hand-off.ts';
+import type { EarlyHandOff } from './early-hand-off.ts';
 import { compareWithExhaustive, tokenEnds } from './exhaustive.ts';
 import { serveModel } from './model-endpoint.ts';
-import { paperSerial } from './paper-serial.ts';
+import { PROTOCOLS, summarise } from './protocols.ts';
+import type { Protocol, ProtocolFigures } from './protocols.ts';
+
+export const BENCH_PARTS = ['protocols', 'context', 'early', 'agreement'] as const;
+export type BenchPart = (typeof BENCH_PARTS)[number];
+
+const WARM_UP_QUESTIONS = 3;
+
+/** Where the large model is served. In a process of its own what overlaps in real use overlaps here too. */
+export interface BenchEndpoint {
+  url: string;
+  /** The added round trip, in milliseconds; resolves when it holds. */
+  setLatency(ms: number): Promise<void> | void;
+}
 
 export interface BenchRelayOptions {
   small: TextModel;
-  /** Served over HTTP by the benchmark itself. */
+  /** For its tokens; served over HTTP by the benchmark itself where no endpoint is given. */
   large: TextModel;
+  endpoint?: BenchEndpoint;
   questions: readonly string[];
+  parts?: readonly BenchPart[];
   /** Added round trips, in milliseconds. Default 20, 80, 200. */
   latenciesMs?: readonly number[];
-  /** Context of the hand-off measurement, in large-model tokens. Default 1000; 0 leaves it out. */
+  /** Context of the hand-off measurement, in small-model tokens. Default 1000. */
   contextTokens?: number;
-  /** Questions that the paper's protocol also answers; it is slow. Default: all. */
-  serialQuestions?: number;
+  /** Pairs for the hand-off at a long context. Default: `small` and `large`. */
+  contextPairs?: readonly { small: TextModel; largeId: string; endpoint: BenchEndpoint }[];
+  /** Questions for the comparison with exhaustive probing. Default: `questions`. */
+  agreementQuestions?: readonly string[];
   signal?: AbortSignal;
   onProgress?: (line: string) => void;
 }
 
-export interface ProtocolFigures {
-  protocol: 'paper-serial' | 'serial' | 'pipelined';
+export interface HandBackAgreement {
   questions: number;
   spans: number;
-  /** Medians, in milliseconds. Hand-off: from the decision to the first large token. */
-  handOffMs: number | null;
-  /** From the arrival of the last kept large token to the small model's first one. */
-  handBackMs: number | null;
-  /** Mean per question, in milliseconds. */
-  wallClockMs: number;
-  /** Per question: what the trace's own decode speeds and one round trip per span add up to. */
-  idealMs: number;
-  /** wallClockMs / idealMs. */
-  overIdeal: number;
-  discardedTokens: number;
+  equal: number;
+  share: number | null;
+  /** Small-model tokens decoded to decide. */
   probeTokens: number;
-  warmUpRequests: number;
-  offloadRatio: number;
 }
 
 export interface RelayBench {
-  schema: 'baton.bench.relay/1';
+  schema: 'baton.bench.relay/2';
   small: { id: string; location: string };
   large: { id: string; location: string };
-  questions: number;
-  latencies: { latencyMs: number; protocols: ProtocolFigures[] }[];
-  contextHandOff: ContextHandOff[];
-  /** One-pass decisions against exhaustive probing. */
-  handBackAgreement: { spans: number; equal: number; share: number | null };
+  /** Absent where the part was not measured. */
+  protocols?: { latencyMs: number; figures: ProtocolFigures[] }[];
+  contextHandOff?: ContextHandOff[];
+  earlyHandOff?: EarlyHandOff[];
+  handBackAgreement?: HandBackAgreement;
   notes: string[];
 }
 
-/** Runs everything; minutes with real models. */
+/** Runs the wanted parts; minutes with real models. */
 export async function benchRelay(options: BenchRelayOptions): Promise<RelayBench> {
-  const { small, large, questions, signal, onProgress } = options;
-  const latencies = options.latenciesMs ?? [20, 80, 200];
-  const endpoint = await serveModel(large);
+  const { small, large } = options;
+  const parts = new Set<BenchPart>(options.parts ?? BENCH_PARTS);
+  const own = options.endpoint ? null : await serveModel(large);
+  const bench = new Bench(options, options.endpoint ?? own!);
   const result: RelayBench = {
-    schema: 'baton.bench.relay/1',
+    schema: 'baton.bench.relay/2',
     small: { id: small.id, location: small.location },
     large: { id: large.id, location: large.location },
-    questions: questions.length,
-    latencies: [],
-    contextHandOff: [],
-    handBackAgreement: { spans: 0, equal: 0, share: null },
     notes: [
-      'both models share this machine, so what overlaps also competes',
+      own
+        ? 'both models share one process, so what overlaps also competes'
+        : 'the large model is served by a process of its own on the same machine',
       'paper-serial probes run one after another here; the original batches them',
-      'ideal: decode time of the kept tokens and the small prompt, plus one round trip per span',
+      'ideal: the small model’s first token, every kept token at the pace of its segment, one round trip per span',
     ],
   };
   try {
-    const run = async (question: string, extra: Partial<SolveOptions>): Promise<Trace> => {
-      signal?.throwIfAborted();
-      const remote = new OpenAICompletionsModel({ url: endpoint.url, model: large.id });
-      return solveToTrace(question, { small, large: remote, ...extra, ...(signal ? { signal } : {}) });
-    };
-    // Once, unmeasured: first runs pay for lazy compilation.
-    await run(questions[0]!, {});
-    let pipelined: Trace[] = [];
-    for (const latencyMs of latencies) {
-      endpoint.setLatency(latencyMs);
-      const figures: ProtocolFigures[] = [];
-      const measure = async (
-        protocol: ProtocolFigures['protocol'],
-        extra: Partial<SolveOptions>,
-        count: number,
-      ): Promise<Trace[]> => {
-        const traces: Trace[] = [];
-        for (const question of questions.slice(0, count)) traces.push(await run(question, extra));
-        figures.push(summarise(protocol, traces, latencyMs));
-        onProgress?.(
-          `${latencyMs} ms, ${protocol}: ${Math.round(figures.at(-1)!.wallClockMs)} ms per question`,
-        );
-        return traces;
-      };
-      const serialCount = options.serialQuestions ?? questions.length;
-      await measure(
-        'paper-serial',
-        { policy: paperSerial(), keepWarm: false, earlyRequest: false },
-        serialCount,
-      );
-      await measure('serial', { keepWarm: false, earlyRequest: false, overlap: false }, questions.length);
-      pipelined = await measure('pipelined', { keepWarm: true }, questions.length);
-      result.latencies.push({ latencyMs, protocols: figures });
-      if ((options.contextTokens ?? 1000) > 0)
-        result.contextHandOff.push(
-          await contextHandOff(endpoint.url, large, options.contextTokens ?? 1000, latencyMs),
-        );
-    }
-    result.handBackAgreement = await agreement(pipelined, small, large);
+    // Unmeasured: first runs pay for lazy compilation, in both processes.
+    for (const question of options.questions.slice(0, WARM_UP_QUESTIONS))
+      for (const how of Object.values(PROTOCOLS)) await bench.run(question, how);
+    if (parts.has('protocols')) result.protocols = await bench.protocols();
+    if (parts.has('context')) result.contextHandOff = await bench.context();
+    if (parts.has('early')) result.earlyHandOff = await bench.early();
+    if (parts.has('agreement')) result.handBackAgreement = await bench.agreement();
     return result;
   } finally {
-    await endpoint.close();
+    await own?.close();
   }
 }
 
-async function agreement(
-  traces: readonly Trace[],
-  small: TextModel,
-  large: TextModel,
-): Promise<RelayBench['handBackAgreement']> {
-  let spans = 0;
-  let equal = 0;
-  for (const trace of traces) {
-    const found = await compareWithExhaustive(trace, small, TAGS, (before, span) =>
-      tokenEnds(large, before, span),
-    );
-    spans += found.length;
-    equal += found.filter(({ agrees }) => agrees).length;
+class Bench {
+  readonly #options: BenchRelayOptions;
+  readonly #endpoint: BenchEndpoint;
+  readonly #latencies: readonly number[];
+
+  constructor(options: BenchRelayOptions, endpoint: BenchEndpoint) {
+    this.#options = options;
+    this.#endpoint = endpoint;
+    this.#latencies = options.latenciesMs ?? [20, 80, 200];
   }
-  return { spans, equal, share: spans === 0 ? null : equal / spans };
-}
 
-function summarise(
-  protocol: ProtocolFigures['protocol'],
-  traces: readonly Trace[],
-  latencyMs: number,
-): ProtocolFigures {
-  const spans = traces.flatMap((trace) =>
-    trace.segments.flatMap((segment, i) =>
-      segment.origin === 'large' ? [{ segment, next: trace.segments[i + 1] }] : [],
-    ),
-  );
-  const handOff = spans.flatMap(({ segment }) =>
-    segment.firstTokenMs === null ? [] : [segment.firstTokenMs - segment.startMs],
-  );
-  const handBack = spans.flatMap(({ segment, next }) =>
-    next?.firstTokenMs === undefined || next.firstTokenMs === null || segment.lastTokenMs === undefined
-      ? []
-      : [next.firstTokenMs - segment.lastTokenMs],
-  );
-  const wallClockMs = mean(traces.map((trace) => trace.totals.elapsedMs));
-  const idealMs = mean(traces.map((trace) => idealOf(trace, latencyMs)));
-  const total = (pick: (trace: Trace) => number): number =>
-    traces.reduce((sum, trace) => sum + pick(trace), 0);
-  const large = total((t) => t.totals.largeTokens);
-  const all = large + total((t) => t.totals.smallTokens);
-  return {
-    protocol,
-    questions: traces.length,
-    spans: spans.length,
-    handOffMs: median(handOff),
-    handBackMs: median(handBack),
-    wallClockMs,
-    idealMs,
-    overIdeal: wallClockMs / idealMs,
-    discardedTokens: total((t) => t.totals.discardedTokens),
-    probeTokens: total((t) => t.totals.probeTokens ?? 0),
-    warmUpRequests: total((t) => t.totals.warmUp?.requests ?? 0),
-    offloadRatio: all === 0 ? 0 : large / all,
-  };
-}
-
-/** The trace's own decode times without anything between them, and one round trip per span. */
-function idealOf(trace: Trace, latencyMs: number): number {
-  let ms = 0;
-  for (const [i, segment] of trace.segments.entries()) {
-    if (segment.firstTokenMs === null) continue;
-    const end = segment.lastTokenMs ?? segment.endMs;
-    ms += Math.max(0, end - segment.firstTokenMs);
-    if (i === 0) ms += segment.firstTokenMs - segment.startMs;
-    else if (segment.origin === 'large') ms += latencyMs;
+  run(question: string, extra: Partial<SolveOptions>): Promise<Trace> {
+    const { small, large, signal } = this.#options;
+    signal?.throwIfAborted();
+    const remote = new OpenAICompletionsModel({ url: this.#endpoint.url, model: large.id });
+    return solveToTrace(question, { small, large: remote, ...extra, ...(signal ? { signal } : {}) });
   }
-  return ms;
+
+  /** The protocols take turns question by question, so that whatever else the machine does hits all of them alike. */
+  async protocols(): Promise<NonNullable<RelayBench['protocols']>> {
+    const { questions } = this.#options;
+    const names = Object.keys(PROTOCOLS) as Protocol[];
+    const measured: NonNullable<RelayBench['protocols']> = [];
+    for (const latencyMs of this.#latencies) {
+      await this.#endpoint.setLatency(latencyMs);
+      const traces = new Map<Protocol, Trace[]>(names.map((name) => [name, []]));
+      for (const question of questions) {
+        for (const name of names) traces.get(name)!.push(await this.run(question, PROTOCOLS[name]));
+      }
+      const figures = names.map((name) => summarise(name, traces.get(name)!, latencyMs));
+      for (const { protocol, wallClockMs, overIdeal } of figures)
+        this.#say(
+          `${latencyMs} ms, ${protocol}: ${Math.round(wallClockMs)} ms per question, ${overIdeal.toFixed(2)} of the ideal`,
+        );
+      measured.push({ latencyMs, figures });
+    }
+    return measured;
+  }
+
+  async context(): Promise<ContextHandOff[]> {
+    const { small, large, signal, contextTokens = 1000 } = this.#options;
+    const pairs = this.#options.contextPairs ?? [{ small, largeId: large.id, endpoint: this.#endpoint }];
+    const measured: ContextHandOff[] = [];
+    for (const pair of pairs) {
+      const text = await textOf(pair.small, this.#options.questions, contextTokens);
+      for (const latencyMs of this.#latencies) {
+        await pair.endpoint.setLatency(latencyMs);
+        const { url } = pair.endpoint;
+        const figures = await contextHandOff({
+          small: pair.small,
+          url,
+          largeId: pair.largeId,
+          text,
+          latencyMs,
+          signal,
+        });
+        this.#say(
+          `${latencyMs} ms, ${figures.contextTokens} tokens of context for ${figures.large}: first token after ${Math.round(figures.serialMs)} ms serially, ${Math.round(figures.pipelinedMs)} ms pipelined`,
+        );
+        measured.push(figures);
+      }
+    }
+    return measured;
+  }
+
+  async early(): Promise<EarlyHandOff[]> {
+    const { small, large, questions, signal } = this.#options;
+    const measured: EarlyHandOff[] = [];
+    for (const latencyMs of this.#latencies) {
+      await this.#endpoint.setLatency(latencyMs);
+      const some = questions.slice(0, 12);
+      measured.push(await earlyHandOff(small, this.#endpoint.url, large.id, some, latencyMs, signal));
+      this.#say(`${latencyMs} ms, early hand-offs: ${measured.at(-1)!.sent} sent`);
+    }
+    return measured;
+  }
+
+  async agreement(): Promise<HandBackAgreement> {
+    const { small, large, questions, agreementQuestions = questions } = this.#options;
+    await this.#endpoint.setLatency(0);
+    const found: HandBackAgreement = {
+      questions: agreementQuestions.length,
+      spans: 0,
+      equal: 0,
+      share: null,
+      probeTokens: 0,
+    };
+    for (const [i, question] of agreementQuestions.entries()) {
+      const trace = await this.run(question, PROTOCOLS.pipelined);
+      found.probeTokens += trace.totals.probeTokens ?? 0;
+      const spans = await compareWithExhaustive(trace, small, TAGS, (before, span) =>
+        tokenEnds(large, before, span),
+      );
+      found.spans += spans.length;
+      found.equal += spans.filter(({ agrees }) => agrees).length;
+      if ((i + 1) % 20 === 0)
+        this.#say(
+          `exhaustive probing: ${found.equal} of ${found.spans} spans equal after ${i + 1} questions`,
+        );
+    }
+    found.share = found.spans === 0 ? null : found.equal / found.spans;
+    return found;
+  }
+
+  #say(line: string): void {
+    this.#options.onProgress?.(line);
+  }
 }
 
-function mean(values: readonly number[]): number {
-  return values.length === 0 ? Number.NaN : values.reduce((a, b) => a + b, 0) / values.length;
-}
-
-function median(values: readonly number[]): number | null {
-  if (values.length === 0) return null;
-  const sorted = [...values].sort((a, b) => a - b);
-  const half = sorted.length / 2;
-  return sorted.length % 2 === 1 ? sorted[Math.floor(half)]! : (sorted[half - 1]! + sorted[half]!) / 2;
+/** Text of the questions' own words, `tokens` small-model tokens long; less where the model's context is shorter. */
+async function textOf(small: TextModel, questions: readonly string[], tokens: number): Promise<string> {
+  const session = await small.openSession!();
+  const { capacity } = await session.state();
+  await session.close();
+  const most = Math.min(tokens, capacity - 40);
+  let all = '';
+  for (let i = 0; all.length < most * 8; i++) all += `${questions[i % questions.length]!}\n`;
+  const ends = await tokenEnds(small, 'Q: ', all.slice(0, (capacity - 40) * 2));
+  return all.slice(0, ends[Math.min(most, ends.length) - 1]);
 }

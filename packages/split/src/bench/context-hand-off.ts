@@ -1,65 +1,143 @@
-// How soon the first large token comes at a long context, with and without streaming prefill.
+// How soon the first large token comes at a long context, with streaming prefill and with a serial one. The small model reads
+// a given text one token at a time, which takes it as long as writing it would; then it hands off.
 
 import type { TextModel } from '@baton/runtime/text-model';
 
 import { OpenAICompletionsModel } from '../endpoint/openai-completions.ts';
+import type { Policy } from '../policies/policy.ts';
+import { solveToTrace } from '../solve.ts';
+import type { SolveOptions } from '../solve.ts';
+import { tokenEnds } from './exhaustive.ts';
+import { median } from './middle.ts';
 
 export interface ContextHandOff {
+  small: string;
+  large: string;
   latencyMs: number;
+  /** The large model's prompt tokens at the hand-off, as its endpoint counts them. */
   contextTokens: number;
-  /** Nothing of the context is in the endpoint's cache. */
-  coldMs: number;
-  /** All but the last words are. */
-  warmMs: number;
-  /** coldMs / warmMs. */
+  /** Medians over rounds, in milliseconds: from the decision to hand off to the first large token. */
+  serialMs: number;
+  pipelinedMs: number;
+  /** serialMs / pipelinedMs. */
   sooner: number;
   /** The same without the round trip, which no protocol avoids. */
   soonerWithoutRoundTrip: number;
+  /** Tokens of the prompt that the endpoint's cache held. */
+  cachedSerial: number | null;
+  cachedPipelined: number | null;
+  warmUpRequests: number;
+  /** One token of the small model, in milliseconds. */
+  smallTokenMs: number;
 }
 
-const SENTENCE = 'Then, the pens left: 1692-92=1600.\n';
+export interface ContextOptions {
+  small: TextModel;
+  /** The endpoint's address and the model it serves. */
+  url: string;
+  largeId: string;
+  /** What the small model "writes" before it hands off. */
+  text: string;
+  latencyMs: number;
+  rounds?: number;
+  signal?: AbortSignal | undefined;
+}
 
-/** `large` is the model behind `url`; its tokenizer measures the context. */
-export async function contextHandOff(
-  url: string,
-  large: TextModel,
-  contextTokens: number,
-  latencyMs: number,
-): Promise<ContextHandOff> {
-  const endpoint = new OpenAICompletionsModel({ url, model: large.id });
-  const session = await large.openSession!();
-  const { capacity } = await session.state();
-  const wanted = Math.min(contextTokens, capacity - 16);
-  const per = (await session.encode(SENTENCE)).length;
-  await session.close();
-  // A different first line each time, so that no earlier run's cache helps the cold one.
-  const context = (n: number): string => `${n + latencyMs}\n${SENTENCE.repeat(Math.floor(wanted / per))}`;
-  const cold: number[] = [];
-  const warm: number[] = [];
-  for (let round = 0; round < 3; round++) {
-    const text = context(1000 * (round + 1));
-    cold.push(await firstTokenMs(endpoint, text));
-    // The cache now holds the context; the answer has since grown by a few tokens.
-    warm.push(await firstTokenMs(endpoint, `${text}First`));
+export async function contextHandOff(options: ContextOptions): Promise<ContextHandOff> {
+  const { small, url, largeId, latencyMs, rounds = 2, signal } = options;
+  const ends = await tokenEnds(small, 'Q: ', options.text);
+  const measured = { serial: [] as Round[], pipelined: [] as Round[] };
+  for (let round = 0; round < rounds; round++) {
+    for (const protocol of ['serial', 'pipelined'] as const) {
+      // A different first line each time, so that no earlier run's cache helps this one.
+      const question = `${protocol} ${round} ${latencyMs}`;
+      const large = new OpenAICompletionsModel({ url, model: largeId, retries: 0 });
+      const how: Partial<SolveOptions> = { keepWarm: protocol === 'pipelined' };
+      measured[protocol].push(
+        await oneRound(question, small, large, { ...how, ...(signal ? { signal } : {}) }, options.text, ends),
+      );
+    }
   }
-  const coldMs = Math.min(...cold);
-  const warmMs = Math.min(...warm);
+  const middle = (list: readonly Round[], pick: (round: Round) => number | null): number | null =>
+    median(list.map(pick).filter((value) => value !== null));
+  const serialMs = middle(measured.serial, (r) => r.handOffMs)!;
+  const pipelinedMs = middle(measured.pipelined, (r) => r.handOffMs)!;
   return {
+    small: small.id,
+    large: largeId,
     latencyMs,
-    contextTokens: Math.floor(wanted / per) * per,
-    coldMs,
-    warmMs,
-    sooner: coldMs / warmMs,
-    soonerWithoutRoundTrip: (coldMs - latencyMs) / Math.max(0.1, warmMs - latencyMs),
+    contextTokens: middle(measured.pipelined, (r) => r.contextTokens)!,
+    serialMs,
+    pipelinedMs,
+    sooner: serialMs / pipelinedMs,
+    soonerWithoutRoundTrip: (serialMs - latencyMs) / Math.max(0.1, pipelinedMs - latencyMs),
+    cachedSerial: middle(measured.serial, (r) => r.cachedTokens),
+    cachedPipelined: middle(measured.pipelined, (r) => r.cachedTokens),
+    warmUpRequests: middle(measured.pipelined, (r) => r.warmUpRequests)!,
+    smallTokenMs: middle(measured.pipelined, (r) => r.smallTokenMs)!,
   };
 }
 
-async function firstTokenMs(model: TextModel, prompt: string): Promise<number> {
-  const started = performance.now();
-  let first: number | null = null;
-  for await (const chunk of model.generate(prompt, { maxTokens: 2, sampling: { temperature: 0 } })) {
-    if (first === null && (chunk.tokenIds.length > 0 || chunk.text !== ''))
-      first = performance.now() - started;
-  }
-  return first ?? performance.now() - started;
+interface Round {
+  handOffMs: number;
+  contextTokens: number;
+  cachedTokens: number | null;
+  warmUpRequests: number;
+  smallTokenMs: number;
+}
+
+async function oneRound(
+  question: string,
+  small: TextModel,
+  large: TextModel,
+  how: Partial<SolveOptions>,
+  text: string,
+  ends: readonly number[],
+): Promise<Round> {
+  const trace = await solveToTrace(question, {
+    small,
+    large,
+    ...how,
+    // Without streaming prefill nothing depends on how long the small model took.
+    policy: dictated(text, how.keepWarm === true ? ends : [text.length]),
+    renderLarge: (asked) => `Q: ${asked}\n`,
+  });
+  const [written, span] = trace.segments;
+  if (!written || span?.origin !== 'large' || span.firstTokenMs === null)
+    throw new Error(`the hand-off was not measured: ${trace.notes.at(-1) ?? 'no large token came'}`);
+  return {
+    handOffMs: span.firstTokenMs - span.startMs,
+    contextTokens: span.promptTokens ?? 0,
+    cachedTokens: span.cachedTokens ?? null,
+    warmUpRequests: trace.totals.warmUp?.requests ?? 0,
+    smallTokenMs: (written.endMs - written.firstTokenMs!) / Math.max(1, written.tokens - 1),
+  };
+}
+
+/** The small model reads `text` token by token, offering it to the keep-warm requests as it does what it writes; then a span. */
+function dictated(text: string, ends: readonly number[]): Policy {
+  return {
+    name: 'dictated',
+    needs: { small: true, large: true },
+    async run(relay) {
+      const { small, ledger, parts } = relay;
+      ledger.begin('small');
+      let from = 0;
+      for (const end of ends) {
+        // Every position with its probabilities, as when it writes.
+        await small.sync(relay.smallText + text.slice(from, end), small.open.first, parts.signal);
+        relay.append(text.slice(from, end), 1);
+        from = end;
+        parts.keepWarm?.offer(relay.answer);
+      }
+      ledger.end('hand-off');
+      const result = await relay.span({
+        rule: { kind: 'tokens', tokens: 4 },
+        maxTokens: 4,
+        markers: { open: '', close: '' },
+        endIsFinal: true,
+      });
+      return result.kind === 'final' || result.kind === 'hand-back' ? 'end' : 'error';
+    },
+  };
 }

@@ -16,7 +16,7 @@ export interface SpanAgreement {
 }
 
 /**
- * Checks each span that ended by a hand-back. `boundaries` gives the places where the large model's tokens
+ * Checks each span, also those that the small model let run on: not to decide is a decision. `boundaries` gives the places where the large model's tokens
  * end; those where the small model's tokens end are tried as well, because the baton can be taken there.
  */
 export async function compareWithExhaustive(
@@ -38,17 +38,12 @@ export async function compareWithExhaustive(
         continue;
       }
       text += tags.open;
-      if (segment.reason === 'hand-back') {
-        const whole = segment.text + (segment.discardedText ?? '');
-        const places = new Set([
-          ...(await boundaries(plain, whole)),
-          ...(await tokenEnds(small, text, whole)),
-        ]);
-        const sorted = [...places].sort((a, b) => a - b);
-        const exhaustive = await earliest(session, text, whole, sorted, close!);
-        const decided = segment.decisionLogprob === undefined ? null : segment.text.length;
-        found.push({ segment: index, decided, exhaustive, agrees: exhaustive === decided });
-      }
+      const whole = segment.text + (segment.discardedText ?? '');
+      const places = new Set([...(await boundaries(plain, whole)), ...(await tokenEnds(small, text, whole))]);
+      const sorted = [...places].sort((a, b) => a - b);
+      const exhaustive = await earliest(session, text, whole, sorted, close!);
+      const decided = segment.decisionLogprob === undefined ? null : segment.text.length;
+      found.push({ segment: index, decided, exhaustive, agrees: exhaustive === decided });
       text += segment.text + tags.close;
       plain += segment.text;
     }

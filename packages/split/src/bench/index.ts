@@ -1,7 +1,16 @@
 // The face of the relay's benchmark (Node only).
 
-export { benchRelay } from './bench-relay.ts';
-export type { BenchRelayOptions, ProtocolFigures, RelayBench } from './bench-relay.ts';
+export { BENCH_PARTS, benchRelay } from './bench-relay.ts';
+export type {
+  BenchEndpoint,
+  BenchPart,
+  BenchRelayOptions,
+  HandBackAgreement,
+  RelayBench,
+} from './bench-relay.ts';
+export type { ContextHandOff } from './context-hand-off.ts';
+export type { EarlyHandOff } from './early-hand-off.ts';
+export type { ProtocolFigures } from './protocols.ts';
 export { compareWithExhaustive, tokenEnds } from './exhaustive.ts';
 export type { SpanAgreement } from './exhaustive.ts';
 export { paperSerial } from './paper-serial.ts';

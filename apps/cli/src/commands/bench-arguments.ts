@@ -1,0 +1,37 @@
+// What the sub-commands of `baton bench` share: numbers and lists as arguments, and how a result is printed and kept.
+import { writeFileWhole } from '@baton/eval/jsonl';
+import { InvalidArgumentError } from 'commander';
+
+/** Writes the JSON to `out`, where given, and prints it or its table. */
+export async function print<T>(
+  result: T,
+  text: (result: T) => string,
+  out?: string,
+  json?: boolean,
+): Promise<void> {
+  if (out !== undefined) await writeFileWhole(out, `${JSON.stringify(result, null, 2)}\n`);
+  console.log(json ? JSON.stringify(result) : text(result));
+}
+
+/** Parses a comma-separated list of words out of `words`. */
+export function list<T extends string>(words: readonly T[]): (text: string) => T[] {
+  return (text) =>
+    text.split(',').map((word) => {
+      const known = words.find((w) => w === word.trim());
+      if (known === undefined) throw new InvalidArgumentError(`"${word}" is none of ${words.join(', ')}.`);
+      return known;
+    });
+}
+
+/** A whole number from 1 on. */
+export function count(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new InvalidArgumentError('A positive whole number is needed.');
+  return value;
+}
+
+/** Whole numbers from 1 on, comma-separated. */
+export function numbers(text: string): number[] {
+  return text.split(',').map(count);
+}
