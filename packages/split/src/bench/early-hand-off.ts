@@ -52,7 +52,7 @@ export async function earlyHandOff(
       sent += trace.totals.earlyRequests?.sent ?? 0;
       dropped += trace.totals.earlyRequests?.dropped ?? 0;
       const span = trace.segments.find((s) => s.origin === 'large');
-      if (span?.firstTokenMs != null) waits[how].push(span.firstTokenMs - span.startMs);
+      if (typeof span?.firstTokenMs === 'number') waits[how].push(span.firstTokenMs - span.startMs);
     }
   }
   return {
