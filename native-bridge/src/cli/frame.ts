@@ -54,6 +54,8 @@ async function commandOf(program: Program, argv: readonly string[]): Promise<Com
     .version(program.version, '--version', 'print the version')
     .helpCommand('help [command]', 'help for a command')
     .showHelpAfterError(false)
+    // Options belong to the command they stand behind, also where a command has commands of its own.
+    .enablePositionalOptions()
     .addHelpText('after', '\nEvery command takes --json and --help.');
   const wanted = argv.filter((word) => !word.startsWith('-'));
   const name = wanted[0] === 'help' ? wanted[1] : wanted[0];

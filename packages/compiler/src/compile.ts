@@ -94,6 +94,8 @@ async function compileInto(source: CheckpointSource, sink: ModelSink, options: C
     chunk: resolved.chunk,
     layersPerGraph: Math.min(resolved.layersPerGraph, description.architecture.layers.length),
     lowering: resolved.lowering,
+    cacheUpdate: resolved.cacheUpdate,
+    boundary: resolved.boundary,
     weights: resolved.weights,
     ...(resolved.weights === 'int8' || resolved.weights === 'int4' ? { group: resolved.group } : {}),
     graphs,
@@ -146,7 +148,9 @@ async function writeGraphs(
   files: OutputEntry[],
   progress: ProgressReporter,
 ): Promise<ManifestGraph[]> {
-  const build: GraphOptions = { description, tensors, epsilon: description.architecture.rmsNormEps };
+  const { cacheUpdate, boundary } = options;
+  const epsilon = description.architecture.rmsNormEps;
+  const build: GraphOptions = { description, tensors, epsilon, cacheUpdate, boundary };
   const graphs: ManifestGraph[] = [];
   const add = async (
     file: string,

@@ -9,8 +9,12 @@ export * from './sources/index.ts';
 export { unsupportedByOpenvino } from './openvino/unsupported-operators.ts';
 export { verifyModel } from './verify.ts';
 export {
+  BOUNDARIES,
+  CACHE_UPDATES,
   LOWERINGS,
   WEIGHT_TYPES,
+  type Boundary,
+  type CacheUpdate,
   type CompileOptions,
   type CompileProgress,
   type Lowering,

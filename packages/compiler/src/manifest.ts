@@ -3,6 +3,7 @@
 // validation only. A runtime that needs no ONNX (own kernels) finds everything it needs here and in the weight files.
 //
 // HOST DUTIES, in the order of one forward pass of `n` tokens at slots `p .. p + n - 1` (helpers: ./host/index.ts):
+//  (`boundary` f16: `x`, `y`, keys and values are f16; tables, masks and logits stay f32. The ports say so.)
 //  1. Embedding: row `embedding.tensor`[token] * `embedding.scale` into `x` [1, L, hidden]. Rows n.. of a padded chunk
 //     are zeros. Rows are left-aligned: row r is the token at slot p + r.
 //  2. RoPE: for every entry t of `rope`, `cos.t` and `sin.t` [1, 1, L, dims] for positions p .. p + L - 1 (`ropeRows`).
@@ -14,6 +15,8 @@
 //     `x`, with `past_key.i`, `past_value.i` [1, kvHeads, S, headDim] for its layers.
 //  5. Cache: rows 0 .. n - 1 of `key.i`, `value.i` [1, kvHeads, L, headDim] are written to slots p .. p + n - 1. The
 //     graphs never copy the cache. Rows n.. are padding and must not be used. Caches start as zeros (never NaN).
+//     With `cacheUpdate` whole the graphs write them: they also take `keep` [1, 1, S, 1] and `place` [1, 1, S, L]
+//     (`slotRows`) and return `next_key.i`, `next_value.i` [1, kvHeads, S, headDim], which take the place of the past ones.
 //  6. Head: `head` takes `x` = the last `y` and gives `logits` [1, L, vocab]; rows may be picked by the host first.
 //     `columns` gives, for `ids` [WATCHED] int32, `chosen` [1, L, WATCHED] logits, `log_sum_exp` [1, L, 1] and
 //     `argmax` [1, L, 1] int32 and `max` [1, L, 1]: log p = chosen - log_sum_exp.
@@ -127,6 +130,10 @@ const manifest = v.object({
   chunk: count,
   layersPerGraph: count,
   lowering: v.picklist(['portable', 'fused']),
+  /** rows: graphs return new rows, the host writes them; whole: graphs return the whole updated cache. */
+  cacheUpdate: v.optional(v.picklist(['rows', 'whole']), 'rows'),
+  /** Type of hidden states, keys and values at graph boundaries. */
+  boundary: v.optional(v.picklist(['f32', 'f16']), 'f32'),
   weights: v.picklist(['f32', 'f16', 'int8', 'int4']),
   /** Group asked for; a tensor whose inputs it does not divide has its own. 'channel' = one scale per output. */
   group: v.exactOptional(v.union([count, v.literal('channel')])),

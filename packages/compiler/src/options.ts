@@ -7,6 +7,13 @@ export type WeightType = (typeof WEIGHT_TYPES)[number];
 export const LOWERINGS = ['portable', 'fused'] as const;
 export type Lowering = (typeof LOWERINGS)[number];
 
+/** rows: a pass returns its new keys and values, and the host writes them. whole: it returns the whole updated cache. */
+export const CACHE_UPDATES = ['rows', 'whole'] as const;
+export type CacheUpdate = (typeof CACHE_UPDATES)[number];
+
+export const BOUNDARIES = ['f32', 'f16'] as const;
+export type Boundary = (typeof BOUNDARIES)[number];
+
 export interface CompileProgress {
   phase: 'weights' | 'graphs' | 'finish';
   /** The tensor or file in work. */
@@ -40,6 +47,10 @@ export interface CompileOptions {
   keep?: Readonly<Record<string, WeightType>>;
   /** Smallest RMSNorm epsilon; 5e-5 for pure f16 targets (NITRO). Default: as configured. */
   epsilonFloor?: number;
+  /** Who writes new keys and values into the cache. Default rows. */
+  cacheUpdate?: CacheUpdate;
+  /** Type of hidden states, keys and values where they cross a graph's boundary; inside is f32. Default f32. */
+  boundary?: Boundary;
   /** Fields of config.json that are known to change no arithmetic. */
   ignoreConfigFields?: readonly string[];
   signal?: AbortSignal;
@@ -57,6 +68,8 @@ export interface ResolvedOptions {
   embedding: WeightType;
   keep: Readonly<Record<string, WeightType>>;
   epsilonFloor: number;
+  cacheUpdate: CacheUpdate;
+  boundary: Boundary;
 }
 
 /** Throws `bad-option` naming the option. */
@@ -81,7 +94,23 @@ export function resolveOptions(options: CompileOptions): ResolvedOptions {
   }
   const epsilonFloor = options.epsilonFloor ?? 0;
   if (!(epsilonFloor >= 0)) fail('epsilonFloor', `is ${epsilonFloor}`, 'give a number of at least 0');
-  return { capacities, chunk, layersPerGraph, lowering, weights, group, head, embedding, keep, epsilonFloor };
+  const { cacheUpdate = 'rows', boundary = 'f32' } = options;
+  oneOf('cacheUpdate', cacheUpdate, CACHE_UPDATES);
+  oneOf('boundary', boundary, BOUNDARIES);
+  return {
+    capacities,
+    chunk,
+    layersPerGraph,
+    lowering,
+    weights,
+    group,
+    head,
+    embedding,
+    keep,
+    epsilonFloor,
+    cacheUpdate,
+    boundary,
+  };
 }
 
 function positive(name: string, value: number): void {

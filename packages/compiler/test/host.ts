@@ -8,6 +8,7 @@ import {
   parseManifest,
   pastMask,
   ropeRows,
+  slotRows,
   WATCHED,
   type Embedding,
   type Manifest,
@@ -20,7 +21,7 @@ export class TestHost {
   readonly #embedding: Embedding;
   readonly #sessions: Map<ManifestGraph, ort.InferenceSession>;
   readonly #capacity: number;
-  readonly #caches = new Map<string, Float32Array>();
+  readonly #caches = new Map<string, Float32Array | Float16Array>();
 
   private constructor(
     manifest: Manifest,
@@ -86,38 +87,45 @@ export class TestHost {
     const { hiddenSize } = manifest.architecture;
     const embedded = new Float32Array(length * hiddenSize);
     tokens.forEach((id, r) => this.#embedding.embed(id, embedded, r * hiddenSize));
-    let x = new ort.Tensor('float32', embedded, [1, length, hiddenSize]);
+    let x = tensor(embedded, [1, length, hiddenSize], manifest.boundary);
     for (const graph of manifest.graphs) {
       const session = this.#sessions.get(graph);
       if (!session || graph.firstLayer === undefined || graph.length !== length) continue;
-      const result = await session.run(this.#feeds(graph, x, position));
+      const result = await session.run(this.#feeds(graph, x, position, tokens.length));
       for (let i = graph.firstLayer; i <= graph.lastLayer!; i++) {
-        this.#store(`past_key.${i}`, result[`key.${i}`]!, position, tokens.length);
-        this.#store(`past_value.${i}`, result[`value.${i}`]!, position, tokens.length);
+        for (const part of ['key', 'value']) {
+          const whole = result[`next_${part}.${i}`];
+          if (whole) this.#caches.set(`past_${part}.${i}`, floats(whole));
+          else this.#store(`past_${part}.${i}`, result[`${part}.${i}`]!, position, tokens.length);
+        }
       }
-      x = result['y'] as typeof x;
+      x = tensor(floats(result['y']!), result['y']!.dims, manifest.boundary);
     }
     return x;
   }
 
-  #feeds(graph: ManifestGraph, x: ort.Tensor, position: number): Record<string, ort.Tensor> {
+  #feeds(graph: ManifestGraph, x: ort.Tensor, position: number, count: number): Record<string, ort.Tensor> {
     const feeds: Record<string, ort.Tensor> = { x };
-    for (const { name, dims } of graph.inputs) {
+    for (const { name, dims, dtype } of graph.inputs) {
       const [kind, index] = name.split('.') as [string, string];
       const n = Number(index);
-      let data: Float32Array | undefined;
+      let data: Float32Array | Float16Array | undefined;
       if (kind === 'cos' || kind === 'sin')
         data = ropeRows(this.manifest.rope[n]!, position, graph.length)[kind];
       else if (kind === 'mask') {
         data = pastMask(this.manifest.masks[n]!.window, position, graph.length, this.#capacity);
-      } else if (kind.startsWith('past')) data = this.#cache(name, dims);
-      if (data) feeds[name] = new ort.Tensor('float32', data, dims);
+      } else if (kind === 'keep' || kind === 'place') {
+        data = slotRows(position, count, graph.length, this.#capacity)[kind];
+      } else if (kind.startsWith('past')) data = this.#cache(name, dims, dtype);
+      if (data) feeds[name] = tensor(data, dims, dtype);
     }
     return feeds;
   }
 
-  #cache(name: string, dims: readonly number[]): Float32Array {
-    const cache = this.#caches.get(name) ?? new Float32Array(dims.reduce((n, d) => n * d, 1));
+  #cache(name: string, dims: readonly number[], dtype: string): Float32Array | Float16Array {
+    const size = dims.reduce((n, d) => n * d, 1);
+    const cache =
+      this.#caches.get(name) ?? (dtype === 'f16' ? new Float16Array(size) : new Float32Array(size));
     this.#caches.set(name, cache);
     return cache;
   }
@@ -125,7 +133,7 @@ export class TestHost {
   #store(name: string, rows: ort.Tensor, position: number, count: number): void {
     const [, heads, length, width] = rows.dims as [number, number, number, number];
     const cache = this.#caches.get(name)!;
-    const data = rows.data as Float32Array;
+    const data = floats(rows);
     for (let h = 0; h < heads; h++) {
       const from = h * length * width;
       cache.set(data.subarray(from, from + count * width), (h * this.#capacity + position) * width);
@@ -142,4 +150,21 @@ export class TestHost {
   #graph(role: ManifestGraph['role'], length: number): ManifestGraph {
     return this.manifest.graphs.find((g) => g.role === role && g.length === length)!;
   }
+}
+
+/**
+ * A tensor of the port's type. onnxruntime-node 1.30 reads f16 from a Uint16Array, but onnxruntime-common makes it a
+ * Float16Array wherever there is one; so the type is put on behind its back.
+ */
+function tensor(values: Float32Array | Float16Array, dims: readonly number[], dtype: string): ort.Tensor {
+  if (dtype !== 'f16') return new ort.Tensor('float32', values as Float32Array, dims);
+  const halves = values instanceof Float16Array ? values : new Float16Array(values);
+  const bits = new Uint16Array(halves.buffer, halves.byteOffset, halves.length);
+  return Object.assign(new ort.Tensor('uint16', bits, dims), { type: 'float16' }) as unknown as ort.Tensor;
+}
+
+/** An output's numbers, f16 as such. */
+function floats(t: ort.Tensor): Float32Array | Float16Array {
+  const data = t.data as Float32Array | Float16Array | Uint16Array;
+  return data instanceof Uint16Array ? new Float16Array(data.buffer, data.byteOffset, data.length) : data;
 }

@@ -54,6 +54,26 @@ it('compiles a folder and reports sizes and errors as JSON', () => {
   expect(manifest.tensors['layers.0.down'].dtype).toBe('int8');
 });
 
+it('compiles every form of boundary and cache to the same numbers', () => {
+  const ids = '5,9,17,33,65,100,3,4,8,77,21,50,90,12,61,18,40,7';
+  const scores = ['rows f32', 'whole f32', 'whole f16'].map((form) => {
+    const [update, boundary] = form.split(' ') as [string, string];
+    const out = path.join(folder, form.replace(' ', '-'));
+    const size = ['--context', '64', '--chunk', '16', '--layers-per-graph', '2'];
+    const run = baton(fixture, '--out', out, ...size, '--cache-update', update, '--boundary', boundary);
+    expect(run.stderr).toBe('');
+    const scored = command('score', '--model', out, '--ids', ids, '--target', 'ort-cpu', '--json');
+    expect(scored.stderr).toBe('');
+    return (JSON.parse(scored.stdout) as { logprob: number }[]).slice(1).map((s) => s.logprob);
+  });
+  const [rows, whole, half] = scores as [number[], number[], number[]];
+  rows.forEach((logprob, i) => {
+    expect(whole[i]).toBeCloseTo(logprob, 4);
+    expect(Math.abs(half[i]! - logprob)).toBeLessThan(0.1);
+  });
+  expect(half).not.toEqual(rows);
+});
+
 it('prints one line and leaves nothing when it fails', () => {
   const out = path.join(folder, 'none');
   for (const [words, message] of [

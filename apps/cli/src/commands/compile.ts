@@ -2,6 +2,8 @@
 // @baton/compiler's.
 import { stat } from 'node:fs/promises';
 import {
+  BOUNDARIES,
+  CACHE_UPDATES,
   compile,
   hubSource,
   LOWERINGS,
@@ -26,6 +28,8 @@ interface Flags {
   head?: WeightType;
   keep: Record<string, WeightType>;
   epsilonFloor?: number;
+  cacheUpdate: (typeof CACHE_UPDATES)[number];
+  boundary: (typeof BOUNDARIES)[number];
   ignoreField: string[];
   id?: string;
   revision?: string;
@@ -59,6 +63,16 @@ export function compileCommand(): Command {
       new Option('--head <type>', 'how the LM head is stored (int4 models: int8)').choices(WEIGHT_TYPES),
     )
     .option('--keep <tensor=type>', 'keep a tensor wider, e.g. .down=int8; may be repeated', keep, {})
+    .addOption(
+      new Option('--cache-update <rule>', 'graphs return new rows, or write the whole cache themselves')
+        .choices(CACHE_UPDATES)
+        .default('rows'),
+    )
+    .addOption(
+      new Option('--boundary <type>', 'hidden states, keys and values between graphs')
+        .choices(BOUNDARIES)
+        .default('f32'),
+    )
     .option('--epsilon-floor <eps>', 'smallest RMSNorm epsilon; 5e-5 for targets that compute in f16', Number)
     .option(
       '--ignore-field <name>',
@@ -75,6 +89,7 @@ export function compileCommand(): Command {
 
 async function run(checkpoint: string, flags: Flags): Promise<void> {
   const { out, context, chunk, weights, group, target, layersPerGraph, head, epsilonFloor, id, json } = flags;
+  const { cacheUpdate, boundary } = flags;
   const stop = new AbortController();
   const interrupt = () => stop.abort(new DOMException('stopped; nothing was kept', 'AbortError'));
   process.once('SIGINT', interrupt);
@@ -87,6 +102,8 @@ async function run(checkpoint: string, flags: Flags): Promise<void> {
       weights,
       group,
       lowering: target,
+      cacheUpdate,
+      boundary,
       keep: flags.keep,
       ignoreConfigFields: flags.ignoreField,
       signal: stop.signal,

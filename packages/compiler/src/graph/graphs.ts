@@ -2,6 +2,8 @@
 import type { Description } from '../families/description.ts';
 import { maskRows } from '../host/mask.ts';
 import { WATCHED, type ManifestTensor } from '../manifest.ts';
+import type { Boundary, CacheUpdate } from '../options.ts';
+import { fromBoundary, toBoundary } from './boundary.ts';
 import { addLayer, type LayerContext } from './layer.ts';
 import { linear, type LinearContext } from './linear.ts';
 import { OnnxBuilder } from './onnx-builder.ts';
@@ -11,6 +13,8 @@ export interface GraphOptions {
   description: Description;
   tensors: Readonly<Record<string, ManifestTensor>>;
   epsilon: number;
+  cacheUpdate: CacheUpdate;
+  boundary: Boundary;
 }
 
 /** Layers `first .. last` for `length` rows over a cache of `capacity` slots. */
@@ -25,7 +29,7 @@ export function layersGraph(
   const context: LayerContext = { ...options, builder, length, capacity };
   const { architecture: a, rope, masks } = options.description;
   const used = a.layers.slice(first, last + 1);
-  const x = builder.input('x', 'f32', [1, length, a.hiddenSize]);
+  const x = fromBoundary(context, 'x', [1, length, a.hiddenSize]);
   rope.forEach(({ dims }, t) => {
     if (!used.some((l) => l.rope === t)) return;
     builder.input(`cos.${t}`, 'f32', [1, 1, length, dims]);
@@ -35,10 +39,14 @@ export function layersGraph(
     if (!used.some((l) => l.mask === m)) return;
     builder.input(`mask.${m}`, 'f32', [1, 1, maskRows(window, length), capacity]);
   });
+  if (options.cacheUpdate === 'whole') {
+    builder.input('keep', 'f32', [1, 1, capacity, 1]);
+    builder.input('place', 'f32', [1, 1, capacity, length]);
+  }
   let rows = builder.node('Reshape', 'rows', [x, builder.int64s('rows_shape', [length, a.hiddenSize])]);
   for (let i = first; i <= last; i++) rows = addLayer(context, i, rows);
-  builder.node('Reshape', 'y', [rows, builder.int64s('y_shape', [1, length, a.hiddenSize])]);
-  builder.output('y', 'f32', [1, length, a.hiddenSize]);
+  const y = builder.node('Reshape', 'y/rows', [rows, builder.int64s('y_shape', [1, length, a.hiddenSize])]);
+  toBoundary(context, y, 'y', [1, length, a.hiddenSize]);
   return builder;
 }
 
@@ -77,7 +85,7 @@ export function columnsGraph(options: GraphOptions, length: number): OnnxBuilder
 function addHead(context: LinearContext & GraphOptions, length: number): string {
   const { builder: b, description, epsilon } = context;
   const { hiddenSize, logitCap } = description.architecture;
-  const x = b.input('x', 'f32', [1, length, hiddenSize]);
+  const x = fromBoundary(context, 'x', [1, length, hiddenSize]);
   const rows = b.node('Reshape', 'rows', [x, b.int64s('rows_shape', [length, hiddenSize])]);
   const normed = rmsNorm(context, rows, 'finalNorm', 'final_norm', epsilon);
   const logits = linear(context, normed, 'head', 'head/product');

@@ -2,13 +2,18 @@
 //
 // Attention never copies the cache: scores against the past (S slots, an input) and against the chunk's own L rows are
 // computed apart, joined for the softmax, and split again for the two products with the values. Grouped queries are
-// reshaped to [1, kvHeads, group * L, headDim] so that keys and values need no repetition.
+// reshaped to [1, kvHeads, group * L, headDim] so that keys and values need no repetition. Only with `cacheUpdate` whole is
+// the cache written here: what stays, plus the new rows put to their slots by a product with zeros and ones, because that
+// is what every target has (WebNN's CPU backend refuses scattering to slots that are not constant).
 import type { Description } from '../families/description.ts';
 import { MASKED } from '../host/mask.ts';
+import type { CacheUpdate } from '../options.ts';
+import { fromBoundary, toBoundary, type BoundaryContext } from './boundary.ts';
 import { linear, type LinearContext } from './linear.ts';
 import { activate, rmsNorm, softCap } from './operators.ts';
 
-export interface LayerContext extends LinearContext {
+export interface LayerContext extends LinearContext, BoundaryContext {
+  cacheUpdate: CacheUpdate;
   description: Description;
   /** L. */
   length: number;
@@ -47,14 +52,14 @@ function attention(context: LayerContext, i: number, x: string): string {
   const a = description.architecture;
   const name = `layers.${i}`;
   const group = a.heads / a.kvHeads;
-  const past = (kind: string) => b.input(`past_${kind}.${i}`, 'f32', [1, a.kvHeads, capacity, a.headDim]);
+  const past = (kind: string) =>
+    fromBoundary(context, `past_${kind}.${i}`, [1, a.kvHeads, capacity, a.headDim]);
+  const [pastKey, pastValue] = [past('key'), past('value')];
 
   const key = rotate(context, i, heads(context, i, x, 'key', a.kvHeads), 'key');
   const value = heads(context, i, x, 'value', a.kvHeads);
-  b.node('Identity', `${name}/key_out`, [key], {}, { outputs: [`key.${i}`] });
-  b.node('Identity', `${name}/value_out`, [value], {}, { outputs: [`value.${i}`] });
-  b.output(`key.${i}`, 'f32', [1, a.kvHeads, rows, a.headDim]);
-  b.output(`value.${i}`, 'f32', [1, a.kvHeads, rows, a.headDim]);
+  updateCache(context, i, 'key', pastKey, key);
+  updateCache(context, i, 'value', pastValue, value);
 
   // Scaled before the product: smaller numbers in f16 arithmetic.
   const rotated = rotate(context, i, heads(context, i, x, 'query', a.heads), 'query');
@@ -67,7 +72,7 @@ function attention(context: LayerContext, i: number, x: string): string {
   const pastScores = masked(
     context,
     i,
-    scores(context, query, past('key'), `${name}/past_scores`, capacity),
+    scores(context, query, pastKey, `${name}/past_scores`, capacity),
     'past',
   );
   const newScores = masked(context, i, scores(context, query, key, `${name}/new_scores`, rows), 'new');
@@ -79,10 +84,25 @@ function attention(context: LayerContext, i: number, x: string): string {
 
   const grouped = (w: string, slots: number) =>
     reshape(context, w, `${w}_groups`, [1, a.kvHeads, group * rows, slots]);
-  const fromPast = b.node('MatMul', `${name}/from_past`, [grouped(pastWeights, capacity), past('value')]);
+  const fromPast = b.node('MatMul', `${name}/from_past`, [grouped(pastWeights, capacity), pastValue]);
   const fromNew = b.node('MatMul', `${name}/from_new`, [grouped(newWeights, rows), value]);
   const sum = b.node('Add', `${name}/attended`, [fromPast, fromNew]);
   return linear(context, mergeHeads(context, sum, `${name}/merged`), `${name}.output`, `${name}/output`);
+}
+
+/** Gives the new rows out, or the cache with them in their slots: past * keep + place . rows. */
+function updateCache(context: LayerContext, i: number, kind: string, past: string, rows: string): void {
+  const { builder: b, description, length, capacity } = context;
+  const { kvHeads, headDim } = description.architecture;
+  if (context.cacheUpdate === 'rows') {
+    toBoundary(context, rows, `${kind}.${i}`, [1, kvHeads, length, headDim]);
+    return;
+  }
+  const name = `layers.${i}/next_${kind}`;
+  const kept = b.node('Mul', `${name}_kept`, [past, 'keep']);
+  const placed = b.node(length === 1 ? 'Mul' : 'MatMul', `${name}_placed`, ['place', rows]);
+  const next = b.node('Add', name, [kept, placed]);
+  toBoundary(context, next, `next_${kind}.${i}`, [1, kvHeads, capacity, headDim]);
 }
 
 /** Projects and splits into heads: f32 [1, count, L, headDim], normalised where the family does so. */

@@ -1,7 +1,7 @@
 // The host's helpers by their definitions: what a row may see, how positions rotate, what a stored row means.
 import { expect, it } from 'vitest';
 import type { Manifest, ManifestTensor } from '../manifest.ts';
-import { loadEmbedding, MASKED, maskRows, pastMask, ropeRows } from './index.ts';
+import { loadEmbedding, MASKED, maskRows, pastMask, ropeRows, slotRows } from './index.ts';
 
 it('opens exactly the stored slots, and with a window only the last of them', () => {
   expect(Array.from(pastMask(null, 3, 4, 6))).toEqual([0, 0, 0, MASKED, MASKED, MASKED]);
@@ -13,6 +13,13 @@ it('opens exactly the stored slots, and with a window only the last of them', ()
   expect(Array.from(pastMask(100, 3, 1, 4))).toEqual([0, 0, 0, MASKED]);
   // A used buffer is overwritten whole.
   expect(Array.from(pastMask(null, 0, 1, 3, new Float32Array(3).fill(7)))).toEqual([MASKED, MASKED, MASKED]);
+});
+
+it('sends new rows to their slots and padding nowhere', () => {
+  const { keep, place } = slotRows(2, 2, 3, 5);
+  expect(Array.from(keep)).toEqual([1, 1, 0, 0, 1]);
+  // [slot][row]
+  expect(Array.from(place)).toEqual([0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0]);
 });
 
 it('rotates by position times frequency, with the sign of the first half in sin', () => {

@@ -7,6 +7,7 @@ import type * as Ort from 'onnxruntime-node';
 import type { Backend } from '../backend.ts';
 import { RuntimeError, messageOf } from '../errors.ts';
 import { OnnxBackend } from '../targets/onnx/backend.ts';
+import { halfSession } from './half-session.ts';
 
 export interface OrtCpuOptions {
   /** Threads inside one operator. Default: ONNX Runtime's own choice, the number of physical cores. */
@@ -36,9 +37,11 @@ export async function openOrtCpu(
       describe: `ONNX Runtime CPU, ${options.threads ?? 'default'} threads`,
       open: async (graph) => {
         try {
-          return files.directory === undefined
-            ? await ort.InferenceSession.create(await files.read(graph.file), session)
-            : await ort.InferenceSession.create(path.join(files.directory, graph.file), session);
+          const opened =
+            files.directory === undefined
+              ? await ort.InferenceSession.create(await files.read(graph.file), session)
+              : await ort.InferenceSession.create(path.join(files.directory, graph.file), session);
+          return manifest.boundary === 'f16' ? halfSession(opened, ort.Tensor) : opened;
         } catch (error) {
           throw new RuntimeError('bad-model', `ort-cpu cannot open ${graph.file}: ${messageOf(error)}`, {
             cause: error,

@@ -73,8 +73,10 @@ export class OnnxBackend implements Backend {
     await this.#turn.run(() => this.#prepare(chosen));
     const first = layerGraphs(this.#manifest, 'decode', chosen)[0]!;
     const dtype = port(first, 'inputs', 'past_key.0').dtype === 'f16' ? 'f16' : 'f32';
+    // Graphs that return their whole cache give it to the host.
+    const own = this.#manifest.cacheUpdate === 'rows' ? this.#host.createCache : undefined;
     const cache =
-      this.#host.createCache?.(this.#manifest, chosen, dtype) ??
+      own?.call(this.#host, this.#manifest, chosen, dtype) ??
       new HostCache(this.#manifest, chosen, dtype, this.#runner);
     const evict = cache.evict?.bind(cache);
     return {

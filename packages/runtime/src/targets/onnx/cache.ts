@@ -21,6 +21,8 @@ export interface KvCache {
   input(spec: ManifestPort, layer: number, part: 'key' | 'value'): Tensor;
   /** Takes the first `count` of `length` new rows of every layer to the slots from `slot` on. */
   store(rows: readonly NewRows[], length: number, slot: number, count: number): void;
+  /** Takes whole updated caches [kvHeads, capacity, headDim] from graphs that write them; absent where it cannot. */
+  replace?(layers: readonly NewRows[]): void;
   /** Changes the capacity and keeps the first `live` slots. */
   resize(capacity: number, live: number): void;
   /** Drops slots and closes the gap; absent where the decoder had better ingest again. */
@@ -66,6 +68,11 @@ export class HostCache implements KvCache {
       this.#write(this.layers[layer]!.key, key.data as FloatBuffer, length, slot, count);
       this.#write(this.layers[layer]!.value, value.data as FloatBuffer, length, slot, count);
     }
+  }
+
+  replace(layers: readonly NewRows[]): void {
+    for (const { layer, key, value } of layers)
+      this.layers[layer] = { key: key.data as FloatBuffer, value: value.data as FloatBuffer };
   }
 
   close(): void {

@@ -1,7 +1,7 @@
 // One length (L) at one capacity: the layer graphs in order, the input buffers they share, and the host's part of a pass
 // (RoPE rows and masks for a position). Runs them over a cache and stores the new rows.
 
-import { maskRows, pastMask, ropeRows, type Manifest, type ManifestGraph } from '@baton/compiler';
+import { maskRows, pastMask, ropeRows, slotRows, type Manifest, type ManifestGraph } from '@baton/compiler';
 import type { Tensor } from 'onnxruntime-common';
 import { RuntimeError } from '../../errors.ts';
 import { elements, floatBuffer, type FloatBuffer } from './buffers.ts';
@@ -15,12 +15,15 @@ export class Pass {
   readonly #graphs: readonly ManifestGraph[];
   readonly #x: FloatBuffer;
   readonly #feeds: Record<string, Tensor> = {};
-  readonly #fills: ((position: number) => void)[] = [];
+  readonly #fills: ((position: number, count: number) => void)[] = [];
+  /** The graphs return whole updated caches instead of new rows. */
+  readonly #whole: boolean;
 
   private constructor(manifest: Manifest, runner: GraphRunner, graphs: readonly ManifestGraph[]) {
     this.#runner = runner;
     this.#graphs = graphs;
     this.length = graphs[0]!.length;
+    this.#whole = manifest.cacheUpdate === 'whole';
     this.#x = this.#bind('x')!;
     manifest.rope.forEach((rope, t) => {
       const cos = this.#bind(`cos.${t}`);
@@ -39,6 +42,15 @@ export class Pass {
       const values = new Float32Array(elements({ dims: [maskRows(window, this.length), capacity] }));
       this.#fills.push((position) => mask.set(pastMask(window, position, this.length, capacity, values)));
     });
+    this.#bindSlots(graphs[0]!.capacity!);
+  }
+
+  /** Where the new rows go, for graphs that write the cache themselves. */
+  #bindSlots(capacity: number): void {
+    const keep = this.#bind('keep') as Float32Array | null;
+    const place = this.#bind('place') as Float32Array | null;
+    if (!keep || !place) return;
+    this.#fills.push((position, count) => slotRows(position, count, this.length, capacity, keep, place));
   }
 
   static async open(
@@ -60,7 +72,7 @@ export class Pass {
   async run(cache: KvCache, x: Float32Array, count: number, position: number): Promise<FloatBuffer> {
     this.#x.fill(0);
     this.#x.set(x);
-    for (const fill of this.#fills) fill(position);
+    for (const fill of this.#fills) fill(position, count);
     let y: FloatBuffer = this.#x;
     const rows: { layer: number; key: Tensor; value: Tensor }[] = [];
     for (const graph of this.#graphs) {
@@ -69,10 +81,12 @@ export class Pass {
       const out = await this.#runner.run(graph, feeds);
       y = output(out, 'y', graph);
       for (let layer = graph.firstLayer!; layer <= graph.lastLayer!; layer++) {
-        rows.push({ layer, key: out[`key.${layer}`]!, value: out[`value.${layer}`]! });
+        const [key, value] = this.#whole ? ['next_key', 'next_value'] : ['key', 'value'];
+        rows.push({ layer, key: out[`${key}.${layer}`]!, value: out[`${value}.${layer}`]! });
       }
     }
-    cache.store(rows, this.length, position, count);
+    if (this.#whole) cache.replace!(rows);
+    else cache.store(rows, this.length, position, count);
     return y;
   }
 
