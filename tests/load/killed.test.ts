@@ -46,7 +46,7 @@ async function kill(cache: string, bytes: number): Promise<number> {
   let seen: number | null = null;
   while (!ready.signal.aborted && (seen === null || seen < bytes)) {
     seen = halfWritten(compiled) ?? (seen === null ? null : Infinity);
-    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setTimeout(resolve, 1));
   }
   child.kill('SIGKILL');
   await ended;
@@ -72,7 +72,7 @@ test('killed in the middle of writing, a start is as clean as the first one', as
   const cache = path.join(scratch, 'killed');
   const compiled = path.join(cache, 'compiled');
   let caught = 0;
-  for (const bytes of [0, 100_000, 2_000_000]) {
+  for (const bytes of [0, 2_000_000]) {
     rmSync(compiled, { recursive: true, force: true });
     const seen = await kill(cache, bytes);
     const left = readdirSync(compiled);
@@ -88,6 +88,6 @@ test('killed in the middle of writing, a start is as clean as the first one', as
     expect(after.filter((name) => name.startsWith('.') || name.endsWith('.lock'))).toEqual([]);
     expect(after).toHaveLength(1);
   }
-  // At least one of the three was really in the middle; all of them, unless the disk is very fast.
+  // At least one of the two was really in the middle; both, unless the disk is very fast.
   expect(caught).toBeGreaterThan(0);
-});
+}, 240_000);

@@ -21,10 +21,11 @@ afterAll(async () => {
   await server?.stop();
 });
 
+// Sums, which the demo model can do: each prompt has an answer of its own.
 const prompts = Array.from(
   { length: 24 },
   (_, i) =>
-    `<|user|>\nTom has ${i + 11} boxes with ${97 - 3 * i} apples each. How many apples does he have?\n<|assistant|>\n<think>\n`,
+    `<|user|>\nTom has ${i + 11} apples and buys ${60 - 2 * i} more. How many apples does he have?\n<|assistant|>\n<think>\nFirst, the number of apples is ${i + 11}+${60 - 2 * i}=`,
 );
 
 /** Mulberry32: the same run every time. */
@@ -179,7 +180,7 @@ test('no answer is lost or mixed up, and nothing is held afterwards', async () =
   expect(later.memory - once.memory).toBeLessThan(48 * 1024 ** 2);
   // And it still answers, as it did.
   for (const [prompt, text] of [...wanted].slice(0, 4)) expect(await whole(prompt)).toBe(text);
-}, 180_000);
+}, 300_000);
 
 test('one more than may wait is told so at once, with a time to come back, and the others are served', async () => {
   const small = await serve(['--no-pairing', '--parallel', '1', '--queue', '2'], 'demo-small');
