@@ -3,13 +3,12 @@
 
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import http from 'node:http';
-import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import type { Browser } from 'playwright';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Trace } from '@baton/split/trace';
 import { fixedEndpoint } from './fixed-endpoint.ts';
+import { staticHost } from './static-host.ts';
 import { Visitor, openBrowser, root, startEverything, type Started } from './started-page.ts';
 
 // A visit opens models; on two busy cores that takes its time.
@@ -266,33 +265,3 @@ describe('npm start', () => {
       await expect(fetch(url)).rejects.toThrow('fetch failed');
   });
 });
-
-/** `folder` under /some/folder/, as a plain host serves it. */
-async function staticHost(folder: string): Promise<{ origin: string; close(): Promise<void> }> {
-  const types: Record<string, string> = {
-    '.html': 'text/html',
-    '.js': 'text/javascript',
-    '.mjs': 'text/javascript',
-    '.css': 'text/css',
-    '.wasm': 'application/wasm',
-  };
-  const server = http.createServer((request, response) => {
-    const name = new URL(request.url ?? '/', 'http://x').pathname.replace('/some/folder/', '');
-    readFile(path.join(folder, name === '' ? 'index.html' : name)).then(
-      (bytes) => {
-        const type = types[path.extname(name === '' ? '.html' : name)] ?? 'application/octet-stream';
-        response.writeHead(200, { 'content-type': name === '' ? 'text/html' : type });
-        response.end(request.method === 'HEAD' ? undefined : bytes);
-      },
-      () => response.writeHead(404).end(),
-    );
-  });
-  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
-  return {
-    origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    close: async () => {
-      server.closeAllConnections();
-      await new Promise<void>((done) => server.close(() => done()));
-    },
-  };
-}

@@ -45,7 +45,11 @@ export async function startEverything(): Promise<Started> {
 }
 
 export async function openBrowser(): Promise<Browser> {
-  return chromium.launch({
+  return chromium.launch(await browserOptions());
+}
+
+export async function browserOptions(): Promise<{ executablePath: string; args: string[] }> {
+  return {
     executablePath: await chromiumBuild.executablePath(),
     args: [
       '--no-sandbox',
@@ -53,7 +57,7 @@ export async function openBrowser(): Promise<Browser> {
       '--enable-unsafe-webgpu',
       '--use-webgpu-adapter=swiftshader',
     ],
-  });
+  };
 }
 
 /** The page as a person uses it, with everything that went wrong in it. */
@@ -72,12 +76,21 @@ export class Visitor {
     });
   }
 
-  static async open(browser: Browser, address: string, target = 'auto'): Promise<Visitor> {
+  /** `settings`: what a person had chosen at an earlier visit. */
+  static async open(
+    browser: Browser,
+    address: string,
+    target = 'auto',
+    settings: object = {},
+  ): Promise<Visitor> {
     const context = await browser.newContext({ acceptDownloads: true });
-    await context.addInitScript((wanted: string) => {
-      if (localStorage.getItem('baton.settings/1') === null)
-        localStorage.setItem('baton.settings/1', JSON.stringify({ target: wanted }));
-    }, target);
+    await context.addInitScript(
+      (stored: string) => {
+        if (localStorage.getItem('baton.settings/1') === null)
+          localStorage.setItem('baton.settings/1', stored);
+      },
+      JSON.stringify({ target, ...settings }),
+    );
     const visitor = new Visitor(await context.newPage());
     await visitor.page.goto(address);
     return visitor;

@@ -4,6 +4,9 @@
 import { probeTargets } from '@baton/runtime/browser';
 import { changeSettings, store, type Problem } from '../state/app-state.ts';
 import { DEFAULTS } from '../state/settings.ts';
+import { asksQuietly } from '@baton/bridge/client';
+import { lookForBridge, pairBridge } from './bridge.ts';
+import { takeBridgeLink, type BridgeLink } from './bridge-link.ts';
 import { loadHistory } from './history.ts';
 import { checkEndpoint } from './large-model.ts';
 import { smallModel } from './small-model.ts';
@@ -11,10 +14,14 @@ import { smallModel } from './small-model.ts';
 /** What the server that serves the page may say beside it, in baton-config.json. */
 interface PageConfig {
   endpoint?: { url: string; model?: string; kind?: string };
+  /** The bridge that serves this page. */
+  bridge?: { url: string };
 }
 
 export async function boot(): Promise<void> {
+  const link = takeBridgeLink();
   await Promise.all([readConfig(), readProblems(), readTargets(), loadHistory()]);
+  await meetBridge(link);
   await Promise.all([
     checkEndpoint(),
     // Its failure is in the store, with the reason.
@@ -22,8 +29,29 @@ export async function boot(): Promise<void> {
   ]);
 }
 
+/** Without a click only where the browser will not ask: the page is the bridge's own, or has been allowed before. */
+async function meetBridge(link: BridgeLink | null): Promise<void> {
+  if (link) changeSettings({ bridgeUrl: link.url ?? location.origin, bridgeToken: '' });
+  const { bridgeUrl, bridgeToken, smallKind } = store.value.settings;
+  const own = bridgeUrl === location.origin;
+  if (link && own) {
+    await pairBridge(link.code);
+    // Whoever opens the bridge's own link wants its model.
+    const { bridge } = store.value;
+    if (smallKind === 'demo' && bridge.status === 'ready' && bridge.sessions)
+      changeSettings({ smallKind: 'bridge' });
+    return;
+  }
+  if (link) store.patch({ bridgeCode: link.code, openPanel: 'settings' });
+  else if (own || (bridgeToken !== '' && (await asksQuietly(bridgeUrl)))) await lookForBridge();
+}
+
 async function readConfig(): Promise<void> {
   const config = await readJson<PageConfig>('baton-config.json');
+  if (config?.bridge) {
+    const { bridgeUrl } = store.value.settings;
+    if (bridgeUrl !== config.bridge.url) changeSettings({ bridgeUrl: config.bridge.url, bridgeToken: '' });
+  }
   if (store.value.settings.endpointOwn) return;
   const { endpoint } = config ?? {};
   // What another server named before is forgotten with it.

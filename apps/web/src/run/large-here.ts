@@ -47,7 +47,7 @@ async function start(): Promise<WorkerModel> {
       { kind: 'checkpoint', url: MODEL_URL },
       {
         // What was measured best for the small model is taken for this one: both run on the same machine.
-        ...(small.status === 'ready' ? { target: small.target } : {}),
+        ...(small.status === 'ready' && small.here ? { target: small.here } : {}),
         onProgress: ({ stage, fraction }) =>
           store.patch({ large: { status: 'opening', stage, fraction: fraction ?? null } }),
       },

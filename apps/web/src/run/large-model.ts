@@ -13,6 +13,7 @@ import {
 import { store, type LargeState } from '../state/app-state.ts';
 import type { Settings } from '../state/settings.ts';
 import { HERE, closeLargeHere, largeHere, showLargeHere } from './large-here.ts';
+import { throughBridge } from './bridge.ts';
 import { recordingFetch } from './sent-log.ts';
 
 let kept: { key: string; model: TextModel } | null = null;
@@ -31,7 +32,7 @@ function options(settings: Settings): EndpointOptions {
 
 /** The large model, or null where none is configured. An endpoint that is down is found out by the relay. */
 export async function largeModel(signal: AbortSignal): Promise<TextModel | null> {
-  const { settings } = store.value;
+  const settings = throughBridge(store.value.settings);
   // Where it cannot be opened, the small model goes on alone; the page shows why.
   if (settings.endpointKind === HERE) return largeHere().catch(() => null);
   await closeLargeHere();
@@ -58,7 +59,7 @@ export async function largeModel(signal: AbortSignal): Promise<TextModel | null>
 
 /** Says what is known without sending anything that costs: the model list, one GET. */
 export async function checkEndpoint(): Promise<void> {
-  const { settings } = store.value;
+  const settings = throughBridge(store.value.settings);
   if (settings.endpointKind === HERE) {
     showLargeHere();
     return;
@@ -93,7 +94,7 @@ export async function checkEndpoint(): Promise<void> {
 export async function testEndpoint(): Promise<void> {
   kept = null;
   await report(async () => {
-    const { settings } = store.value;
+    const settings = throughBridge(store.value.settings);
     const { host } = new URL(apiBase(settings.endpointUrl));
     if (settings.endpointKind !== 'auto') presetByName(settings.endpointKind);
     const probe = await probeEndpoint({ ...options(settings), retries: 0 });

@@ -2,13 +2,17 @@
 // opened anew when the target or the checkpoint changes.
 
 import { openWorkerModel, type WorkerModel } from '@baton/runtime/browser';
+import { BridgeModel } from '@baton/bridge/client';
 import { store } from '../state/app-state.ts';
+import { smallOnBridge } from './bridge.ts';
 import { smallSource } from './small-source.ts';
 
-let open: { key: string; model: Promise<WorkerModel> } | null = null;
+export type SmallModel = WorkerModel | BridgeModel;
+
+let open: { key: string; model: Promise<SmallModel> } | null = null;
 
 /** The model, opened if it is not. Rejects with one line that says why no target could run it. */
-export function smallModel(): Promise<WorkerModel> {
+export function smallModel(): Promise<SmallModel> {
   const key = wanted();
   if (open?.key === key) return open.model;
   const model = start(key, open?.model);
@@ -21,12 +25,16 @@ export function smallModel(): Promise<WorkerModel> {
 }
 
 /** Shows the target that is in use now; it changes when one is lost. */
-export function showSmallModel(model: WorkerModel): void {
+export function showSmallModel(model: SmallModel): void {
+  const base = { status: 'ready' as const, id: model.id, target: model.location };
+  if (model instanceof BridgeModel) {
+    store.patch({ small: { ...base, here: null, description: 'through the bridge', failures: [] } });
+    return;
+  }
   store.patch({
     small: {
-      status: 'ready',
-      id: model.id,
-      target: model.location,
+      ...base,
+      here: model.location,
       description: model.description,
       failures: [...model.failures],
     },
@@ -36,13 +44,14 @@ export function showSmallModel(model: WorkerModel): void {
 /** What the settings ask for now, as a key. */
 function wanted(): string {
   const { settings, hubToken } = store.value;
-  const { target, smallKind, smallAddress, smallWeights } = settings;
+  const { target, smallKind, smallAddress, smallWeights, bridgeUrl, bridgeToken } = settings;
+  if (smallKind === 'bridge') return JSON.stringify([smallKind, bridgeUrl, bridgeToken]);
   return JSON.stringify(
     smallKind === 'demo' ? [target] : [target, smallKind, smallAddress, smallWeights, hubToken],
   );
 }
 
-async function start(key: string, previous: Promise<WorkerModel> | undefined): Promise<WorkerModel> {
+async function start(key: string, previous: Promise<SmallModel> | undefined): Promise<SmallModel> {
   const current = (): boolean => wanted() === key;
   const { settings, hubToken } = store.value;
   const { target } = settings;
@@ -50,9 +59,14 @@ async function start(key: string, previous: Promise<WorkerModel> | undefined): P
   try {
     // Two models at once would hold the memory twice.
     await previous?.then(
-      (model) => model.close(),
+      (model) => (model instanceof BridgeModel ? undefined : model.close()),
       () => undefined,
     );
+    if (settings.smallKind === 'bridge') {
+      const model = await smallOnBridge(settings);
+      if (current()) showSmallModel(model);
+      return model;
+    }
     const model = await openWorkerModel(smallSource(settings, hubToken), {
       ...(target === 'auto' ? {} : { target }),
       // A first visit is ready within seconds; what is found to be faster meanwhile takes over between runs.

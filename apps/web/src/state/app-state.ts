@@ -15,7 +15,16 @@ export interface TargetState {
 export type SmallState =
   | { status: 'closed' }
   | { status: 'opening'; stage: string; fraction: number | null }
-  | { status: 'ready'; id: string; target: TargetId; description: string; failures: [TargetId, string][] }
+  | {
+      status: 'ready';
+      id: string;
+      /** Execution target, and whose where it is not this page's. */
+      target: string;
+      /** The target, where it is this page's own. */
+      here: TargetId | null;
+      description: string;
+      failures: [TargetId, string][];
+    }
   | { status: 'failed'; message: string };
 
 export type LargeState =
@@ -25,6 +34,13 @@ export type LargeState =
   | { status: 'opening'; stage: string; fraction: number | null }
   | { status: 'ready'; id: string; detail: string }
   | { status: 'down'; message: string };
+
+export type BridgeStatus =
+  | { status: 'unknown' }
+  | { status: 'asking' }
+  | { status: 'unpaired'; message: string }
+  | { status: 'ready'; detail: string; sessions: boolean }
+  | { status: 'trouble'; message: string };
 
 export interface Problem {
   id: string;
@@ -68,6 +84,11 @@ export interface AppState {
   /** For gated checkpoints of the hub; in memory only. */
   hubToken: string;
   large: LargeState;
+  bridge: BridgeStatus;
+  /** A panel that the page itself wants to show. */
+  openPanel: 'settings' | null;
+  /** From a pairing link, until it is used. */
+  bridgeCode: string;
   question: string;
   problems: readonly Problem[];
   run: Run | null;
@@ -85,6 +106,9 @@ export const store = new Store<AppState>({
   small: { status: 'closed' },
   hubToken: '',
   large: { status: 'none' },
+  bridge: { status: 'unknown' },
+  openPanel: null,
+  bridgeCode: '',
   question: '',
   problems: [],
   run: null,

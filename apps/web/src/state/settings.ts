@@ -7,8 +7,8 @@ export type PolicyName = 'small' | 'learned' | 'threshold' | 'large';
 export interface Settings {
   theme: 'system' | 'light' | 'dark';
   target: TargetId | 'auto';
-  /** Where the small model's checkpoint is: beside the page, on the Hugging Face hub, or at an address. */
-  smallKind: 'demo' | 'hub' | 'url';
+  /** Where the small model is: beside the page, on the Hugging Face hub, at an address, or behind the bridge. */
+  smallKind: 'demo' | 'hub' | 'url' | 'bridge';
   /** Its id (owner/name, owner/name@revision) or address. */
   smallAddress: string;
   /** How such a checkpoint's matrices are stored. */
@@ -19,11 +19,14 @@ export interface Settings {
   /** Base address of an OpenAI-compatible server; '' for none. */
   endpointUrl: string;
   endpointModel: string;
-  /** A preset's name, 'auto' to find out by asking, or 'page' for the demo's large model in this page. */
+  /** A preset's name, 'auto' to find out by asking, 'page' for the demo's large model in this page, or 'bridge'. */
   endpointKind: string;
   /** The person typed the address; otherwise the server that serves the page may name it. */
   endpointOwn: boolean;
   apiKey: string;
+  /** Origin of the bridge on this machine, and the token that it gave this page. */
+  bridgeUrl: string;
+  bridgeToken: string;
   rememberKey: boolean;
   /** 0 is greedy. */
   temperature: number;
@@ -45,6 +48,8 @@ export const DEFAULTS: Settings = {
   endpointKind: 'page',
   endpointOwn: false,
   apiKey: '',
+  bridgeUrl: 'http://127.0.0.1:8787',
+  bridgeToken: '',
   rememberKey: false,
   temperature: 0,
   seed: 1,

@@ -3,6 +3,7 @@
 
 import { LitElement, css, html, nothing, type TemplateResult } from 'lit';
 import { PRESETS } from '@baton/split';
+import { BRIDGE } from '../../run/bridge.ts';
 import { HERE } from '../../run/large-here.ts';
 import { checkEndpoint, testEndpoint } from '../../run/large-model.ts';
 import { changeSettings, store, type LargeState } from '../../state/app-state.ts';
@@ -24,13 +25,30 @@ export class BatonEndpoint extends LitElement {
             <option value=${HERE} ?selected=${settings.endpointKind === HERE}>
               none: demo-large in this page
             </option>
+            <option value=${BRIDGE} ?selected=${settings.endpointKind === BRIDGE}>
+              the bridge on this machine
+            </option>
             <option value="auto" ?selected=${settings.endpointKind === 'auto'}>Find out by asking</option>
             ${PRESETS.map(({ name }) => html`<option value=${name} ?selected=${settings.endpointKind === name}>${name}</option>`)}
           </select>
         </label>
         ${preset ? html`<p class="quiet remark">${preset.remark}</p>` : nothing}
-        ${settings.endpointKind === HERE ? this.#here(large) : this.#server(settings, large)}
+        ${this.#more(settings, large)}
       </form>
+    `;
+  }
+
+  #more(settings: Settings, large: LargeState): TemplateResult {
+    if (settings.endpointKind === HERE) return this.#here(large);
+    if (settings.endpointKind === BRIDGE) return this.#bridge(large);
+    return this.#server(settings, large);
+  }
+
+  #bridge(large: LargeState): TemplateResult {
+    return html`
+      <p class="quiet">Its address and pairing are under “The bridge on this machine” below.</p>
+      ${large.status === 'ready' ? html`<p class="ready" role="status">${large.id} · ${large.detail}</p>` : nothing}
+      ${large.status === 'down' ? html`<p class="down" role="alert">${large.message}</p>` : nothing}
     `;
   }
 
@@ -127,7 +145,7 @@ export class BatonEndpoint extends LitElement {
     const known = PRESETS.some(({ url }) => url === endpointUrl);
     const url = preset?.url && (endpointUrl === '' || known) ? { endpointUrl: preset.url } : {};
     changeSettings({ endpointKind, endpointOwn: true, ...url });
-    if (endpointKind === HERE) void checkEndpoint();
+    if (endpointKind === HERE || endpointKind === BRIDGE) void checkEndpoint();
     else store.patch({ large: { status: store.value.settings.endpointUrl === '' ? 'none' : 'unchecked' } });
   }
 

@@ -2,6 +2,7 @@
 
 import { LitElement, css, html, type TemplateResult } from 'lit';
 import { base, controls } from '../../styles/shared.ts';
+import './baton-bridge.ts';
 import './baton-endpoint.ts';
 import './baton-limits.ts';
 import './baton-small.ts';
@@ -27,6 +28,10 @@ export class BatonSettings extends LitElement {
           <section>
             <h3>The large model</h3>
             <baton-endpoint></baton-endpoint>
+          </section>
+          <section>
+            <h3>The bridge on this machine</h3>
+            <baton-bridge></baton-bridge>
           </section>
           <section>
             <h3>Limits of a run</h3>

@@ -12,6 +12,7 @@ const KINDS: readonly [Settings['smallKind'], string][] = [
   ['demo', 'demo-small, beside this page'],
   ['hub', 'A model of the Hugging Face hub'],
   ['url', 'A folder at an address'],
+  ['bridge', 'The bridge’s, on this machine'],
 ];
 
 const WEIGHTS: readonly [Settings['smallWeights'], string][] = [
@@ -34,11 +35,19 @@ export class BatonSmall extends LitElement {
             ${KINDS.map(([kind, name]) => html`<option value=${kind} ?selected=${settings.smallKind === kind}>${name}</option>`)}
           </select>
         </label>
-        ${settings.smallKind === 'demo' ? nothing : this.#source(settings, busy)}
+        ${this.#more(settings, busy)}
         ${small.status === 'opening' ? html`<p class="quiet" role="status">${stage(small)}</p>` : nothing}
         ${small.status === 'failed' ? html`<p class="bad" role="alert">${small.message}</p>` : nothing}
       </form>
     `;
+  }
+
+  #more(settings: Settings, busy: boolean): TemplateResult | typeof nothing {
+    if (settings.smallKind === 'demo') return nothing;
+    if (settings.smallKind !== 'bridge') return this.#source(settings, busy);
+    return html`<p class="quiet">
+      It runs what it was started with; see “The bridge on this machine” below.
+    </p>`;
   }
 
   #source(settings: Settings, busy: boolean): TemplateResult {
@@ -88,7 +97,7 @@ export class BatonSmall extends LitElement {
     const smallKind = (event.target as HTMLSelectElement).value as Settings['smallKind'];
     changeSettings({ smallKind });
     // A checkpoint that has no address yet waits for the button.
-    if (smallKind === 'demo') smallModel().catch(() => undefined);
+    if (smallKind === 'demo' || smallKind === 'bridge') smallModel().catch(() => undefined);
   }
 
   #open(event: Event): void {

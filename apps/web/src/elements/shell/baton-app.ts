@@ -1,6 +1,7 @@
 // The page: header, question, trace with its side column, and the two panels that open over it.
 
 import { LitElement, css, html, nothing, type TemplateResult } from 'lit';
+import { store } from '../../state/app-state.ts';
 import { StoreController } from '../../state/store-controller.ts';
 import { base, controls } from '../../styles/shared.ts';
 import { STOPS } from '../../trace/words.ts';
@@ -30,8 +31,7 @@ export class BatonApp extends LitElement {
         ${run === null ? this.#intro() : this.#result()}
       </main>
       <footer class="quiet">
-        The small model runs in this page, on this machine. Only what is listed under “Sent to the large
-        model” leaves it.
+        The small model runs on this machine. Only what is listed under “Sent to the large model” leaves it.
       </footer>
       <baton-settings></baton-settings>
       <baton-history></baton-history>
@@ -77,8 +77,18 @@ export class BatonApp extends LitElement {
   }
 
   #open(event: CustomEvent<'settings' | 'history'>): void {
-    const panel = this.renderRoot.querySelector<HTMLElement & { open(): void }>(`baton-${event.detail}`);
-    panel?.open();
+    this.#show(event.detail);
+  }
+
+  #show(name: 'settings' | 'history'): void {
+    this.renderRoot.querySelector<HTMLElement & { open(): void }>(`baton-${name}`)?.open();
+  }
+
+  protected override updated(): void {
+    const { openPanel } = this.#store.value;
+    if (openPanel === null) return;
+    store.patch({ openPanel: null });
+    this.#show(openPanel);
   }
 
   #skip(event: Event): void {
