@@ -1,5 +1,6 @@
 // The unmodified `openai` npm client against a really started `baton serve`: what any program that speaks OpenAI's API
 // relies on. Checks shapes and relations, never what a particular model writes.
+import http from 'node:http';
 import OpenAI, { BadRequestError, NotFoundError } from 'openai';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { serve, type Served } from '../support/serve.ts';
@@ -213,6 +214,95 @@ describe('chat', () => {
   });
 });
 
+describe('what clients of many kinds send', () => {
+  const post = (path: string, body: object): Promise<Response> =>
+    fetch(`${server.url}${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+
+  test('fields that nobody knows here are ignored; null stands for a default', async () => {
+    const plain = await complete();
+    const odd = { user: 'u', store: true, metadata: {}, service_tier: 'auto', reasoning_effort: 'low' };
+    const nulls = { stop: null, seed: null, top_p: null, logit_bias: null, suffix: '', logprobs: null };
+    const reply = await complete({ ...odd, ...nulls } as object);
+    expect(reply.choices[0]!.text).toBe(plain.choices[0]!.text);
+  });
+
+  test('max_tokens -1 means until the end, as several clients write it', async () => {
+    const reply = await post('/v1/completions', { prompt, max_tokens: -1, temperature: 0, stop: '\n' });
+    expect(await reply.json()).toMatchObject({ choices: [{ finish_reason: 'stop' }] });
+  });
+
+  test('a harness that scores: batches of token ids, echoed, one token more', async () => {
+    const scored = await complete({ echo: true, logprobs: 1, max_tokens: 0 });
+    const ids = (scored.choices[0] as unknown as { token_ids: number[] }).token_ids;
+    const cut = ids.slice(3);
+    const batch = await complete({ prompt: [ids, cut], echo: true, logprobs: 1, max_tokens: 1, seed: 1234 });
+    expect(batch.choices).toHaveLength(2);
+    expect(batch.choices[0]!.logprobs!.token_logprobs!.slice(0, -1)).toEqual(
+      scored.choices[0]!.logprobs!.token_logprobs,
+    );
+    // A sequence cut from the left is taken as it is, whatever the tokenizer would make of its text.
+    expect(batch.choices[1]!.logprobs!.tokens).toHaveLength(cut.length + 1);
+    expect(batch.usage!.prompt_tokens).toBe(ids.length + cut.length);
+  });
+
+  test('ids that are no canonical writing of their text are continued as they are', async () => {
+    const byText = await complete({ prompt: 'apples', echo: true, logprobs: 0, max_tokens: 0 });
+    const whole = (byText.choices[0] as unknown as { token_ids: number[] }).token_ids;
+    const letters = [];
+    for (const letter of 'apples') {
+      const one = await complete({ prompt: letter, echo: true, logprobs: 0, max_tokens: 0 });
+      letters.push(...(one.choices[0] as unknown as { token_ids: number[] }).token_ids);
+    }
+    expect(letters.length).toBeGreaterThan(whole.length);
+    const reply = await complete({ prompt: letters, max_tokens: 4 });
+    expect(reply.usage!.prompt_tokens).toBe(letters.length);
+    expect(reply.usage!.completion_tokens).toBe(4);
+  });
+
+  test('HEAD and a health check without a body', async () => {
+    const head = await fetch(`${server.url}/v1/models`, { method: 'HEAD' });
+    expect([head.status, await head.text()]).toEqual([200, '']);
+    expect((await fetch(`${server.url}/health`, { method: 'HEAD' })).status).toBe(200);
+  });
+
+  test('every answer has an id of its request, errors too, in the shape of OpenAI’s API', async () => {
+    const good = await post('/v1/completions', { prompt, max_tokens: 1 });
+    const bad = await post('/v1/completions', { prompt, max_tokens: 'many' });
+    for (const reply of [good, bad]) expect(reply.headers.get('x-request-id')).toMatch(/^req_/);
+    expect(bad.status).toBe(400);
+    expect(await bad.json()).toEqual({
+      error: {
+        message: expect.stringContaining('max_tokens'),
+        type: 'invalid_request_error',
+        param: 'max_tokens',
+        code: null,
+      },
+    });
+    expect(await (await post('/v1/nothing', {})).json()).toMatchObject({ error: { code: 'not_found' } });
+  });
+
+  test('one connection carries many requests', async () => {
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    const ports = new Set<number>();
+    for (let i = 0; i < 5; i++) {
+      ports.add(
+        await new Promise<number>((resolve, reject) => {
+          const request = http.get(`${server.url}/v1/models`, { agent }, (reply) => {
+            reply.resume().once('end', () => resolve(request.socket!.localPort!));
+          });
+          request.once('error', reject);
+        }),
+      );
+    }
+    agent.destroy();
+    expect(ports.size).toBe(1);
+  });
+});
+
 describe('refusals are the client’s own error classes, naming the field', () => {
   test.each([
     ['temperature', { temperature: -1 }],
@@ -235,9 +325,29 @@ describe('refusals are the client’s own error classes, naming the field', () =
     });
   });
 
-  test('what this server cannot do is refused, not ignored', async () => {
-    const json = { model: server.model, messages, response_format: { type: 'json_object' as const } };
-    await expect(client.chat.completions.create(json)).rejects.toBeInstanceOf(BadRequestError);
+  test.each([
+    ['response_format', { response_format: { type: 'json_object' as const } }, 'no structured output'],
+    ['tools', { tools: [{ type: 'function' as const, function: { name: 'f' } }] }, 'no tools'],
+    ['audio', { audio: { voice: 'alloy', format: 'wav' as const } }, 'no audio'],
+    ['top_logprobs', { top_logprobs: 3 }, 'logprobs'],
+  ])('what this server cannot do is refused and named: %s', async (param, options, words) => {
+    const request = client.chat.completions.create({ model: server.model, messages, ...options });
+    await expect(request).rejects.toMatchObject({
+      status: 400,
+      param,
+      message: expect.stringContaining(words),
+    });
+  });
+
+  test('what asks for nothing of it is fine', async () => {
+    const nothing = { response_format: { type: 'text' as const }, tools: [], parallel_tool_calls: false };
+    const reply = await client.chat.completions.create({
+      model: server.model,
+      messages,
+      max_tokens: 2,
+      ...nothing,
+    });
+    expect(reply.choices).toHaveLength(1);
   });
 });
 

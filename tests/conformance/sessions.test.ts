@@ -3,7 +3,7 @@
 import type { TextSession } from '@baton/runtime/text-model';
 import { openLocal } from '@baton/runtime/node';
 import type { LocalModel } from '@baton/runtime';
-import { openBridge, type BridgeModel } from '@baton/bridge/client';
+import { openBridge, pairWithBridge, type BridgeModel } from '@baton/bridge/client';
 import { solve, type Trace } from '@baton/split';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { serve, type Served } from '../support/serve.ts';
@@ -109,6 +109,26 @@ describe('a session that had to make room', () => {
     const status = (await (await fetch(`${server.url}/v1/status`)).json()) as Record<string, number>;
     expect(status).toMatchObject({ sessions: 0, running: 0, waiting: 0 });
   });
+});
+
+test('a bridge that asks for a token gets it with every call', async () => {
+  const locked = await serve(['--target', 'ort-cpu'], 'demo-small');
+  try {
+    await expect(openBridge({ url: locked.url })).rejects.toMatchObject({ status: 401 });
+    const token = await pairWithBridge(locked.url, await locked.code(), 'a test');
+    const model = (await openBridge({ url: locked.url, token }))!;
+    const session = await model.openSession();
+    await session.sync('Tom has');
+    let text = '';
+    for await (const chunk of session.generate({ maxTokens: 3 })) text += chunk.text;
+    expect(text.length).toBeGreaterThan(0);
+    await session.close();
+    const pieces = [];
+    for await (const chunk of model.generate('Tom has', { maxTokens: 3 })) pieces.push(chunk.text);
+    expect(pieces.join('')).toBe(text);
+  } finally {
+    await locked.stop();
+  }
 });
 
 test('a server that is no bridge, and a relay, are told apart', async () => {

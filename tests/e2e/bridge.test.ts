@@ -6,10 +6,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { chromium, type Browser, type Locator } from 'playwright';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { serve, type Served } from '../support/serve.ts';
 import { browserOptions, Visitor, root } from './started-page.ts';
 import { staticHost, type StaticHost } from './static-host.ts';
+
+// A visit opens models; on two busy cores that takes its time.
+vi.setConfig({ testTimeout: 180_000 });
 
 let built: string;
 let browser: Browser;
@@ -103,7 +106,8 @@ describe('served from elsewhere', () => {
     await bridge?.stop();
     await host?.close();
   });
-  const open = (at = browser): Promise<Visitor> => Visitor.open(at, `${host.origin}/some/folder/`);
+  const open = (at = browser): Promise<Visitor> =>
+    Visitor.open(at, `${host.origin}/some/folder/`, 'wasm-simd');
 
   it('explains before it asks, pairs by the code, and uses the bridge as large and as small model', async () => {
     const visitor = await open();
@@ -113,8 +117,8 @@ describe('served from elsewhere', () => {
     });
     await visitor.ready();
     await openSettings(visitor);
-    expect(await panel(visitor).innerText()).toContain('your browser may ask');
-    expect(await panel(visitor).innerText()).toContain(`--allow-origin ${host.origin}`);
+    expect(await panel(visitor).locator('#why').innerText()).toContain('your browser may ask');
+    expect(await panel(visitor).locator('pre').innerText()).toContain(`--allow-origin ${host.origin}`);
     expect(asked).toEqual([]);
 
     await look(visitor, bridge.url);
@@ -196,7 +200,7 @@ describe('served from elsewhere', () => {
     });
 
     it('the small model that was on a bridge which is gone: the page says so and another one can be chosen', async () => {
-      const visitor = await Visitor.open(browser, `${host.origin}/some/folder/`, 'auto', {
+      const visitor = await Visitor.open(browser, `${host.origin}/some/folder/`, 'wasm-simd', {
         smallKind: 'bridge',
         bridgeUrl: 'http://127.0.0.1:9',
         bridgeToken: 'x',

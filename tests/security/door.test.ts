@@ -2,7 +2,7 @@
 // Every case that must not be served also checks that nothing was generated for it.
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { serve, type Served } from '../support/serve.ts';
-import { request, sendRaw, type RawReply, type RawRequest } from './raw-http.ts';
+import { request, sendRaw, sendSlowly, type RawReply, type RawRequest } from './raw-http.ts';
 
 const page = 'https://app.example';
 const completion = JSON.stringify({ prompt: 'Tom has', max_tokens: 1, temperature: 0 });
@@ -212,8 +212,42 @@ describe('not served', () => {
     expect((await send({ headers, body: completion })).status).toBe(400);
   });
 
+  test('a slow body is cut off, and a slow header as well', async () => {
+    const head = `POST /v1/completions HTTP/1.1\r\nhost: 127.0.0.1:${server.port}\r\norigin: ${page}\r\nauthorization: Bearer ${token}\r\ncontent-type: application/json\r\n`;
+    const began = performance.now();
+    const [body, headers] = await Promise.all([
+      sendSlowly(server.port, `${head}content-length: 4000\r\n\r\n{`, ' ', 60_000),
+      sendSlowly(server.port, head, 'x-a: b\r\n', 60_000),
+    ]);
+    // 30 s for a whole request, 10 s for its headers, looked at every two.
+    for (const reply of [body, headers]) expect([408, 0]).toContain(reply.status);
+    expect(performance.now() - began).toBeLessThan(58_000);
+  }, 90_000);
+
+  test('JSON that is deep, huge in numbers, or no object', async () => {
+    const headers = { origin: page, ...bearer() };
+    for (const body of [
+      '['.repeat(100_000) + ']'.repeat(100_000),
+      `{"prompt":"a","max_tokens":1e400}`,
+      '{"prompt":"a","__proto__":{"max_tokens":1},"n":1000000}',
+      'null',
+      '"text"',
+      '{"prompt"',
+      '',
+      '\u0000',
+    ])
+      expect((await send({ headers, body })).status).toBe(400);
+  });
+
+  test('a session of the step-by-step API: without a token, with a made-up id', async () => {
+    const body = JSON.stringify({ text: 'x' });
+    expect((await send({ path: '/v1/sessions', headers: { origin: page }, body: '{}' })).status).toBe(401);
+    const path = '/v1/sessions/00000000-0000-4000-8000-000000000000/sync';
+    expect((await send({ path, headers: { origin: page, ...bearer() }, body })).status).toBe(404);
+  });
+
   test('a WebSocket from a bad origin, and any other', async () => {
-    for (const origin of ['https://evil.example', page]) {
+    for (const origin of ['https://evil.example', page, undefined]) {
       const reply = await send({
         method: 'GET',
         path: '/v1/completions',
@@ -225,10 +259,21 @@ describe('not served', () => {
           'sec-websocket-version': '13',
         },
       });
-      expect(reply.status).not.toBe(101);
-      expect(reply.status).not.toBe(200);
+      expect(reply.status).toBe(400);
+      expect(reply.text).toContain('no_websocket');
     }
   });
+});
+
+test('HTTP clients that offer another protocol, as Java’s does, are served all the same', async () => {
+  const headers = {
+    origin: page,
+    ...bearer(),
+    connection: 'Upgrade, HTTP2-Settings, close',
+    upgrade: 'h2c',
+    'http2-settings': 'AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA',
+  };
+  expect((await send({ method: 'GET', path: '/v1/models', headers })).status).toBe(200);
 });
 
 describe('health', () => {
@@ -262,6 +307,21 @@ test('a preflight of the paired page allows what the API needs, for ten minutes'
     /access-control-allow-headers: authorization, content-type, x-stainless-os\r\n/i,
   );
   expect(reply.text).toMatch(/access-control-max-age: 600/i);
+});
+
+test('an older Chrome’s question for private-network access is answered for the page on the list only', async () => {
+  const ask = (origin: string): Promise<RawReply> =>
+    send({
+      method: 'OPTIONS',
+      path: '/health',
+      headers: {
+        origin,
+        'access-control-request-method': 'GET',
+        'access-control-request-private-network': 'true',
+      },
+    });
+  expect((await ask(page)).text).toMatch(/access-control-allow-private-network: true/i);
+  expect((await ask('https://evil.example')).text).not.toMatch(/allow-private-network/i);
 });
 
 describe('pairing', () => {

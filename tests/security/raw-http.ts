@@ -9,8 +9,25 @@ export interface RawReply {
 
 /** Sends `bytes` on one connection and reads until the server closes it or `waitMs` pass. */
 export function sendRaw(port: number, bytes: string, waitMs = 5000): Promise<RawReply> {
+  return converse(port, (socket) => void socket.write(bytes), waitMs);
+}
+
+/** Sends `bytes`, and then `drop` again and again, one a second, without ever coming to an end. */
+export function sendSlowly(port: number, bytes: string, drop: string, waitMs: number): Promise<RawReply> {
+  return converse(
+    port,
+    (socket) => {
+      socket.write(bytes);
+      const timer = setInterval(() => socket.write(drop), 1000);
+      socket.once('close', () => clearInterval(timer));
+    },
+    waitMs,
+  );
+}
+
+function converse(port: number, speak: (socket: net.Socket) => void, waitMs: number): Promise<RawReply> {
   return new Promise((resolve, reject) => {
-    const socket = net.connect(port, '127.0.0.1', () => socket.write(bytes));
+    const socket = net.connect(port, '127.0.0.1', () => speak(socket));
     let text = '';
     const done = (): void => {
       clearTimeout(timer);

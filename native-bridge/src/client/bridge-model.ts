@@ -192,7 +192,11 @@ export class BridgeSession implements TextSession {
 }
 
 function optionsOf({ url, token, fetch }: BridgeAddress): EndpointOptions {
-  return { url, ...(token === undefined ? {} : { apiKey: token }), ...(fetch ? { fetch } : {}) };
+  return {
+    url,
+    ...(token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } }),
+    ...(fetch ? { fetch } : {}),
+  };
 }
 
 function isGone(error: unknown): boolean {

@@ -62,9 +62,14 @@ export function servePage(app: Hono, folder: string): void {
     tags.set(name, tag);
     // Names in assets/ hold a hash of their content.
     const caching = name.startsWith('assets/') ? 'public, max-age=31536000, immutable' : 'no-cache';
+    const bytes = await readFile(path.join(folder, name));
     const all = { ...headers(TYPES[path.extname(name)] ?? 'application/octet-stream', caching), etag: tag };
     if (c.req.header('if-none-match') === tag) return c.body(null, 304, all);
-    return c.body(await bytesOf(path.join(folder, name)), 200, all);
+    const part = rangeOf(c.req.header('range'), bytes.length);
+    if (part === null) return c.body(plain(bytes), 200, { ...all, 'accept-ranges': 'bytes' });
+    const [from, to] = part;
+    const range = `bytes ${from}-${to}/${bytes.length}`;
+    return c.body(plain(bytes.subarray(from, to + 1)), 206, { ...all, 'content-range': range });
   });
 }
 
@@ -90,8 +95,16 @@ function headers(type: string, caching: string): Record<string, string> {
   };
 }
 
-async function bytesOf(file: string): Promise<ArrayBuffer> {
-  const bytes = await readFile(file);
+/** First and last byte of a single range (RFC 9110, 14.1.2); null for anything else, which gets the whole file. */
+function rangeOf(header: string | undefined, size: number): [number, number] | null {
+  const match = /^bytes=(\d*)-(\d*)$/.exec(header ?? '');
+  if (!match || (match[1] === '' && match[2] === '')) return null;
+  const from = match[1] === '' ? Math.max(0, size - Number(match[2])) : Number(match[1]);
+  const to = match[1] === '' || match[2] === '' ? size - 1 : Math.min(size - 1, Number(match[2]));
+  return from <= to ? [from, to] : null;
+}
+
+function plain(bytes: Uint8Array): ArrayBuffer {
   return new Uint8Array(bytes).buffer;
 }
 

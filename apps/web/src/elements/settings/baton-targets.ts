@@ -14,9 +14,10 @@ export class BatonTargets extends LitElement {
     const { targets, settings, small, run } = this.#store.value;
     const busy = run?.status === 'running' || run?.status === 'stopping';
     const failed = new Map(small.status === 'ready' ? small.failures : []);
+    const elsewhere = settings.smallKind === 'bridge';
     const used = small.status === 'ready' ? small.target : null;
     return html`
-      <fieldset ?disabled=${busy}>
+      <fieldset ?disabled=${busy || elsewhere}>
         <legend class="visually-hidden">Execution target</legend>
         ${this.#choice('auto', 'the best one that works here', true, settings.target, null)}
         ${
@@ -27,6 +28,7 @@ export class BatonTargets extends LitElement {
               )
         }
       </fieldset>
+      ${elsewhere ? html`<p class="quiet">The small model runs on the bridge, which has targets of its own.</p>` : ''}
       ${busy ? html`<p class="quiet">A run is going on; stop it to change the target.</p>` : ''}
     `;
   }
