@@ -1,5 +1,9 @@
 // A relay whose small model runs behind the bridge: the client's sessions over real HTTP against a local session of the
 // same model on the same target, token for token; and a bridge that takes a session away in the middle.
+import { spawnSync } from 'node:child_process';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { TextSession } from '@baton/runtime/text-model';
 import { openLocal } from '@baton/runtime/node';
 import type { LocalModel } from '@baton/runtime';
@@ -129,6 +133,19 @@ test('a bridge that asks for a token gets it with every call', async () => {
   } finally {
     await locked.stop();
   }
+});
+
+test('baton solve takes the bridge’s address as its small model', () => {
+  const baton = fileURLToPath(new URL('../../apps/cli/bin/baton.mjs', import.meta.url));
+  const args = ['--small', server.url, '--large', 'demo-large', '--policy', 'threshold:0.2', '--json'];
+  const done = spawnSync(process.execPath, [baton, 'solve', question, ...args], {
+    encoding: 'utf8',
+    env: { ...process.env, BATON_CACHE: path.join(os.tmpdir(), 'baton-test-cache') },
+  });
+  expect(done.stderr).toBe('');
+  const trace = JSON.parse(done.stdout) as Trace;
+  expect(trace.models.small).toMatchObject({ id: 'demo-small', location: there.location });
+  expect(trace.totals.smallTokens).toBeGreaterThan(0);
 });
 
 test('a server that is no bridge, and a relay, are told apart', async () => {

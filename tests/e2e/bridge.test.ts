@@ -140,7 +140,7 @@ describe('served from elsewhere', () => {
     await visitor.solve();
     const large = await visitor.trace();
     expect(large.totals.offloadRatio).toBe(1);
-    expect(large.models.large?.location).toBe(bridge.url);
+    expect(large.models.large?.location).toBe(`${bridge.url}/v1`);
     expect(large.notes).toEqual([]);
 
     await openSettings(visitor);

@@ -4,6 +4,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 
+import { openBridge } from '@baton/bridge/client';
 import { MANIFEST_FILE, ManifestError, parseManifest } from '@baton/compiler/manifest';
 import type { TargetId } from '@baton/runtime';
 import { nodeTargets, openLocal, resolveModel } from '@baton/runtime/node';
@@ -49,10 +50,27 @@ export async function openModelArgument(
       ...(await targetsFor(options.target)),
     });
   }
+  const bridge = options.preset === undefined ? await bridgeAt(argument, options) : null;
+  if (bridge) return bridge;
   return connect({
     ...endpointOf(argument, options),
     ...(options.preset === undefined ? {} : { preset: options.preset }),
   });
+}
+
+/**
+ * The bridge's model where the server is a bridge: it has sessions, so that it can be the small model as well. Its token
+ * comes from BATON_BRIDGE_TOKEN, or as any endpoint's key. null for other servers and for one that is away, whose own
+ * errors are then told.
+ */
+async function bridgeAt(url: string, options: ModelArgumentOptions): Promise<TextModel | null> {
+  const { apiKey } = endpointOf(url, options);
+  const token = apiKey ?? process.env.BATON_BRIDGE_TOKEN;
+  try {
+    return await openBridge({ url, ...(token ? { token } : {}) }, AbortSignal.timeout(10_000));
+  } catch {
+    return null;
+  }
 }
 
 /** Opens a URL for whole chat turns (an annotator), or a local model. */
