@@ -79,7 +79,7 @@ export class Conversations {
 
   /**
    * The idle cache to go on with: the one with the longest common beginning, unless that would throw away most of
-   * another conversation (a shared system prompt) while there is room for a new one.
+   * another conversation (a shared system prompt). Where there is no room for a new one then, the one unused longest.
    */
   #closest(ids: readonly number[]): Entry | undefined {
     let best: Entry | undefined;
@@ -89,9 +89,12 @@ export class Conversations {
       if (common > shared || (best === undefined && entry.session.tokens.length === 0))
         [best, shared] = [entry, common];
     }
-    if (!best) return undefined;
-    const lost = best.session.tokens.length - shared;
-    return lost <= Math.max(SPARE_TOKENS, shared / 4) || this.#isFull() ? best : undefined;
+    if (best && best.session.tokens.length - shared <= Math.max(SPARE_TOKENS, shared / 4)) return best;
+    return this.#isFull() ? this.#oldest() : undefined;
+  }
+
+  #oldest(): Entry | undefined {
+    return this.#idle.toSorted((a, b) => a.lastUsed - b.lastUsed)[0];
   }
 
   #isFull(): boolean {
@@ -107,7 +110,8 @@ export class Conversations {
   }
 
   async #evict(): Promise<void> {
-    const oldest = this.#idle.reduce((a, b) => (b.lastUsed < a.lastUsed ? b : a));
+    const oldest = this.#oldest();
+    if (!oldest) return;
     this.#idle = this.#idle.filter((e) => e !== oldest);
     await oldest.session.close();
   }

@@ -34,6 +34,8 @@ export class Sessions {
 
   async open(): Promise<string> {
     const session = await this.#conversations.take([]);
+    // It may have been another conversation's: a new session holds nothing.
+    await session.syncTokens([]);
     const id = randomUUID();
     this.#held.set(id, { session, turn: Promise.resolve(), waiting: 0, lastUsed: Date.now() });
     return id;
