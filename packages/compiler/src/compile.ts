@@ -13,7 +13,8 @@ import { resolveOptions, type CompileOptions, type ResolvedOptions } from './opt
 import { startProgress, type ProgressReporter } from './progress.ts';
 import { layOut, WEIGHTS_FILE, type Layout } from './weights/layout.ts';
 import { OutputFile, type OutputEntry } from './weights/output-file.ts';
-import { ReadAhead } from './weights/read-ahead.ts';
+import { ReadAhead, readBytes } from './weights/read-ahead.ts';
+import { findSensitive } from './weights/sensitive.ts';
 import { writeTensor } from './weights/write-weights.ts';
 
 export const COMPILER_VERSION = '0.1.0';
@@ -70,8 +71,18 @@ async function compileInto(source: CheckpointSource, sink: ModelSink, options: C
   description.architecture.rmsNormEps = Math.max(description.architecture.rmsNormEps, resolved.epsilonFloor);
   const used = checkWeights(checkpoint, description);
 
-  const layout = layOut(description, resolved);
-  const progress = startProgress(used.bytes, options.onProgress, options.signal);
+  const { keepAbove } = resolved;
+  let layout = layOut(description, resolved);
+  const bytesOf = ({ placed }: Layout) => placed.reduce((n, p) => n + readBytes(checkpoint, p), 0);
+  const measured = keepAbove === null ? 0 : bytesOf(layout);
+  const progress = startProgress(measured + bytesOf(layout), options.onProgress, options.signal);
+  if (keepAbove !== null) {
+    const wider = await findSensitive(checkpoint, layout, keepAbove, (item, bytes) =>
+      progress.advance('measure', item, bytes),
+    );
+    layout = layOut(description, { ...resolved, keep: { ...resolved.keep, ...wider } });
+    progress.expect(measured + bytesOf(layout));
+  }
   const files = await writeWeights(checkpoint, layout, sink, progress);
   const tensors = Object.fromEntries(layout.placed.map((p) => [p.source.name, p.tensor]));
   const graphs = await writeGraphs(description, tensors, resolved, sink, files, progress);
@@ -130,10 +141,8 @@ async function writeWeights(
       await finish();
       out = await OutputFile.create(sink, file);
     }
-    const stored = checkpoint.tensor(placed.source.tensor);
-    const elementBytes = stored.bytes / stored.shape.reduce((n, d) => n * d, 1);
-    placed.tensor.relativeError = await writeTensor(reader, placed, out, (elements) => {
-      progress.advance(placed.source.name, elements * elementBytes);
+    placed.tensor.relativeError = await writeTensor(reader, placed, out, (bytes) => {
+      progress.advance('weights', placed.source.name, bytes);
     });
   }
   await finish();

@@ -15,7 +15,8 @@ export const BOUNDARIES = ['f32', 'f16'] as const;
 export type Boundary = (typeof BOUNDARIES)[number];
 
 export interface CompileProgress {
-  phase: 'weights' | 'graphs' | 'finish';
+  /** measure: weights are tried and their errors taken, before anything is written (`keepAbove`). */
+  phase: 'measure' | 'weights' | 'graphs' | 'finish';
   /** The tensor or file in work. */
   item: string;
   /** Bytes of the checkpoint read so far, and in all. */
@@ -45,6 +46,11 @@ export interface CompileOptions {
   head?: WeightType;
   /** Sensitive tensors to keep wider: names (layers.0.down) or endings (.down) and how to store them. */
   keep?: Readonly<Record<string, WeightType>>;
+  /**
+   * Also keeps every matrix wider whose relative error would exceed this: int4 becomes int8, int8 f16. Costs one more
+   * reading of the weights.
+   */
+  keepAbove?: number;
   /** Smallest RMSNorm epsilon; 5e-5 for pure f16 targets (NITRO). Default: as configured. */
   epsilonFloor?: number;
   /** Who writes new keys and values into the cache. Default rows. */
@@ -67,6 +73,7 @@ export interface ResolvedOptions {
   head: WeightType;
   embedding: WeightType;
   keep: Readonly<Record<string, WeightType>>;
+  keepAbove: number | null;
   epsilonFloor: number;
   cacheUpdate: CacheUpdate;
   boundary: Boundary;
@@ -95,6 +102,10 @@ export function resolveOptions(options: CompileOptions): ResolvedOptions {
   const epsilonFloor = options.epsilonFloor ?? 0;
   if (!(epsilonFloor >= 0)) fail('epsilonFloor', `is ${epsilonFloor}`, 'give a number of at least 0');
   const { cacheUpdate = 'rows', boundary = 'f32' } = options;
+  const keepAbove = options.keepAbove ?? null;
+  if (keepAbove !== null && !(keepAbove > 0)) {
+    fail('keepAbove', `is ${keepAbove}`, 'give a relative error above 0, such as 0.1');
+  }
   oneOf('cacheUpdate', cacheUpdate, CACHE_UPDATES);
   oneOf('boundary', boundary, BOUNDARIES);
   return {
@@ -107,6 +118,7 @@ export function resolveOptions(options: CompileOptions): ResolvedOptions {
     head,
     embedding,
     keep,
+    keepAbove,
     epsilonFloor,
     cacheUpdate,
     boundary,

@@ -5,8 +5,10 @@ import type { CompileProgress } from './options.ts';
 const SETTLE_MS = 500;
 
 export interface ProgressReporter {
+  /** The whole is now known to be `total` bytes. */
+  expect(total: number): void;
   /** `bytes` more of the checkpoint are done. Throws the signal's reason when aborted. */
-  advance(item: string, bytes: number): void;
+  advance(phase: 'measure' | 'weights', item: string, bytes: number): void;
   report(phase: CompileProgress['phase'], item: string): void;
 }
 
@@ -25,10 +27,11 @@ export function startProgress(
     onProgress?.({ phase, item, done, total, elapsedMs, remainingMs });
   };
   return {
+    expect: (bytes) => void (total = bytes),
     report,
-    advance(item, bytes) {
+    advance(phase, item, bytes) {
       done += bytes;
-      report('weights', item);
+      report(phase, item);
     },
   };
 }

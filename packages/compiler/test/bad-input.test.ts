@@ -213,6 +213,9 @@ describe.each([
   [{ group: 48 as 32 }, /option group is 48; choose one of 16, 32/],
   [{ weights: 'int3' as 'int4' }, /option weights is int3/],
   [{ layersPerGraph: -1 }, /option layersPerGraph is -1/],
+  [{ keepAbove: 0 }, /option keepAbove is 0; give a relative error above 0/],
+  [{ cacheUpdate: 'append' as 'rows' }, /option cacheUpdate is append; choose one of rows, whole/],
+  [{ boundary: 'bf16' as 'f16' }, /option boundary is bf16; choose one of f32, f16/],
 ])('options %j', (options, message) => {
   it('are refused', async () => {
     const error = await failure(compileDirectory(fixture('qwen2').directory, 'unused', options));

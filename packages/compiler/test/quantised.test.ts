@@ -7,7 +7,7 @@ import type { CompileOptions, Manifest } from '../src/index.ts';
 import { compileDirectory } from '../src/node/index.ts';
 import { fixture, fixtureNames, withFolder, worstError } from './fixtures.ts';
 import { TestHost } from './host.ts';
-import { integers, putStoredWeights } from './stored-values.ts';
+import { integers, keepActivations, putStoredWeights } from './stored-values.ts';
 
 /** A tiny random network multiplies small errors; against the same rounded weights in f32 the graphs must be exact. */
 const EXACT = 1e-4;
@@ -65,6 +65,9 @@ describe.each(fixtureNames())('%s', (name) => {
       await compiled(name, { weights, lowering }, async (manifest, folder) => {
         const expected = await logitsWithWeightsOf(manifest, folder, name);
         expect(worstError(await logitsOf(folder, name), expected)).toBeLessThan(bound);
+        if (lowering === 'portable') return;
+        await keepActivations(manifest, folder);
+        expect(worstError(await logitsOf(folder, name), expected)).toBeLessThan(EXACT);
       });
     },
   );
@@ -123,6 +126,30 @@ it('reports the error of each tensor and keeps those wider that it is told to', 
     expect(tensors['layers.0.query']!.relativeError).toBeLessThan(0.12);
     expect(tensors['layers.0.down']!.relativeError).toBeLessThan(0.01);
     expect(tensors['head']!.dtype).toBe('int8');
+  });
+});
+
+it('finds the tensors that a type hurts more than allowed, and keeps those wider', async () => {
+  const errors = await compiled('qwen2', { weights: 'int4' }, async ({ tensors }) =>
+    Object.entries(tensors)
+      .filter(([, t]) => t.dtype === 'int4')
+      .map(([name, t]) => ({ name, error: t.relativeError! }))
+      .toSorted((a, b) => a.error - b.error),
+  );
+  const middle = errors[errors.length >> 1]!.error;
+  const asked = { weights: 'int4', keepAbove: middle, keep: { [errors[0]!.name]: 'f32' } } as const;
+  await compiled('qwen2', asked, async (manifest, folder) => {
+    for (const { name, error } of errors.slice(1)) {
+      expect(manifest.tensors[name]!.dtype, name).toBe(error > middle ? 'int8' : 'int4');
+      expect(manifest.tensors[name]!.relativeError).toBeLessThanOrEqual(middle);
+    }
+    // What was asked for by name stays.
+    expect(manifest.tensors[errors[0]!.name]!.dtype).toBe('f32');
+    expect((await logitsOf(folder, 'qwen2')).every((row) => row.every(Number.isFinite))).toBe(true);
+  });
+  // Below what 8 bits can do, f16; a tied table that was shared is then two.
+  await compiled('qwen3', { weights: 'int4', keepAbove: 1e-4, head: 'int4' }, async ({ tensors }) => {
+    expect(new Set(Object.values(tensors).map((t) => t.dtype))).toEqual(new Set(['f32', 'f16']));
   });
 });
 

@@ -1,8 +1,11 @@
 // `baton compile` as a person runs it, on the compiler's fixtures.
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { execFile, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, expect, it } from 'vitest';
 
 const root = path.resolve(import.meta.dirname, '../../../..');
@@ -30,6 +33,8 @@ it('compiles a folder and reports sizes and errors as JSON', () => {
     '16',
     '--keep',
     '.down=int8',
+    '--keep-above',
+    '0.2',
   ];
   const run = baton(fixture, '--out', out, ...options, '--layers-per-graph', '2', '--id', 'tiny', '--json');
   expect(run.stderr).toBe('');
@@ -41,6 +46,13 @@ it('compiles a folder and reports sizes and errors as JSON', () => {
     'layers.1',
     'layers.2',
     'head',
+  ]);
+  expect(result.keptWider).toEqual([
+    { tensor: 'layers.0.down', type: 'int8' },
+    { tensor: 'layers.1.down', type: 'int8' },
+    { tensor: 'layers.2.down', type: 'int8' },
+    { tensor: 'head', type: 'int8' },
+    { tensor: 'embedding', type: 'int8' },
   ]);
   const manifest = JSON.parse(readFileSync(path.join(out, 'baton.json'), 'utf8'));
   expect(manifest).toMatchObject({
@@ -86,6 +98,84 @@ it('prints one line and leaves nothing when it fails', () => {
     expect(run.stderr.trim()).toMatch(message);
     expect(run.stderr.trim()).not.toContain('\n');
     expect(existsSync(out)).toBe(false);
+  }
+});
+
+// A limit on the size of files fails a write half-way as a full disk does, with the system's own error.
+it.skipIf(process.platform === 'win32')('leaves nothing behind when the system refuses to write on', () => {
+  const place = path.join(folder, 'limited');
+  mkdirSync(place);
+  const bin = path.join(root, 'apps/cli/bin/baton.mjs');
+  const words = [
+    bin,
+    'compile',
+    fixture,
+    '--out',
+    path.join(place, 'model'),
+    '--context',
+    '64',
+    '--chunk',
+    '16',
+  ];
+  const limited = ['-c', 'ulimit -f 128; exec "$@"', 'sh', process.execPath, ...words];
+  const run = spawnSync('sh', limited, { encoding: 'utf8' });
+  expect(run.status).not.toBe(0);
+  expect(run.stderr.trim()).toMatch(/^baton: cannot write weights\.bin: EFBIG.*nothing was kept/);
+  expect(run.stderr.trim()).not.toContain('\n');
+  expect(readdirSync(place)).toEqual([]);
+});
+
+it('compiles a Hugging Face id from the hub that HF_ENDPOINT names', async () => {
+  const seen: string[] = [];
+  const server = createServer((request, response) => {
+    seen.push(`${request.url} ${request.headers.authorization}`);
+    const { pathname } = new URL(request.url!, 'http://hub');
+    const file = path.join(fixture, path.basename(pathname));
+    if (pathname === '/api/models/tiny/qwen2/tree/v2') {
+      const entries = readdirSync(fixture).map((name) => {
+        return { type: 'file', path: name, oid: '0', size: statSync(path.join(fixture, name)).size };
+      });
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(entries));
+      return;
+    }
+    const whole = readFileSync(file);
+    const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '');
+    const [from, to] = range ? [Number(range[1]), Number(range[2]) + 1] : [0, whole.length];
+    const part = whole.subarray(from, to);
+    response
+      .writeHead(range ? 206 : 200, {
+        etag: `"${path.basename(file)}"`,
+        'content-length': part.length,
+        'content-range': `bytes ${from}-${from + part.length - 1}/${whole.length}`,
+      })
+      .end(part);
+  });
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  try {
+    const { port } = server.address() as AddressInfo;
+    const bin = path.join(root, 'apps/cli/bin/baton.mjs');
+    const out = path.join(folder, 'from-hub');
+    const words = [
+      'tiny/qwen2',
+      '--revision',
+      'v2',
+      '--out',
+      out,
+      '--context',
+      '64',
+      '--chunk',
+      '16',
+      '--json',
+    ];
+    const env = { ...process.env, HF_ENDPOINT: `http://127.0.0.1:${port}/`, HF_TOKEN: 'hf_secret' };
+    const { stdout } = await promisify(execFile)(process.execPath, [bin, 'compile', ...words], { env });
+    expect(JSON.parse(stdout)).toMatchObject({ id: 'qwen2', family: 'qwen2', parameters: 68208 });
+    expect(seen.length).toBeGreaterThan(3);
+    for (const request of seen) expect(request).toMatch(/Bearer hf_secret$/);
+    expect(seen.some((request) => request.includes('/resolve/v2/model.safetensors'))).toBe(true);
+  } finally {
+    server.closeAllConnections();
+    server.close();
   }
 });
 

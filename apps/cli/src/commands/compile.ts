@@ -12,10 +12,13 @@ import {
   type CheckpointSource,
   type CompileOptions,
   type CompileProgress,
+  type Manifest,
   type WeightType,
 } from '@baton/compiler';
 import { DirectorySink, DirectorySource } from '@baton/compiler/node';
 import { Command, InvalidArgumentError, Option } from 'commander';
+
+const LINE_EVERY_MS = 5000;
 
 interface Flags {
   out: string;
@@ -27,6 +30,7 @@ interface Flags {
   target: (typeof LOWERINGS)[number];
   head?: WeightType;
   keep: Record<string, WeightType>;
+  keepAbove?: number;
   epsilonFloor?: number;
   cacheUpdate: (typeof CACHE_UPDATES)[number];
   boundary: (typeof BOUNDARIES)[number];
@@ -63,6 +67,11 @@ export function compileCommand(): Command {
       new Option('--head <type>', 'how the LM head is stored (int4 models: int8)').choices(WEIGHT_TYPES),
     )
     .option('--keep <tensor=type>', 'keep a tensor wider, e.g. .down=int8; may be repeated', keep, {})
+    .option(
+      '--keep-above <error>',
+      'also keep every matrix wider whose relative error exceeds this, e.g. 0.1 (reads the weights twice)',
+      Number,
+    )
     .addOption(
       new Option('--cache-update <rule>', 'graphs return new rows, or write the whole cache themselves')
         .choices(CACHE_UPDATES)
@@ -80,7 +89,10 @@ export function compileCommand(): Command {
       collect,
       [],
     )
-    .option('--revision <name>', 'branch, tag or commit of a Hugging Face id')
+    .option(
+      '--revision <name>',
+      'branch, tag or commit of a Hugging Face id (HF_ENDPOINT: the address of another hub)',
+    )
     .option('--token-env <var>', 'environment variable with the access token for gated models', 'HF_TOKEN')
     .option('--id <name>', "the model's name (default: the checkpoint's)")
     .option('--json', 'print the result as JSON')
@@ -89,11 +101,11 @@ export function compileCommand(): Command {
 
 async function run(checkpoint: string, flags: Flags): Promise<void> {
   const { out, context, chunk, weights, group, target, layersPerGraph, head, epsilonFloor, id, json } = flags;
-  const { cacheUpdate, boundary } = flags;
+  const { cacheUpdate, boundary, keepAbove } = flags;
   const stop = new AbortController();
   const interrupt = () => stop.abort(new DOMException('stopped; nothing was kept', 'AbortError'));
   process.once('SIGINT', interrupt);
-  const show = !json && process.stderr.isTTY;
+  const show = process.stderr.isTTY;
   try {
     const source = await openSource(checkpoint, flags, stop.signal);
     const { manifest, sourceBytes, elapsedMs } = await compile(source, new DirectorySink(out), {
@@ -110,8 +122,9 @@ async function run(checkpoint: string, flags: Flags): Promise<void> {
       ...(layersPerGraph === undefined ? {} : { layersPerGraph }),
       ...(head === undefined ? {} : { head }),
       ...(epsilonFloor === undefined ? {} : { epsilonFloor }),
+      ...(keepAbove === undefined ? {} : { keepAbove }),
       ...(id === undefined ? {} : { id }),
-      ...(show ? { onProgress: printProgress } : {}),
+      onProgress: show ? printProgress : progressLines(),
     });
     if (show) process.stderr.write('\r\x1b[K');
     const errors = Object.entries(manifest.tensors).map(([tensor, t]) => ({
@@ -130,6 +143,7 @@ async function run(checkpoint: string, flags: Flags): Promise<void> {
       megabytesPerSecond: Math.round(sourceBytes / elapsedMs / 10) / 100,
       graphs: manifest.graphs.map((g) => g.file),
       layerErrors: layerErrors(manifest.architecture.layers.length, errors),
+      keptWider: keptWider(manifest),
     };
     console.log(json ? JSON.stringify(result) : summary(result));
   } finally {
@@ -154,7 +168,16 @@ async function openSource(checkpoint: string, flags: Flags, signal: AbortSignal)
   return hubSource(checkpoint, {
     ...(flags.revision === undefined ? {} : { revision: flags.revision }),
     ...(accessToken ? { accessToken } : {}),
+    ...(process.env['HF_ENDPOINT'] ? { hubUrl: process.env['HF_ENDPOINT'].replace(/\/+$/, '') } : {}),
   });
+}
+
+/** Matrices in a wider type than was asked for: by --keep, --keep-above, or as the head of an int4 model is. */
+function keptWider(manifest: Manifest): { tensor: string; type: string }[] {
+  const width = (type: string) => ['int4', 'int8', 'f16', 'f32'].indexOf(type);
+  return Object.entries(manifest.tensors)
+    .filter(([, t]) => t.dims.length === 2 && width(t.dtype) > width(manifest.weights))
+    .map(([tensor, t]) => ({ tensor, type: t.dtype }));
 }
 
 /** The largest relative weight error of each layer, and of the head. */
@@ -175,6 +198,7 @@ function summary(result: {
   elapsedMs: number;
   megabytesPerSecond: number;
   layerErrors: readonly { part: string; tensor: string; relativeError: number }[];
+  keptWider: readonly { tensor: string; type: string }[];
 }): string {
   const lines = [
     `${result.out}: ${result.family}, ${(result.parameters / 1e6).toFixed(1)} M parameters, ` +
@@ -185,12 +209,27 @@ function summary(result: {
     if (relativeError > 0)
       lines.push(`  ${part}: weight error ${(relativeError * 100).toFixed(2)} % (${tensor})`);
   }
+  for (const { tensor, type } of result.keptWider) lines.push(`  ${tensor}: kept in ${type}`);
   return lines.join('\n');
 }
 
-function printProgress({ phase, item, done, total, remainingMs }: CompileProgress): void {
+function printProgress(progress: CompileProgress): void {
+  process.stderr.write(`\r\x1b[K${progressText(progress)}`);
+}
+
+/** For logs and pipes: a line every so often, none for a compilation that is over before. */
+function progressLines(): (progress: CompileProgress) => void {
+  let next = LINE_EVERY_MS;
+  return (progress) => {
+    if (progress.elapsedMs < next) return;
+    next = progress.elapsedMs + LINE_EVERY_MS;
+    process.stderr.write(`${progressText(progress)}\n`);
+  };
+}
+
+function progressText({ phase, item, done, total, remainingMs }: CompileProgress): string {
   const left = remainingMs === null ? '' : `, ${Math.ceil(remainingMs / 1000)} s left`;
-  process.stderr.write(`\r\x1b[K${Math.floor((100 * done) / total)} %${left}  ${phase}: ${item}`);
+  return `${Math.floor((100 * done) / total)} %${left}  ${phase}: ${item}`;
 }
 
 function number(text: string): number {

@@ -28,7 +28,12 @@ export function slabsOf(placed: PlacedTensor): Slab[] {
 export interface SlabContent {
   bytes: Uint8Array;
   dtype: CheckpointDtype;
-  elements: number;
+}
+
+/** Bytes of the checkpoint that a tensor's slabs hold together. */
+export function readBytes(checkpoint: Checkpoint, { source }: PlacedTensor): number {
+  const stored = checkpoint.tensor(source.tensor);
+  return (stored.bytes / stored.shape[0]!) * source.dims[0]!;
 }
 
 /** Gives the slabs of `tensors`, one after the other. */
@@ -56,6 +61,6 @@ export class ReadAhead {
   async #read({ placed: { source }, firstRow, rows }: Slab): Promise<SlabContent> {
     const stored = this.#checkpoint.tensor(source.tensor);
     const bytes = await this.#checkpoint.rows(stored, source.firstRow + firstRow, rows);
-    return { bytes, dtype: stored.dtype, elements: rows * (source.dims[1] ?? 1) };
+    return { bytes, dtype: stored.dtype };
   }
 }

@@ -11,12 +11,12 @@ export interface PositionedWriter extends FileWriter {
   readonly position: number;
 }
 
-/** Writes one tensor at its place; `onElements` hears of elements as they are done. Returns its relative error. */
+/** Writes one tensor at its place; `onBytes` hears of bytes read as they are done. Returns its relative error. */
 export async function writeTensor(
   reader: ReadAhead,
   placed: PlacedTensor,
   out: PositionedWriter,
-  onElements: (count: number) => void,
+  onBytes: (count: number) => void,
 ): Promise<number> {
   const { source, tensor, quantisationGroup } = placed;
   const form = { dtype: tensor.dtype, group: quantisationGroup, zeroPoint: tensor.zeroPoint ?? 0 };
@@ -25,7 +25,7 @@ export async function writeTensor(
   let sum = 0;
   await padTo(out, tensor.offset);
   for (const _ of slabsOf(placed)) {
-    const { bytes, dtype, elements } = await reader.next();
+    const { bytes, dtype } = await reader.next();
     const part = convert(bytes, dtype, source.add, form);
     if (!Number.isFinite(part.squaredSum)) {
       throw new CompileError('bad-checkpoint', `tensor ${source.tensor} holds NaN or infinite values`);
@@ -42,7 +42,7 @@ export async function writeTensor(
     const kept = part.scales.slice();
     await out.write(part.data);
     if (tensor.scales) scales.push(repeat(kept, quantisationGroup / tensor.group!));
-    onElements(elements);
+    onBytes(bytes.length);
   }
   if (tensor.scales) {
     await padTo(out, tensor.scales.offset);
