@@ -1,11 +1,16 @@
 // The packed archive, installed and used as a person does: install, start, ask, pair, revoke, update, stop, uninstall.
 // With no network but loopback all the way, and no service manager, so that nothing is registered on this machine.
-import { spawn } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { builtinModules } from 'node:module';
+import os from 'node:os';
 import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { compileDirectory } from '@baton/compiler/node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Installed } from './installed.ts';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
 
 let installed: Installed;
 beforeAll(() => {
@@ -83,6 +88,52 @@ describe('the archive', () => {
       expect(help).toMatch(new RegExp(`^  ${name} `, 'm'));
     const report = await installed.json<{ targets: { target: string; available: boolean }[] }>('doctor');
     expect(report.targets.find((one) => one.target === 'ort-cpu')?.available).toBe(true);
+  });
+
+  test('compiles for an OpenVINO device in its own child process', async () => {
+    // The bridge of the package, with the repository's double of openvino-node in place of the binary.
+    const at = (file: string): string => JSON.stringify(pathToFileURL(file).href);
+    const double = path.join(root, 'native-bridge', 'test', 'openvino-double', 'index.ts');
+    const sources = path.join(installed.package, 'dist', 'native-bridge', 'src', 'openvino');
+    const script = `
+      import { readFileSync } from 'node:fs';
+      import { openvinoTargets } from ${at(path.join(sources, 'targets.js'))};
+      import { DirectoryFiles } from '@baton/compiler/node';
+      import { addon, MODULE } from ${at(double)};
+      const facts = { get: async () => undefined, set: async () => undefined };
+      const lines = [];
+      const targets = openvinoTargets({ facts, addon: { addon, module: MODULE }, onProgress: (line) => lines.push(line) });
+      const [, model] = process.argv;
+      const manifest = JSON.parse(readFileSync(model + '/baton.json', 'utf8'));
+      const backend = await targets.open('openvino-npu', manifest, new DirectoryFiles(model));
+      console.log(JSON.stringify({ lines, description: backend.description }));
+      await backend.close();
+    `;
+    const scratch = mkdtempSync(path.join(os.tmpdir(), 'baton-packed-openvino-'));
+    try {
+      const model = path.join(scratch, 'model');
+      const fixture = path.join(root, 'packages', 'compiler', 'test', 'fixtures', 'llama3');
+      const { manifest } = await compileDirectory(fixture, model, { context: 32, chunk: 16 });
+      const { stdout, stderr } = spawnSync(
+        process.execPath,
+        ['--input-type=module', '--eval', script, model],
+        {
+          cwd: import.meta.dirname,
+          encoding: 'utf8',
+          env: {
+            ...process.env,
+            BATON_CACHE: path.join(scratch, 'cache'),
+            OPENVINO_DOUBLE: JSON.stringify({ devices: ['CPU', 'NPU'] }),
+          },
+        },
+      );
+      expect(stderr).toBe('');
+      const { lines, description } = JSON.parse(stdout) as { lines: string[]; description: string };
+      expect(lines.length).toBe(manifest.graphs.length);
+      expect(description).toContain('decode on NPU');
+    } finally {
+      rmSync(scratch, { recursive: true, force: true });
+    }
   });
 
   test('says in one line what is wrong', async () => {
