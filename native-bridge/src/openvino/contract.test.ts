@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { BackendLostError, Decoder, RuntimeError, type Backend } from '@baton/runtime';
+import { BackendLostError, Decoder, openModel, RuntimeError, type Backend } from '@baton/runtime';
 import { openOrtCpu } from '@baton/runtime/node';
 import type { CompileOptions, Manifest } from '@baton/compiler';
 import { compileDirectory, DirectoryFiles } from '@baton/compiler/node';
@@ -33,6 +33,9 @@ interface Implementation {
   /** Where the compiling child finds it; null: openvino-node itself. */
   module: string | null;
 }
+
+// Many tests start a process or two that load the whole compiler; on a busy machine that takes its time.
+vi.setConfig({ testTimeout: 180_000 });
 
 // Before anything asks the double for its devices.
 const PLAYED: DoubleSettings = { devices: ['CPU', 'NPU'], runMs: { NPU: 5 } };
@@ -375,6 +378,26 @@ it('copies nothing through .data in a step, and binds only what is not bound', a
   expect(Object.keys(again.mock.calls[0]![0])).toEqual(['past_key.0', 'past_value.0']);
   again.mockRestore();
   await backend.close();
+});
+
+it('chooses the device by measurement, remembers it, and measures again with another driver', async () => {
+  // With a tokenizer, for openModel wants the whole.
+  const tiny = path.join(import.meta.dirname, '../../../packages/runtime/test/fixtures/tiny');
+  const out = path.join(folder, 'tiny');
+  await compileDirectory(tiny, out, { context: 64, chunk: 16 });
+  const facts = memoryFacts();
+  const chosen = async (settings: DoubleSettings): Promise<string> => {
+    playing(settings);
+    const targets = openvinoTargets({ facts, addon: DOUBLE as never });
+    const model = await openModel(new DirectoryFiles(out), { targets, target: 'auto' });
+    const { target } = model.backend;
+    await model.close();
+    return target;
+  };
+  expect(await chosen({ runMs: { CPU: 40 } })).toBe('openvino-npu');
+  expect(await chosen({ runMs: { NPU: 40 } })).toBe('openvino-npu');
+  const properties = { NPU: { NPU_DRIVER_VERSION: '32.0.100.9999' } };
+  expect(await chosen({ runMs: { NPU: 40 }, properties })).toBe('openvino-cpu');
 });
 
 // What a machine does that goes wrong is played by the double only.

@@ -22,7 +22,11 @@ export function openvinoTargets({ facts, addon: given, onProgress }: OpenvinoOpt
     const device = deviceOf(found.addon, target);
     if (device === null) return { target, available: false, reason: whyNoDevice(target) };
     const name = deviceProperty(found.addon, device, 'FULL_DEVICE_NAME') ?? device;
-    return { target, available: true, reason: `${found.reason}, ${name}` };
+    const driver = ['NPU_DRIVER_VERSION', 'GPU_DRIVER_VERSION']
+      .map((property) => deviceProperty(found.addon, device, property))
+      .find((version) => version !== null);
+    const parts = [found.reason, name, ...(driver === undefined ? [] : [`driver ${driver}`])];
+    return { target, available: true, reason: parts.join(', ') };
   };
   return {
     facts,

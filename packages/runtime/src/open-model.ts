@@ -91,7 +91,9 @@ async function fastestFirst(
   model: string,
   open: (target: TargetId) => Promise<Backend>,
 ): Promise<readonly TargetId[]> {
-  const key = `fastest ${model} ${environment()}`;
+  // What is there, down to drivers: an OpenVINO that was installed since, or a newer driver, is measured anew.
+  const offers = await Promise.all(targets.order.map((target) => targets.probe(target)));
+  const key = `fastest ${model} ${environment()} ${offers.map((o) => `${o.target} ${o.reason}`).join(', ')}`;
   const known = (await targets.facts.get(key)) as TargetId[] | undefined;
   if (known) return known;
   const scores = new Map<TargetId, number>();
