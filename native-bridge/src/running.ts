@@ -3,6 +3,7 @@
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { folder } from './folders.ts';
+import { alive } from './process-alive.ts';
 
 export interface Running {
   pid: number;
@@ -47,15 +48,6 @@ export function listRunning(): Running[] {
     else forgetRunning(file);
   }
   return found.sort((a, b) => Number(b.service) - Number(a.service) || a.port - b.port);
-}
-
-export function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }
 
 /** The bridge itself answers at that address, not another program that took over the process id or the port. */

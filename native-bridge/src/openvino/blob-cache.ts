@@ -2,11 +2,13 @@
 // blob. A folder appears under its name only when its compilation has ended, so a process killed half-way leaves nothing
 // that a later one could take for whole.
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, realpathSync } from 'node:fs';
-import { mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { realpathSync } from 'node:fs';
+import { mkdir, readdir, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
-import type { Manifest, ManifestGraph } from '@baton/compiler';
+import type { Manifest } from '@baton/compiler';
 import { folder } from '../folders.ts';
+import { alive } from '../process-alive.ts';
+import { safe } from './blob-files.ts';
 import { deviceProperty } from './device.ts';
 import type { Openvino } from './load.ts';
 import { wantedProperties } from './properties.ts';
@@ -44,33 +46,6 @@ function blobRoot(): string {
   return path.join(folder('cache'), 'openvino');
 }
 
-/** Where OpenVINO finds this graph's blob; null where it has not been compiled. */
-export function finishedBlob(root: string, graph: ManifestGraph): string | null {
-  const there = path.join(root, safe(graph.file));
-  return existsSync(there) ? there : null;
-}
-
-/** Runs `compile` with an empty folder for its blob, which takes its final name at the end. */
-export async function writeBlob(
-  root: string,
-  graph: ManifestGraph,
-  compile: (cacheFolder: string) => Promise<void>,
-): Promise<void> {
-  const final = path.join(root, safe(graph.file));
-  const unfinished = `${final}.unfinished-${process.pid}`;
-  await rm(unfinished, { recursive: true, force: true });
-  await mkdir(unfinished, { recursive: true });
-  try {
-    await compile(unfinished);
-    await rename(unfinished, final).catch((error: unknown) => {
-      // Another process was faster; its blob is as good.
-      if (!existsSync(final)) throw error;
-    });
-  } finally {
-    await rm(unfinished, { recursive: true, force: true });
-  }
-}
-
 /** Removes what killed processes left in `root`, and blobs that were not used for long; marks `root` as used. */
 export async function tidyBlobs(root: string): Promise<void> {
   await mkdir(root, { recursive: true });
@@ -80,7 +55,7 @@ export async function tidyBlobs(root: string): Promise<void> {
     if (!(pid > 0)) continue;
     const there = path.join(root, name);
     // Process numbers are used again, and no compilation takes a day.
-    if (!isAlive(pid) || (await ageInDays(there)) > 1) await rm(there, { recursive: true, force: true });
+    if (!alive(pid) || (await ageInDays(there)) > 1) await rm(there, { recursive: true, force: true });
   }
   for (const name of await readdir(blobRoot())) {
     const there = path.join(blobRoot(), name);
@@ -91,26 +66,4 @@ export async function tidyBlobs(root: string): Promise<void> {
 async function ageInDays(there: string): Promise<number> {
   const made = (await stat(there).catch(() => null))?.mtimeMs ?? Date.now();
   return (Date.now() - made) / (24 * 3600 * 1000);
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-  // Killed, but not yet buried by its parent.
-  return !isZombie(pid);
-}
-
-function isZombie(pid: number): boolean {
-  try {
-    return /^\d+ \(.*\) Z/s.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return false;
-  }
-}
-
-function safe(name: string): string {
-  return name.replace(/[^\w.-]/g, '_');
 }

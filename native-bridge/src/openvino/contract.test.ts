@@ -22,6 +22,7 @@ import {
 } from '../../test/openvino-double/index.ts';
 import { DoubleAsyncInferQueue } from '../../test/openvino-double/queue.ts';
 import { DoubleTensor } from '../../test/openvino-double/tensor.ts';
+import { alive } from '../process-alive.ts';
 import { fixedInputs } from './chunk-test.ts';
 import { deviceOf, OPENVINO_TARGETS, type OpenvinoTarget } from './device.ts';
 import { loadOpenvino, type Openvino } from './load.ts';
@@ -509,7 +510,7 @@ describe('when things go wrong', () => {
       if (what === 'everything') bridge.kill('SIGKILL');
       process.kill(child, 'SIGKILL');
       await bridge.ended;
-      await expect.poll(() => isAlive(child)).toBe(false);
+      await expect.poll(() => alive(child)).toBe(false);
       playing({});
       await opensAndComputes(model);
       const blobs = await listing();
@@ -525,7 +526,7 @@ describe('when things go wrong', () => {
     const child = Number(/\.unfinished-(\d+)/.exec(await halfWritten())![1]);
     bridge.kill('SIGKILL');
     await bridge.ended;
-    await expect.poll(() => isAlive(child), { timeout: 10_000 }).toBe(false);
+    await expect.poll(() => alive(child), { timeout: 10_000 }).toBe(false);
   });
 
   it('lets the process end once the model is closed', async () => {
@@ -683,14 +684,4 @@ async function halfWritten(): Promise<string> {
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   throw new Error('no blob was begun');
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-  const state = `/proc/${pid}/stat`;
-  return !existsSync(state) || !/^\d+ \(.*\) Z/s.test(readFileSync(state, 'utf8'));
 }

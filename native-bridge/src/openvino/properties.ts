@@ -2,7 +2,8 @@
 // and knows no other way to say what a plugin expects. Drivers differ in what they accept, so a property that one
 // rejects is dropped and the compilation tried again. Sources: OpenVINO's property reference (2026); for the operators
 // that an NPU must keep in higher precision, the defaults of OpenVINO's own NPU pipeline for language models.
-import { RuntimeError } from '@baton/runtime';
+// Only this: the compiling child loads no more of the runtime.
+import { RuntimeError } from '@baton/runtime/errors';
 import type { CompiledModel, Core } from 'openvino-node/types/addon.d.ts';
 
 export type Properties = Readonly<Record<string, string>>;

@@ -2,8 +2,8 @@
 // the first message, ends when all is done, or when its parent does.
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { writeBlob } from './blob-cache.ts';
-import { loadOpenvino, type Openvino } from './load.ts';
+import { writeBlob } from './blob-files.ts';
+import type { Openvino } from './load.ts';
 import { compileGraph } from './properties.ts';
 import type { WarmUpJob, WarmUpMessage } from './warm-up.ts';
 
@@ -44,6 +44,7 @@ async function work(job: WarmUpJob): Promise<void> {
 
 async function addonOf(module: string | null): Promise<Openvino> {
   if (module !== null) return ((await import(pathToFileURL(module).href)) as { addon: Openvino }).addon;
+  const { loadOpenvino } = await import('./load.ts');
   const { addon, reason } = loadOpenvino();
   if (!addon) throw new Error(reason);
   return addon;

@@ -5,7 +5,8 @@ import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { RuntimeError } from '@baton/runtime';
 import type { ManifestGraph } from '@baton/compiler';
-import { finishedBlob, tidyBlobs } from './blob-cache.ts';
+import { tidyBlobs } from './blob-cache.ts';
+import { finishedBlob } from './blob-files.ts';
 
 export interface WarmUpJob {
   /** Module that exports `addon`; null: openvino-node. */

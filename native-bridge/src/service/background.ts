@@ -4,7 +4,8 @@ import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { folder } from '../folders.ts';
-import { alive, answers, listRunning, type Running } from '../running.ts';
+import { alive } from '../process-alive.ts';
+import { answers, listRunning, type Running } from '../running.ts';
 import type { Installed } from './installed.ts';
 
 /** Starts it detached and waits until it answers. Rejects with its own words when it ends before that. */

@@ -5,9 +5,10 @@ import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'no
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { unsupportedByOpenvino } from '@baton/compiler';
 import * as ort from 'onnxruntime-node';
 import type { CompiledModel, Core, Model, OVAny, Version } from 'openvino-node/types/addon.d.ts';
+// Not the whole compiler: every compiling child loads this.
+import { unsupportedByOpenvino } from '../../../packages/compiler/src/openvino/unsupported-operators.ts';
 import { declared, type Members } from './face.ts';
 import { DoubleCompiledModel } from './model.ts';
 import { devices, record, settings } from './settings.ts';
