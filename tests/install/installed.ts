@@ -1,7 +1,16 @@
 // The bridge as people get it: packed by `npm pack`, installed by npm from the archive into an empty folder far from the
 // repository, and run from there with a home of its own.
 import { spawn, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -16,7 +25,7 @@ export interface Ran {
 }
 
 export class Installed {
-  readonly folder: string;
+  folder: string;
   readonly archive: string;
   readonly #scratch: string;
 
@@ -101,6 +110,21 @@ export class Installed {
       writeFileSync(file, readFileSync(file, 'utf8').replace(`"${now}"`, `"${version}"`));
     npm(['pack', '--ignore-scripts', '--pack-destination', this.#scratch], copy);
     return path.join(this.#scratch, path.basename(this.archive).replace(now, version));
+  }
+
+  /** Runs `work` while the program lies where npx would have put it, in a cache that npm may sweep. */
+  async fromNpxCache(work: () => Promise<void>): Promise<void> {
+    const real = this.folder;
+    const cache = path.join(this.#scratch, '_npx', '0123456789abcdef');
+    mkdirSync(path.dirname(cache), { recursive: true });
+    renameSync(real, cache);
+    this.folder = cache;
+    try {
+      await work();
+    } finally {
+      renameSync(cache, real);
+      this.folder = real;
+    }
   }
 
   remove(): void {

@@ -185,6 +185,31 @@ describe('the service', () => {
     expect((await status()).installed).toBe('baton-bridge start');
   });
 
+  test('installed through npx, the service gets a copy of the program that stays', async () => {
+    await installed.fromNpxCache(async () => {
+      const { content } = await installed.json<{ content: string }>(
+        'install',
+        '--model',
+        'demo-small',
+        '--print',
+      );
+      const place = path.join(installed.environment.BATON_HOME!, 'data', 'program');
+      expect(content).toContain(path.join(place, '0.'));
+      // Looking changes nothing.
+      expect(existsSync(place)).toBe(false);
+      await installed.run(['install', '--model', 'demo-small', '--port', '0']);
+    });
+    // What was in the cache is gone; the service starts all the same.
+    const { command } = JSON.parse(
+      readFileSync(path.join(installed.environment.BATON_HOME!, 'config', 'service.json'), 'utf8'),
+    ) as { command: string[] };
+    expect(command[1]).not.toContain('_npx');
+    const { url } = await installed.json<{ url: string }>('start');
+    expect((await fetch(`${url}/health`)).status).toBe(200);
+    await installed.json('stop');
+    await installed.run(['install', '--model', 'demo-small', '--port', '0']);
+  });
+
   test('start brings it up in the background; a second start finds it there', async () => {
     const first = await installed.json<{ url: string; pid: number }>('start');
     const again = await installed.json<{ url: string; pid: number }>('start');

@@ -38,7 +38,7 @@ async function runInstall(flags: Flags, command: Command): Promise<void> {
     logFolder: folder('state'),
   });
   if (flags.print) {
-    const content = manager.content(definition(lastingScript()));
+    const content = manager.content(definition(lastingScript(true)));
     const text = typeof content === 'string' ? content : Buffer.from(content).toString('utf16le').slice(1);
     const steps = [...manager.install, ...manager.start].map((step) => step.join(' '));
     if (flags.json)

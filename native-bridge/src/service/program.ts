@@ -25,13 +25,13 @@ export function inNpxCache(root = packageRoot()): boolean {
   return root.split(path.sep).includes('_npx');
 }
 
-/** The command's script at a place that stays; copies the package there if need be. */
-export function lastingScript(): string {
+/** The command's script at a place that stays; copies the package there if need be, unless `look` only. */
+export function lastingScript(look = false): string {
   const root = packageRoot();
   const prefix = npmPrefix(root);
   if (prefix === null || !inNpxCache(root)) return path.join(root, 'bin', 'baton-bridge.mjs');
   const home = path.join(folder('data'), 'program', VERSION);
-  if (!existsSync(home)) {
+  if (!look && !existsSync(home)) {
     mkdirSync(path.dirname(home), { recursive: true });
     const scratch = mkdtempSync(`${home}-`);
     try {
