@@ -1,6 +1,7 @@
 // A GGUF file of a given shape with random quantised blocks, for llama.cpp and its children (Qwen2 architecture, dummy
 // vocabulary). Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md; block layouts: ggml-common.h.
 import { open } from 'node:fs/promises';
+import { byteVocabulary, END } from './byte-vocabulary.ts';
 import { randomNumbers } from './random-network.ts';
 import type { Shape } from './shapes.ts';
 
@@ -114,7 +115,7 @@ function metadata(s: Shape, type: GgufType): Buffer[] {
     float('qwen2.attention.layer_norm_rms_epsilon', 1e-6),
     string('tokenizer.ggml.model', 'gpt2'),
     string('tokenizer.ggml.pre', 'qwen2'),
-    array('tokenizer.ggml.tokens', STRING, vocabulary(s.vocabulary).map(text)),
+    array('tokenizer.ggml.tokens', STRING, byteVocabulary(s.vocabulary).map(text)),
     array(
       'tokenizer.ggml.token_type',
       I32,
@@ -125,19 +126,6 @@ function metadata(s: Shape, type: GgufType): Buffer[] {
     number('tokenizer.ggml.eos_token_id', END),
     Buffer.concat([text('tokenizer.ggml.add_bos_token'), u32(BOOL), Buffer.from([0])]),
   ];
-}
-
-const END = 300;
-
-/** The 256 characters that stand for bytes in byte-level BPE, the end token, and names nobody reads. */
-function vocabulary(size: number): string[] {
-  const tokens = Array.from({ length: size }, (_, i) => (i === END ? '<|endoftext|>' : `<t${i}>`));
-  let extra = 256;
-  for (let byte = 0; byte < 256; byte++) {
-    const plain = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
-    tokens[byte] = String.fromCodePoint(plain ? byte : extra++);
-  }
-  return tokens;
 }
 
 function fillBlocks(data: Buffer, block: number, spread: number, type: GgufType, random: () => number): void {

@@ -4,3 +4,8 @@ export type { Bench, BenchOptions, ModelFigures, TargetFigures } from './bench.t
 export { writeRandomCheckpoint } from './random-checkpoint.ts';
 export { SHAPES } from './shapes.ts';
 export type { Shape } from './shapes.ts';
+export { serveBenchPage } from './browser/serve.ts';
+export { benchPeers, summary } from './peers/index.ts';
+export type { Comparison, PeersOptions } from './peers/index.ts';
+export { PLACES, WIDTHS } from './peers/subjects.ts';
+export type { Place, Widths } from './peers/subjects.ts';

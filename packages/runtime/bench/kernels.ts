@@ -44,7 +44,7 @@ for (const set of ['relaxed', 'plain'] as const satisfies KernelSet[]) {
   const jobs: [string, () => void][] = [];
   const product = (name: string, kernel: QuantisedProduct | undefined): void => {
     if (kernel)
-      jobs.push([name, () => kernel(w, ROWS / 8, BLOCKS, activations, 0, meta, 0, out, 0, 0, 0, 1)]);
+      jobs.push([name, () => kernel(w, ROWS / 8, BLOCKS, activations, 0, meta, 0, out, 0, 0, 0, 1, 0)]);
   };
   product('int4Pairs', kernels.int4Pairs);
   product('int4Dot', kernels.int4Dot);

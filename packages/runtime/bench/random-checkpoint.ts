@@ -2,14 +2,19 @@
 // takes the whole way: checkpoint, compiler, target.
 import { mkdir, open, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { byteTokenizer, END } from './byte-vocabulary.ts';
 import type { Shape } from './shapes.ts';
 
-/** Writes config.json and model.safetensors (Qwen2 architecture). Returns the bytes of weights written. */
+/** Writes configuration, tokenizer and model.safetensors (Qwen2 architecture). Returns the bytes of weights written. */
 export async function writeRandomCheckpoint(folder: string, shape: Shape, seed = 1): Promise<number> {
   await mkdir(folder, { recursive: true });
-  await writeFile(path.join(folder, 'config.json'), JSON.stringify(config(shape), null, 2));
+  const write = (name: string, content: object): Promise<void> =>
+    writeFile(path.join(folder, name), JSON.stringify(content, null, 2));
+  await write('config.json', config(shape));
+  await write('tokenizer.json', byteTokenizer(shape.vocabulary));
+  await write('tokenizer_config.json', { tokenizer_class: 'Qwen2Tokenizer', eos_token: '<|endoftext|>' });
   const tensors = tensorsOf(shape);
-  const header: Record<string, { dtype: 'BF16'; shape: number[]; data_offsets: [number, number] }> = {};
+  const header: Header = {};
   let offset = 0;
   for (const { name, dims } of tensors) {
     const bytes = 2 * dims.reduce((a, b) => a * b, 1);
@@ -33,6 +38,38 @@ export async function writeRandomCheckpoint(folder: string, shape: Shape, seed =
   return offset;
 }
 
+/** Reads single tensors of such a checkpoint as f32. */
+export interface RandomCheckpoint {
+  dims(name: string): readonly number[];
+  read(name: string): Promise<Float32Array>;
+  close(): Promise<void>;
+}
+
+export async function openRandomCheckpoint(folder: string): Promise<RandomCheckpoint> {
+  const file = await open(path.join(folder, 'model.safetensors'));
+  const bytes = async (at: number, length: number): Promise<Buffer> => {
+    const buffer = Buffer.alloc(length);
+    await file.read(buffer, 0, length, at);
+    return buffer;
+  };
+  const length = Number((await bytes(0, 8)).readBigUInt64LE());
+  const header = JSON.parse((await bytes(8, length)).toString()) as Header;
+  return {
+    dims: (name) => header[name]!.shape,
+    read: async (name) => {
+      const [from, to] = header[name]!.data_offsets;
+      const data = await bytes(8 + length + from, to - from);
+      const halves = new Uint16Array(data.buffer, data.byteOffset, data.length / 2);
+      const words = new Uint32Array(halves.length);
+      for (let i = 0; i < words.length; i++) words[i] = halves[i]! << 16;
+      return new Float32Array(words.buffer);
+    },
+    close: () => file.close(),
+  };
+}
+
+type Header = Record<string, { dtype: 'BF16'; shape: number[]; data_offsets: [number, number] }>;
+
 function config(s: Shape): object {
   return {
     architectures: ['Qwen2ForCausalLM'],
@@ -50,8 +87,8 @@ function config(s: Shape): object {
     tie_word_embeddings: false,
     use_sliding_window: false,
     torch_dtype: 'bfloat16',
-    bos_token_id: 0,
-    eos_token_id: 0,
+    bos_token_id: END,
+    eos_token_id: END,
   };
 }
 

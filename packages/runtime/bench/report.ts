@@ -4,13 +4,15 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { Bench } from './bench.ts';
 import type { BrowserBench } from './browser/job.ts';
+import { table } from './markdown.ts';
 import type { Speeds } from './measure.ts';
+import { readComparisons, section, type Comparison } from './peers/index.ts';
 import type { Timing } from './statistics.ts';
 
 const DOCS = new URL('../../../docs/', import.meta.url);
 export const DOCUMENT = new URL('performance.md', DOCS);
 export const NODE_FIGURES = new URL('figures/bench-node.json', DOCS);
-export const PEER_FIGURES = new URL('figures/bench-wllama.jsonl', DOCS);
+export const FIGURES = new URL('figures/', DOCS);
 export const BROWSER_FIGURES = new URL('figures/bench-browser.json', DOCS);
 
 const START = '<!-- figures: start (packages/runtime/bench/report.ts) -->';
@@ -23,36 +25,8 @@ function speedCells({ decode, prefill, read }: Speeds): string[] {
   return [...byContext.map(([, t]) => time(t)), time(prefill), read ? time(read) : ''];
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
-}
-
-/** A line that peers/wllama.mjs prints. */
-export interface PeerLine {
-  runtime: string;
-  weights: string;
-  threads: number;
-  loadMs: number;
-  /** ms per token; wllama's tokens arrive in bunches, so it has means only. */
-  prefill: number | Timing;
-  decode: Timing | { mean: number };
-}
-
-function peerTable(lines: readonly PeerLine[]): string {
-  const rows = lines.map(({ runtime, weights, threads, loadMs, prefill, decode }) => [
-    runtime,
-    weights,
-    String(threads),
-    'mean' in decode ? decode.mean.toFixed(1) : time(decode),
-    typeof prefill === 'number' ? prefill.toFixed(1) : time(prefill),
-    (loadMs / 1000).toFixed(2),
-  ]);
-  return table(['runtime', 'weights', 'threads', 'decode at 192', 'prefill', 'load s'], rows);
-}
-
 /** Markdown of all tables. */
-export function figures(node: Bench, browser: BrowserBench, peers: readonly PeerLine[]): string {
+export function figures(node: Bench, browser: BrowserBench, peers: readonly Comparison[]): string {
   const contexts = Object.keys(node.models[0]!.targets[0]!.decode).map((c) => `decode at ${c}`);
   const timed = [...contexts, 'prefill', 'reading the weights'];
   const nodeRows = node.models.flatMap((m) =>
@@ -84,8 +58,7 @@ export function figures(node: Bench, browser: BrowserBench, peers: readonly Peer
     table(['weights', 'target', 'bits per weight', ...timed, 'load s', 'peak MB'], nodeRows),
     `${browser.browser}, the same shape, target wasm-simd.`,
     table(['weights', 'SIMD', 'isolated', 'threads', ...timed, 'load s'], browserRows),
-    'wllama on GGUF files of the same shape and wasm-simd, taking turns in that browser (wllama: means).',
-    peerTable(peers),
+    ...peers.map((comparison) => section(comparison, 'figures/')),
     'Compiling that checkpoint (bf16, read from disk).',
     table(['weights', 's', 'MB of source per s'], compiled),
   ].join('\n\n');
@@ -102,8 +75,7 @@ export async function currentFigures(): Promise<string> {
   const [node, browser] = await Promise.all(
     [NODE_FIGURES, BROWSER_FIGURES].map(async (url) => JSON.parse(await readFile(url, 'utf8')) as unknown),
   );
-  const lines = (await readFile(PEER_FIGURES, 'utf8')).trim().split('\n');
-  const peers = lines.map((line) => JSON.parse(line) as PeerLine);
+  const peers = await readComparisons(fileURLToPath(FIGURES));
   return figures(node as Bench, browser as BrowserBench, peers);
 }
 

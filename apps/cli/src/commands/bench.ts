@@ -7,6 +7,7 @@ import { bench, SHAPES, type Bench, type BenchOptions } from '@baton/runtime/ben
 import { resolveModel } from '@baton/runtime/node';
 import { Command, Option } from 'commander';
 import { count, list, numbers, print } from './bench-arguments.ts';
+import { pageCommand, peersCommand } from './bench-peers.ts';
 import { relayCommand } from './bench-relay.ts';
 
 interface Flags {
@@ -50,7 +51,11 @@ export function benchCommand(): Command {
     .option('--out <file>', 'also write the JSON here')
     .option('--json', 'print JSON')
     .action(run);
-  return command.addCommand(compileCommand()).addCommand(relayCommand());
+  return command
+    .addCommand(peersCommand())
+    .addCommand(pageCommand())
+    .addCommand(compileCommand())
+    .addCommand(relayCommand());
 }
 
 async function run(flags: Flags): Promise<void> {

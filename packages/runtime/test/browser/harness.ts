@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import chromiumBuild from '@sparticuz/chromium';
-import { chromium, type Browser, type Page } from 'playwright';
+import { chromium, type Browser, type BrowserContext, type LaunchOptions, type Page } from 'playwright';
 import { build } from 'vite';
 
 const TYPES: Record<string, string> = {
@@ -45,6 +45,10 @@ export interface TestBrowserOptions {
   /** Serve without the headers that make a page cross-origin isolated. */
   isolated?: boolean;
   flags?: readonly string[];
+  /** Folder of a browser profile: pages then share storage, on disk. Default: each page has its own, in memory. */
+  profile?: string;
+  /** Default: any free one. What a browser keeps belongs to an origin, so a profile that is used again needs the same. */
+  port?: number;
   /** May answer a request itself (returns true) or let the server do it. */
   intercept?: (request: http.IncomingMessage, response: http.ServerResponse) => boolean;
 }
@@ -53,7 +57,7 @@ export async function openTestBrowser(options: TestBrowserOptions): Promise<Test
   const out = await mkdtemp(path.join(os.tmpdir(), 'baton-page-'));
   const requests: string[] = [];
   let server: http.Server | null = null;
-  let browser: Browser | null = null;
+  let browser: Browser | BrowserContext | null = null;
   const close = async (): Promise<void> => {
     await browser?.close();
     server?.closeAllConnections();
@@ -75,9 +79,9 @@ export async function openTestBrowser(options: TestBrowserOptions): Promise<Test
       if (options.intercept?.(request, response)) return;
       void answer(request, response, folders, options.isolated ?? true);
     });
-    await new Promise<void>((listening) => server!.listen(0, '127.0.0.1', listening));
+    await new Promise<void>((listening) => server!.listen(options.port ?? 0, '127.0.0.1', listening));
     const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    browser = await chromium.launch({
+    const launch: LaunchOptions = {
       executablePath: await chromiumBuild.executablePath(),
       args: [
         ...chromiumBuild.args.filter(
@@ -89,7 +93,11 @@ export async function openTestBrowser(options: TestBrowserOptions): Promise<Test
         ...(options.flags ?? BROWSER_FLAGS),
       ],
       headless: true,
-    });
+    };
+    browser =
+      options.profile === undefined
+        ? await chromium.launch(launch)
+        : await chromium.launchPersistentContext(options.profile, launch);
     const newPage = async (): Promise<Page> => {
       const page = await browser!.newPage();
       page.on('console', (message) => {

@@ -24,7 +24,7 @@ export function fastestInt4(kernels: Kernels, heap: Heap): Plan['int4'] {
       typeof int4Dot,
     ][]) {
       const start = performance.now();
-      for (let i = 0; i < 4; i++) kernel(w, PANELS, BLOCKS, act, 0, meta, 0, out, 0, 0, 0, 1);
+      for (let i = 0; i < 4; i++) kernel(w, PANELS, BLOCKS, act, 0, meta, 0, out, 0, 0, 0, 1, 0);
       times[name] = Math.min(times[name], performance.now() - start);
     }
   }

@@ -73,6 +73,8 @@ export type QuantisedProduct = (
   bias: number,
   add: number,
   tokens: number,
+  /** int4Dot's room for an unpacked panel, 288 bytes per block; used where there are four tokens or more. */
+  scratch: number,
 ) => void;
 
 export type KernelSet = 'relaxed' | 'plain';

@@ -4,7 +4,7 @@ import type { Network, NetworkWeights } from './network.ts';
 import type { SourceMatrix } from './pack.ts';
 import { packPanels } from './pack.ts';
 import type { Buffers, LayerPlan, Matrix, Plan, RowBuffer } from './plan.ts';
-import { matrixBytes } from './products.ts';
+import { matrixBytes, unpackedBytes } from './products.ts';
 import { alike, padHeadInputs, padHeadNumbers, padHeadRows } from './reshape.ts';
 
 export interface LoadOptions {
@@ -176,6 +176,7 @@ function layOut(heap: Heap, plan: Omit<Plan, 'buffers'>, options: LoadOptions): 
     own: Array.from({ length: threads }, () => ({
       row: rows(1),
       scratch: heap.allocate(3 * (2 * plan.headWidth + 4 * (up(capacity, 4) + 8))),
+      panel: heap.allocate(unpackedBytes(widest)),
     })),
   };
 }

@@ -87,8 +87,8 @@ export interface Buffers {
   summaries: number;
   /** Quantised rows shared by all threads, for prefill. */
   rows: RowBuffer;
-  /** Per thread: quantised row and attention scratch, for decode. */
-  own: { row: RowBuffer; scratch: number }[];
+  /** Per thread: quantised row and attention scratch, for decode; an unpacked panel, for prefill. */
+  own: { row: RowBuffer; scratch: number; panel: number }[];
 }
 
 /** A normalised row (f32), its quantised form and the scales of its blocks; strides in bytes. */

@@ -10,7 +10,11 @@ export class Products {
   readonly #order4: number;
   readonly #limit4: number;
 
-  constructor(kernels: Kernels, plan: Plan) {
+  readonly #panel: number;
+
+  /** `panel`: this thread's room for an unpacked panel of the widest matrix. */
+  constructor(kernels: Kernels, plan: Plan, panel: number) {
+    this.#panel = panel;
     this.#kernels = kernels;
     this.#plan = plan;
     this.#order4 = plan.int4 === 'int4Plain' ? 1 : 0;
@@ -70,9 +74,13 @@ export class Products {
       bias,
       add,
       tokens,
+      this.#panel,
     );
   }
 }
+
+/** Bytes of an unpacked panel of that many inputs (kernels/assembly/int4-dot.ts). */
+export const unpackedBytes = (inputs: number): number => (inputs / 32) * 288;
 
 export function matrixBytes(kind: Matrix['kind'], panels: number, inputs: number): number {
   return panels * (inputs / 32) * PANEL_BYTES[kind];

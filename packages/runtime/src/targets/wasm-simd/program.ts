@@ -34,7 +34,7 @@ export class Program {
   readonly #plan: Plan;
   readonly #control: Control;
   readonly #products: Products;
-  readonly #own: { row: RowBuffer; scratch: number };
+  readonly #own: Plan['buffers']['own'][number];
   #phase = 0;
 
   constructor(kernels: Kernels, memory: WebAssembly.Memory, plan: Plan, control: Control, thread: number) {
@@ -42,8 +42,8 @@ export class Program {
     this.#memory = memory;
     this.#plan = plan;
     this.#control = control;
-    this.#products = new Products(kernels, plan);
     this.#own = plan.buffers.own[thread]!;
+    this.#products = new Products(kernels, plan, this.#own.panel);
   }
 
   run(pass: Pass): void {

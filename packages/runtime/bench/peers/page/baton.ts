@@ -1,0 +1,34 @@
+// Baton as an application uses it: a model in a worker, from the browser's store.
+import type { TargetId } from '../../../src/backend.ts';
+import { openWorkerModel, probeTargets } from '../../../src/browser/index.ts';
+import { prompt, timeTokens, type Runner } from '../turn.ts';
+import type { Served } from './main.ts';
+
+export async function openBaton(target: TargetId, { url }: Served): Promise<Runner> {
+  if (target === 'webgpu') await requireGpu();
+  const model = await openWorkerModel({ kind: 'compiled', url }, { target, fallback: false });
+  return {
+    description: model.description,
+    turn: async (turn) => {
+      const session = await model.openSession();
+      try {
+        return await timeTokens(async function* () {
+          await session.sync(prompt(turn.context));
+          for await (const { tokenIds } of session.generate({ maxTokens: turn.tokens }))
+            for (const _ of tokenIds) yield performance.now();
+        }, turn);
+      } finally {
+        await session.close();
+      }
+    },
+    close: () => model.close(),
+  };
+}
+
+/** A software adapter computes on the CPU; its times say nothing of WebGPU, and take minutes. */
+async function requireGpu(): Promise<void> {
+  const probe = (await probeTargets()).find(({ target }) => target === 'webgpu')!;
+  if (!probe.available) throw new Error(probe.reason);
+  if (/swiftshader|llvmpipe|lavapipe|basic render|warp/i.test(probe.reason))
+    throw new Error(`${probe.reason} emulates a GPU on the CPU`);
+}
