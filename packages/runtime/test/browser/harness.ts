@@ -107,7 +107,9 @@ export async function openTestBrowser(options: TestBrowserOptions): Promise<Test
       return page;
     };
     const crashGpu = async (): Promise<void> => {
-      const session = await browser!.newBrowserCDPSession();
+      if (!browser || !('newBrowserCDPSession' in browser))
+        throw new Error('the GPU process can be ended only in a browser without a profile');
+      const session = await browser.newBrowserCDPSession();
       await session.send('Browser.crashGpuProcess');
       await session.detach();
     };
