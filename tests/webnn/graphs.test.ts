@@ -3,11 +3,23 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import type { Manifest } from '@baton/compiler';
+import type { CompileOptions, Manifest } from '@baton/compiler';
 import { compileDirectory } from '@baton/compiler/node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fixture, fixtureNames } from '../../packages/compiler/test/fixtures.ts';
 import { openTestBrowser, type TestBrowser } from '../../packages/runtime/test/browser/harness.ts';
+
+const FORMS: readonly [name: string, options: CompileOptions][] = [
+  ['f16', { weights: 'f16' }],
+  ['int8', { weights: 'int8' }],
+  ['int4', { weights: 'int4' }],
+  ['int8-channel', { weights: 'int8', group: 'channel' }],
+  ['int4-channel', { weights: 'int4', group: 'channel' }],
+  ['f16-boundary', { boundary: 'f16' }],
+  ['whole-cache', { cacheUpdate: 'whole' }],
+  ['whole-f16', { cacheUpdate: 'whole', boundary: 'f16' }],
+  ['epsilon-int4', { weights: 'int4', epsilonFloor: 5e-5, keep: { '.down': 'int8', '.query': 'f32' } }],
+];
 
 const manifests = new Map<string, Manifest>();
 let folder: string;
@@ -25,10 +37,10 @@ beforeAll(async () => {
     'fused',
     (await compileDirectory(fixture('qwen2').directory, path.join(folder, 'fused'), fused)).manifest,
   );
-  for (const weights of ['f16', 'int8', 'int4'] as const) {
-    const options = { context: 32, chunk: 8, weights };
-    const out = path.join(folder, weights);
-    manifests.set(weights, (await compileDirectory(fixture('qwen2').directory, out, options)).manifest);
+  for (const [name, options] of FORMS) {
+    const out = path.join(folder, name);
+    const all = { context: 32, chunk: 8, ...options };
+    manifests.set(name, (await compileDirectory(fixture('qwen2').directory, out, all)).manifest);
   }
   browser = await openTestBrowser({
     page: path.join(import.meta.dirname, 'page'),
@@ -60,10 +72,10 @@ it('notices a graph that is not taken whole', async () => {
   await page.close();
 });
 
-describe.each(['f16', 'int8', 'int4'])('%s weights', (weights) => {
-  it('run whole on WebNN', () => compareAll(weights));
+describe.each(FORMS.map(([name]) => name))('%s', (name) => {
+  it('runs whole on WebNN', { timeout: 240_000 }, () => compareAll(name));
 });
 
 describe.each(fixtureNames())('%s', (name) => {
-  it('runs whole on WebNN', () => compareAll(name));
+  it('runs whole on WebNN', { timeout: 240_000 }, () => compareAll(name));
 });

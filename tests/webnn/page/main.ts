@@ -24,7 +24,13 @@ function inputs(graph: ManifestGraph): Record<string, Ort.Tensor> {
             Int32Array.from({ length: size }, (_, i) => 3 * i),
             dims,
           )
-        : new ort.Tensor('float32', Float32Array.from({ length: size }, next), dims);
+        : dtype === 'f16'
+          ? new ort.Tensor(
+              'float16',
+              Float16Array.from({ length: size }, next) as unknown as Uint16Array,
+              dims,
+            )
+          : new ort.Tensor('float32', Float32Array.from({ length: size }, next), dims);
   }
   return feeds;
 }

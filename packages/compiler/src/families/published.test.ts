@@ -308,6 +308,20 @@ it.each(MODELS)('%s is understood', (_, json, expected) => {
   expect(read(json).architecture).toMatchObject(expected);
 });
 
+it('reads fields as the network uses them: caps that are never applied, and earlier names of a scaling', () => {
+  const of = (id: string, change: Record<string, unknown>) =>
+    read({ ...MODELS.find(([name]) => name === id)![1], ...change });
+  // transformers keeps this field of Gemma 3 and applies no cap; Gemma 2 does.
+  const caps = { attn_logit_softcapping: 20, final_logit_softcapping: 10 };
+  expect(of('google/gemma-3-1b-it', caps).architecture).toMatchObject({ logitCap: 10 });
+  expect(of('google/gemma-3-1b-it', caps).architecture).not.toHaveProperty('attentionCap');
+  expect(of('google/gemma-2-2b-it', caps).architecture).toMatchObject({ logitCap: 10, attentionCap: 20 });
+  for (const type of ['su', 'yarn', 'longrope']) {
+    const rope_scaling = { long_factor: FACTORS, short_factor: FACTORS, type };
+    expect(of('microsoft/Phi-4-mini-instruct', { rope_scaling }).rope[0]!.scaling).toBe('longrope');
+  }
+});
+
 it('knows which layers slide, rotate and how', () => {
   const of = (id: string) => read(MODELS.find(([name]) => name === id)![1]);
   const gemma = of('google/gemma-3-4b-it');
