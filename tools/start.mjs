@@ -83,7 +83,12 @@ function start(name, args, env = {}) {
 }
 
 async function runToEnd(name, args) {
-  const child = spawn(pinnedNode(), args, { cwd: root, stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(pinnedNode(), args, {
+    cwd: root,
+    // Whatever started this may have said "test" or "development"; people get the page as it is published.
+    env: { ...process.env, NODE_ENV: 'production' },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
   parts.set(child, name);
   let errors = '';
   child.stderr.on('data', (chunk) => (errors = (errors + String(chunk)).slice(-4000)));

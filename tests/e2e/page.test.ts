@@ -103,7 +103,7 @@ describe('the page', () => {
     await check(visitor, trace);
     expect(trace.totals.offloadRatio).toBe(1);
     await visitor.page.locator('baton-sent summary').click();
-    const sent = await visitor.page.locator('baton-sent').innerText();
+    const sent = await visitor.page.locator('baton-sent details').innerText();
     expect(sent).toContain(`${started.endpoint}/completions`);
     expect(sent).toContain(JSON.stringify(trace.prompt).slice(1, -1));
     await visitor.page.locator('[data-origin=large] button.chip').first().click();
@@ -232,7 +232,7 @@ describe('a static host that sends no headers', () => {
     expect(trace.models.large).toMatchObject({ id: 'demo-large', location: trace.models.small.location });
     expect(trace.totals.offloadSpans).toBeGreaterThan(0);
     await visitor.page.locator('baton-sent summary').click();
-    expect(await visitor.page.locator('baton-sent').innerText()).toContain('This run sent nothing');
+    expect(await visitor.page.locator('baton-sent details').innerText()).toContain('This run sent nothing');
     expect(visitor.errors).toEqual([]);
     await visitor.close();
     await host.close();

@@ -1,5 +1,5 @@
-// What happens when the page opens: the server's own settings are read, the targets are probed, the small model is
-// opened, the large one asked for its name.
+// What happens when the page opens: the server's own settings are read, the small model is opened, the large one asked for
+// its name, and meanwhile the targets are probed.
 
 import { probeTargets } from '@baton/runtime/browser';
 import { changeSettings, store, type Problem } from '../state/app-state.ts';
@@ -20,9 +20,13 @@ interface PageConfig {
 
 export async function boot(): Promise<void> {
   const link = takeBridgeLink();
-  await Promise.all([readConfig(), readProblems(), readTargets(), loadHistory()]);
+  await readConfig();
   await meetBridge(link);
   await Promise.all([
+    // None of these may hold up the model: asking for a GPU can take seconds, or for ever where its driver hangs.
+    readProblems(),
+    readTargets(),
+    loadHistory(),
     checkEndpoint(),
     // Its failure is in the store, with the reason.
     smallModel().catch(() => undefined),
