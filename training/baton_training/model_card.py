@@ -46,6 +46,10 @@ def training_table(stages: list[dict]) -> str:
     return "\n".join(lines + [""] + [f"{s['stage']}: {s['note']}" for s in stages if s["note"]])
 
 
+def seeds(seed: int | list[int]) -> str:
+    return f"seeds {', '.join(map(str, seed))}" if isinstance(seed, list) else f"seed {seed}"
+
+
 def disagreement_table(statistics: dict) -> str:
     lines = ["| step | steps | small right | large right | disagree | marked |", "|---|---|---|---|---|---|"]
     lines += [f"| `{kind}` | {c['steps']} | {c['small right']} | {c['large right']} | {c['disagree']} | {c['marked']} |"
@@ -63,7 +67,7 @@ def card(size: str, folder: Path, figures: dict, runs: dict, statistics: dict) -
     }[size]
     marks = f"""
 ## Where the offload marks come from
-Each step of {statistics['problems']} fresh problems (seed {statistics['seed']}) was put to both models. A step is marked where their greedy results differ
+Each step of {statistics['problems']} fresh problems ({seeds(statistics['seed'])}) was put to both models. A step is marked where their greedy results differ
 and the large model is right; nothing looks at the kind of step. By kind it came to:
 
 {disagreement_table(statistics)}

@@ -5,6 +5,7 @@ import random
 import torch
 from baton_training.disagreement import label, result_of
 from baton_training.finetune import SPAN_WEIGHT, weights_of
+from baton_training.merge_labels import add
 from baton_training.muon import orthogonalised
 from baton_training.pretrain import Text
 from baton_training.problems import make
@@ -70,3 +71,12 @@ def test_muon_updates_are_nearly_orthogonal_and_the_schedule_ends_decayed():
     update = orthogonalised(torch.randn(32, 64, generator=torch.Generator().manual_seed(0)))
     assert torch.linalg.svdvals(update).min() > 0.3 and torch.linalg.svdvals(update).max() < 1.5
     assert scale(0.0, 0, 0.5, 100) == 0.01 and scale(0.4, 500, 0.5, 100) == 1.0 and scale(1.0, 500, 0.5, 100) == 0.02
+
+
+def test_joined_labels_add_up():
+    part = lambda seed, right: {"problems": 10, "seed": seed, "by_operation": {"+": {"steps": 20, "small right": right}}}
+    other = {"problems": 5, "seed": 3, "by_operation": {"*": {"steps": 4, "small right": 1}}}
+    assert add([part(1, 19), part(2, 18), other]) == {
+        "problems": 25, "seed": [1, 2, 3],
+        "by_operation": {"*": {"steps": 4, "small right": 1}, "+": {"steps": 40, "small right": 37}},
+    }
