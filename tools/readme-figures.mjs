@@ -23,7 +23,7 @@ function figures() {
     row('**the relay**', relay, percent(relay.offload_ratio)),
     row('demo-large alone', large, '100 %'),
     '',
-    `The relay closes ${percent(relay.closed_gap)} of the gap between the two. \`npx baton eval --task arithmetic --policy small --policy learned`,
+    `The relay closes ${relay.closed_gap >= 1 ? 'the whole gap' : `${percent(relay.closed_gap)} of the gap`} between the two. \`npx baton eval --task arithmetic --policy small --policy learned`,
     '--policy large --out results` measures it on this machine, with intervals and plots.',
     '',
   ].join('\n');
