@@ -1,8 +1,15 @@
 // One token sequence over one backend cache: prefill in chunks, decode step by step, roll back, grow. It keeps the
 // tokens themselves, so that a sequence can be rebuilt on another backend. Knows no text and no ONNX.
 
-import type { Backend, ForwardResult, Sequence, Wanted, WatchedRow } from './backend.ts';
-import { RuntimeError, throwIfAborted } from './errors.ts';
+import {
+  BackendLostError,
+  type Backend,
+  type ForwardResult,
+  type Sequence,
+  type Wanted,
+  type WatchedRow,
+} from './backend.ts';
+import { RuntimeError, messageOf, throwIfAborted } from './errors.ts';
 import { watch } from './sampling/log-probs.ts';
 
 export interface DecoderOptions {
@@ -43,7 +50,12 @@ export class Decoder {
   }
 
   static async create(backend: Backend, options: DecoderOptions = {}): Promise<Decoder> {
-    return new Decoder(backend, await backend.createSequence(options.capacity), options);
+    const { capacity } = options;
+    return new Decoder(
+      backend,
+      await room(backend, capacity, () => backend.createSequence(capacity)),
+      options,
+    );
   }
 
   get backend(): Backend {
@@ -142,7 +154,7 @@ export class Decoder {
   /** Goes on with another backend of the same model; the next ingest runs the tokens again there. */
   async moveTo(backend: Backend): Promise<void> {
     const capacity = backend.capacities.find((c) => c >= this.#live);
-    const next = await backend.createSequence(capacity);
+    const next = await room(backend, capacity, () => backend.createSequence(capacity));
     this.#backend = backend;
     this.#sequence = next;
     this.#live = 0;
@@ -192,9 +204,9 @@ export class Decoder {
     if (need <= this.#sequence.capacity) return;
     const larger = this.#backend.capacities.find((c) => c >= need && c <= this.capacity);
     if (larger === undefined) return this.#slide(need);
-    if (this.#sequence.resize) return this.#sequence.resize(larger, this.#live);
     const old = this.#sequence;
-    this.#sequence = await this.#backend.createSequence(larger);
+    if (old.resize) return room(this.#backend, larger, () => old.resize!(larger, this.#live));
+    this.#sequence = await room(this.#backend, larger, () => this.#backend.createSequence(larger));
     await old.close();
     await this.#reingest(this.#kept());
   }
@@ -237,6 +249,27 @@ export class Decoder {
     }
     this.#live = kept.length;
     this.#dropped = dropped;
+  }
+}
+
+/**
+ * Runs `allocate`. What fails here fails for want of memory, or because the target refuses a larger graph after it took
+ * the smaller one: either way it cannot go on with the sequence, so it counts as lost.
+ */
+async function room<T>(
+  backend: Backend,
+  capacity: number | undefined,
+  allocate: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await allocate();
+  } catch (error) {
+    const told = error instanceof RuntimeError && (error.code === 'context-full' || error.code === 'closed');
+    if (told || error instanceof BackendLostError) throw error;
+    const slots = capacity ?? backend.capacities[0];
+    throw new BackendLostError(backend.target, `no room for a cache of ${slots} slots: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
 }
 

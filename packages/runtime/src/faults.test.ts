@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Manifest, ModelFiles } from '@baton/compiler';
 import { DirectoryFiles } from '@baton/compiler/node';
 import { compileDirectory } from '@baton/compiler/node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -31,7 +32,11 @@ beforeAll(async () => {
 afterAll(async () => rm(folder, { recursive: true, force: true }));
 
 /** Stands for faulty hardware: a real backend whose results pass through `fault`, which may change them or throw. */
-function faulty(backend: Backend, fault: (result: ForwardResult) => ForwardResult): Backend {
+function faulty(
+  backend: Backend,
+  fault: (result: ForwardResult) => ForwardResult,
+  mostSlots = Infinity,
+): Backend {
   return {
     target: backend.target,
     vocabSize: backend.vocabSize,
@@ -40,6 +45,7 @@ function faulty(backend: Backend, fault: (result: ForwardResult) => ForwardResul
     description: backend.description,
     close: () => backend.close(),
     createSequence: async (capacity): Promise<Sequence> => {
+      if ((capacity ?? 0) > mostSlots) throw new RangeError('Array buffer allocation failed');
       const real = await backend.createSequence(capacity);
       return {
         capacity: real.capacity,
@@ -54,6 +60,7 @@ function faulty(backend: Backend, fault: (result: ForwardResult) => ForwardResul
 function withFault(
   target: TargetId,
   fault: (result: ForwardResult) => ForwardResult,
+  mostSlots?: number,
 ): TargetSet & { opened: TargetId[] } {
   const real = nodeTargets();
   const opened: TargetId[] = [];
@@ -65,7 +72,7 @@ function withFault(
     open: async (t, manifest, modelFiles) => {
       opened.push(t);
       const backend = await real.open(t, manifest, modelFiles);
-      return t === target ? faulty(backend, fault) : backend;
+      return t === target ? faulty(backend, fault, mostSlots) : backend;
     },
   };
 }
@@ -91,6 +98,30 @@ describe('self-test', () => {
     const targets = withFault('ort-cpu', (r) => (r.logits ? { ...r, logits: r.logits.map(wrong) } : r));
     await expect(openModel(files, { targets, target: 'ort-cpu' })).rejects.toThrow(
       /ort-cpu gives wrong numbers for tiny: relative error \S+ against/,
+    );
+  });
+
+  test('weights that a target reads wrongly are noticed: here one whose file is not what the reference read', async () => {
+    const manifest = JSON.parse(new TextDecoder().decode(await files.read('baton.json'))) as Manifest;
+    const at = manifest.tensors['layers.1.down']!;
+    const twisted: ModelFiles = {
+      size: (file) => files.size(file),
+      read: async (file, offset = 0, length) => {
+        const bytes = await files.read(file, offset, length);
+        // One block of one matrix, with its signs turned.
+        if (file === manifest.weightsFile && offset === 0)
+          for (let i = 3; i < 2048; i += 4) bytes[at.offset + i]! ^= 0x80;
+        return bytes;
+      },
+    };
+    const real = nodeTargets();
+    const targets: TargetSet = {
+      ...real,
+      facts: memoryFacts(),
+      open: (target, m) => real.open(target, m, twisted),
+    };
+    await expect(openModel(files, { targets, target: 'ort-cpu' })).rejects.toThrow(
+      /ort-cpu gives wrong numbers for tiny: relative error 0\.\d+ against the reference/,
     );
   });
 
@@ -135,6 +166,44 @@ describe('a lost target', () => {
     expect(model.location).toBe('wasm-simd');
     // A session that was idle meanwhile goes on there too.
     expect((await text(model.generate(prompt, { maxTokens: 4 }))).ids).toEqual(expected.ids.slice(0, 4));
+    await model.close();
+  });
+
+  test('in the middle of a prompt: what was read before is not read twice', async () => {
+    const long = `${prompt} How many loaves are left after 17 are sold? `.repeat(2);
+    const whole = await openModel(files, { targets: nodeTargets() });
+    const expected = await text(whole.generate(long, { maxTokens: 8 }));
+    await whole.close();
+    let passes = 0;
+    const targets = withFault('ort-cpu', (r) => {
+      if (++passes === 3) throw new BackendLostError('ort-cpu', 'the device was lost');
+      return r;
+    });
+    const model = await openModel(files, { targets, selfTest: false });
+    const result = await text(model.generate(long, { maxTokens: 8 }));
+    expect(model.location).toBe('wasm-simd');
+    expect(result.ids).toEqual(expected.ids);
+    expect(result.notes).toEqual(['ort-cpu: the device was lost; went on with wasm-simd']);
+    await model.close();
+  });
+
+  test('no memory to grow: the conversation grows on the next target', async () => {
+    const growing = new DirectoryFiles(path.join(folder, 'growing'));
+    await compileDirectory(path.join(fixtures, 'tiny'), path.join(folder, 'growing'), {
+      context: [16, 64],
+      chunk: 8,
+    });
+    const whole = await openModel(growing, { targets: nodeTargets() });
+    const expected = await text(whole.generate(prompt, { maxTokens: 20 }));
+    await whole.close();
+    const targets = withFault('ort-cpu', (r) => r, 16);
+    const model = await openModel(growing, { targets });
+    const result = await text(model.generate(prompt, { maxTokens: 20 }));
+    expect(model.location).toBe('wasm-simd');
+    expect(result.ids).toEqual(expected.ids);
+    expect(result.notes.join()).toBe(
+      'ort-cpu: no room for a cache of 64 slots: Array buffer allocation failed; went on with wasm-simd',
+    );
     await model.close();
   });
 

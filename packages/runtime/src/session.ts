@@ -92,9 +92,11 @@ export class LocalSession implements TextSession {
     this.#measure(text, ids, kept);
     try {
       const wanted = options.watch ? { watch: options.watch } : 'last';
-      const { watched } = await this.#guard(() =>
-        decoder.ingest(fresh, { logits: wanted, signal: options.signal }),
-      );
+      const { watched } = await this.#guard(() => {
+        // After a lost target this runs again, and chunks that were done before it must not be taken twice.
+        decoder.rollback(kept);
+        return decoder.ingest(fresh, { logits: wanted, signal: options.signal });
+      });
       this.#text = text;
       return {
         kept,

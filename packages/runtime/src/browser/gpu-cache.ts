@@ -1,11 +1,11 @@
 // The KV cache in GPU buffers for the WebGPU target: the graphs read it where it lies, and their new rows are copied in
 // on the device. Saves the upload of the whole cache at every step (25 MB for a 100 M model with 1024 slots) and the
-// download of the new rows. There is no eviction here: the decoder then ingests what it keeps again.
+// download of the new rows. Only sliding brings it to the host, once per many tokens, where the keys are turned back.
 
 import type { Manifest, ManifestPort } from '@baton/compiler';
 import type { Tensor, TensorConstructor } from 'onnxruntime-common';
 import { ortType } from '../targets/onnx/buffers.ts';
-import type { KvCache, NewRows } from '../targets/onnx/cache.ts';
+import { gapCloser, type KvCache, type NewRows } from '../targets/onnx/cache.ts';
 
 interface LayerBuffers {
   key: GPUBuffer;
@@ -17,22 +17,33 @@ export class GpuCache implements KvCache {
   readonly #Tensor: TensorConstructor;
   readonly #manifest: Manifest;
   readonly #elementBytes: number;
-  #layers: LayerBuffers[];
-  #capacity: number;
+  #layers: LayerBuffers[] = [];
+  #capacity = 0;
 
-  constructor(
+  private constructor(
     device: GPUDevice,
     Tensor: TensorConstructor,
     manifest: Manifest,
-    capacity: number,
     dtype: 'f32' | 'f16',
   ) {
     this.#device = device;
     this.#Tensor = Tensor;
     this.#manifest = manifest;
     this.#elementBytes = dtype === 'f32' ? 4 : 2;
-    this.#capacity = capacity;
-    this.#layers = this.#allocate(capacity);
+  }
+
+  /** Throws where the device has no memory for it. */
+  static async create(
+    device: GPUDevice,
+    Tensor: TensorConstructor,
+    manifest: Manifest,
+    capacity: number,
+    dtype: 'f32' | 'f16',
+  ): Promise<GpuCache> {
+    const cache = new GpuCache(device, Tensor, manifest, dtype);
+    cache.#layers = await cache.#allocate(capacity);
+    cache.#capacity = capacity;
+    return cache;
   }
 
   get capacity(): number {
@@ -71,9 +82,9 @@ export class GpuCache implements KvCache {
     }
   }
 
-  resize(capacity: number, live: number): void {
+  async resize(capacity: number, live: number): Promise<void> {
     const old = this.#layers;
-    const next = this.#allocate(capacity);
+    const next = await this.#allocate(capacity);
     const kept = live * this.#rowBytes;
     const encoder = this.#device.createCommandEncoder();
     const row = this.#rowBytes;
@@ -91,6 +102,30 @@ export class GpuCache implements KvCache {
     this.#capacity = capacity;
   }
 
+  async evict(from: number, count: number, live: number): Promise<void> {
+    const { kvHeads, headDim } = this.#manifest.architecture;
+    const closeGap = gapCloser(this.#manifest, from, count, live);
+    const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
+    const staging = this.#device.createBuffer({ size: this.#bufferBytes(this.#capacity), usage });
+    try {
+      for (const [i, layer] of this.#layers.entries()) {
+        for (const part of ['key', 'value'] as const) {
+          const encoder = this.#device.createCommandEncoder();
+          encoder.copyBufferToBuffer(layer[part], 0, staging, 0, staging.size);
+          this.#device.queue.submit([encoder.finish()]);
+          await staging.mapAsync(GPUMapMode.READ);
+          const bytes = staging.getMappedRange().slice(0);
+          staging.unmap();
+          const rows = this.#elementBytes === 4 ? new Float32Array(bytes) : new Float16Array(bytes);
+          for (let h = 0; h < kvHeads; h++) closeGap(rows, h * this.#capacity * headDim, i, part);
+          this.#device.queue.writeBuffer(layer[part], 0, bytes);
+        }
+      }
+    } finally {
+      staging.destroy();
+    }
+  }
+
   close(): void {
     this.#release(this.#layers);
     this.#layers = [];
@@ -100,13 +135,25 @@ export class GpuCache implements KvCache {
     return this.#manifest.architecture.headDim * this.#elementBytes;
   }
 
+  #bufferBytes(capacity: number): number {
+    const bytes = this.#manifest.architecture.kvHeads * capacity * this.#rowBytes;
+    return Math.ceil(bytes / 16) * 16;
+  }
+
   /** Fresh buffers are zero, as WebGPU promises: never NaN, which a masked score would not hide. */
-  #allocate(capacity: number): LayerBuffers[] {
-    const { kvHeads, layers } = this.#manifest.architecture;
-    const size = kvHeads * capacity * this.#rowBytes;
+  async #allocate(capacity: number): Promise<LayerBuffers[]> {
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-    const buffer = (): GPUBuffer => this.#device.createBuffer({ size: Math.ceil(size / 16) * 16, usage });
-    return layers.map(() => ({ key: buffer(), value: buffer() }));
+    const size = this.#bufferBytes(capacity);
+    const buffer = (): GPUBuffer => this.#device.createBuffer({ size, usage });
+    // A buffer that was too much is not null: it is invalid, and only the error scopes say so.
+    this.#device.pushErrorScope('validation');
+    this.#device.pushErrorScope('out-of-memory');
+    const layers = this.#manifest.architecture.layers.map(() => ({ key: buffer(), value: buffer() }));
+    const errors = [await this.#device.popErrorScope(), await this.#device.popErrorScope()];
+    const error = errors.find((e) => e !== null);
+    if (!error) return layers;
+    this.#release(layers);
+    throw new RangeError(`${2 * layers.length} buffers of ${size} bytes: ${error.message}`);
   }
 
   #release(layers: readonly LayerBuffers[]): void {

@@ -59,7 +59,7 @@ export async function openOrtWeb(
         ? {
             lost: device.lost,
             createCache: (m: Manifest, capacity: number, dtype: 'f32' | 'f16') =>
-              new GpuCache(device.get(), ort.Tensor, m, capacity, dtype),
+              GpuCache.create(device.get(), ort.Tensor, m, capacity, dtype),
           }
         : {}),
     },

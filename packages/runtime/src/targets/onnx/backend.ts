@@ -17,7 +17,7 @@ export interface OnnxHost extends OnnxRuntime {
   readonly chunkFrom: number;
   readonly describe: string;
   /** A cache in the provider's own memory; absent: host memory. */
-  createCache?(manifest: Manifest, capacity: number, dtype: 'f32' | 'f16'): KvCache;
+  createCache?(manifest: Manifest, capacity: number, dtype: 'f32' | 'f16'): Promise<KvCache>;
   close?(): Promise<void>;
 }
 
@@ -70,15 +70,7 @@ export class OnnxBackend implements Backend {
         `no capacity of ${capacity} slots: the model was compiled for at most ${this.capacities.at(-1)}`,
       );
     }
-    await this.#turn.run(() => this.#prepare(chosen));
-    const first = layerGraphs(this.#manifest, 'decode', chosen)[0]!;
-    const dtype = port(first, 'inputs', 'past_key.0').dtype === 'f16' ? 'f16' : 'f32';
-    // Graphs that return their whole cache give it to the host.
-    const own = this.#manifest.cacheUpdate === 'rows' ? this.#host.createCache : undefined;
-    const cache =
-      own?.call(this.#host, this.#manifest, chosen, dtype) ??
-      new HostCache(this.#manifest, chosen, dtype, this.#runner);
-    const evict = cache.evict?.bind(cache);
+    const cache = await this.#turn.run(() => this.#createCache(chosen));
     return {
       get capacity() {
         return cache.capacity;
@@ -88,14 +80,9 @@ export class OnnxBackend implements Backend {
       resize: (next, live) =>
         this.#turn.run(async () => {
           await this.#prepare(next);
-          cache.resize(next, live);
+          await cache.resize(next, live);
         }),
-      ...(evict
-        ? {
-            evict: (from: number, count: number, live: number) =>
-              this.#turn.run(async () => evict(from, count, live)),
-          }
-        : {}),
+      evict: (from, count, live) => this.#turn.run(async () => cache.evict(from, count, live)),
       close: async () => cache.close(),
     };
   }
@@ -107,6 +94,16 @@ export class OnnxBackend implements Backend {
       await this.#runner.close();
       await this.#host.close?.();
     });
+  }
+
+  async #createCache(capacity: number): Promise<KvCache> {
+    await this.#prepare(capacity);
+    const first = layerGraphs(this.#manifest, 'decode', capacity)[0]!;
+    const dtype = port(first, 'inputs', 'past_key.0').dtype === 'f16' ? 'f16' : 'f32';
+    // Graphs that return their whole cache give it to the host.
+    const byRows = this.#manifest.cacheUpdate === 'rows';
+    const own = byRows ? this.#host.createCache?.(this.#manifest, capacity, dtype) : undefined;
+    return own ?? new HostCache(this.#manifest, capacity, dtype, this.#runner);
   }
 
   async #prepare(capacity: number): Promise<void> {

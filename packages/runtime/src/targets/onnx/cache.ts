@@ -24,9 +24,9 @@ export interface KvCache {
   /** Takes whole updated caches [kvHeads, capacity, headDim] from graphs that write them; absent where it cannot. */
   replace?(layers: readonly NewRows[]): void;
   /** Changes the capacity and keeps the first `live` slots. */
-  resize(capacity: number, live: number): void;
-  /** Drops slots and closes the gap; absent where the decoder had better ingest again. */
-  evict?(from: number, count: number, live: number): void;
+  resize(capacity: number, live: number): void | Promise<void>;
+  /** Drops slots `from .. from + count - 1` of `live` and closes the gap, turning the moved keys back. */
+  evict(from: number, count: number, live: number): void | Promise<void>;
   close(): void;
 }
 
@@ -103,22 +103,14 @@ export class HostCache implements KvCache {
     this.#capacity = capacity;
   }
 
-  /**
-   * Drops slots `from .. from + count - 1` of `live`. The keys behind them move to earlier positions, so they are
-   * turned back by `count` positions: rotations compose, R(p - count) = R(-count) R(p), so nothing is recomputed.
-   */
   evict(from: number, count: number, live: number): void {
-    const { kvHeads, headDim, layers } = this.#manifest.architecture;
-    const backwards = this.#manifest.rope.map((rope) => turnBack(rope, count));
+    const { kvHeads, headDim } = this.#manifest.architecture;
+    const closeGap = gapCloser(this.#manifest, from, count, live);
     this.layers.forEach((layer, i) => {
-      const rope = layers[i]!.rope;
       for (let h = 0; h < kvHeads; h++) {
         const base = h * this.#capacity * headDim;
-        const to = base + from * headDim;
-        for (const part of [layer.key, layer.value]) {
-          part.copyWithin(to, base + (from + count) * headDim, base + live * headDim);
-        }
-        if (rope !== null) backwards[rope]!(layer.key, to, live - from - count, headDim);
+        closeGap(layer.key, base, i, 'key');
+        closeGap(layer.value, base, i, 'value');
       }
     });
   }
@@ -128,6 +120,26 @@ export class HostCache implements KvCache {
     const shape = { name: 'cache', dtype: this.#dtype, dims: [kvHeads, capacity, headDim] };
     return { key: floatBuffer(shape), value: floatBuffer(shape) };
   }
+}
+
+/**
+ * Drops slots `from .. from + count - 1` of the `live` rows at `base`. Keys behind them move to earlier positions, so they
+ * are turned back by `count` positions: rotations compose, R(p - count) = R(-count) R(p), so nothing is recomputed.
+ */
+export function gapCloser(
+  manifest: Manifest,
+  from: number,
+  count: number,
+  live: number,
+): (rows: FloatBuffer, base: number, layer: number, part: 'key' | 'value') => void {
+  const { headDim, layers } = manifest.architecture;
+  const backwards = manifest.rope.map((rope) => turnBack(rope, count));
+  return (rows, base, layer, part) => {
+    const to = base + from * headDim;
+    rows.copyWithin(to, base + (from + count) * headDim, base + live * headDim);
+    const rope = layers[layer]!.rope;
+    if (part === 'key' && rope !== null) backwards[rope]!(rows, to, live - from - count, headDim);
+  };
 }
 
 /** Rotates `rows` keys of `headDim` numbers, from `at`, back by `count` positions (half-split pairs j, j + dims / 2). */
