@@ -39,7 +39,7 @@ export async function openOrtWeb(
       describe: `ONNX Runtime Web (${build}), ${target === 'wasm' ? `${threads} thread${threads > 1 ? 's' : ''}` : 'whole graph on the provider'}`,
       open: async (graph) => {
         const model = await files.read(graph.file);
-        const location = device ? newRowsOnDevice(graph) : {};
+        const location = device && manifest.cacheUpdate === 'rows' ? newRowsOnDevice(graph) : {};
         try {
           const session = await settles(
             ort.InferenceSession.create(model, { ...options, ...location }),
