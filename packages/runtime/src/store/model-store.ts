@@ -181,9 +181,21 @@ export class ModelStore {
 
   #sink(name: string): ModelSink {
     let manifest: Uint8Array | null = null;
+    // A browser does not remove a file that is still open.
+    const open = new Set<{ close(): Promise<void> }>();
     return {
       create: async (path) => {
-        if (path !== MANIFEST_FILE) return this.#folder.append(`${name}/${path}`, 0);
+        if (path !== MANIFEST_FILE) {
+          const writer = await this.#folder.append(`${name}/${path}`, 0);
+          open.add(writer);
+          return {
+            write: (bytes) => writer.write(bytes),
+            close: async () => {
+              open.delete(writer);
+              await writer.close();
+            },
+          };
+        }
         const parts: Uint8Array[] = [];
         return {
           write: async (bytes) => void parts.push(bytes.slice()),
@@ -195,7 +207,10 @@ export class ModelStore {
         if (!manifest) throw new RuntimeError('store', `the compiler wrote no ${MANIFEST_FILE}`);
         await this.#folder.writeWhole(`${name}/${MANIFEST_FILE}`, manifest);
       },
-      abort: () => this.#folder.remove(name),
+      abort: async () => {
+        for (const writer of open) await writer.close().catch(() => undefined);
+        await this.#folder.remove(name);
+      },
     };
   }
 

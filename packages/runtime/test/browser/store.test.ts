@@ -112,3 +112,17 @@ test('a quota that is too small is said before the weights are fetched', async (
   await session.send('Storage.overrideQuotaForOrigin', { origin: browser.origin });
   expect(await open('compiled', '/model/')).toMatch(/^text /);
 });
+
+test('a quota that is full half-way through a compilation leaves nothing behind', async () => {
+  for (const { name } of await list())
+    await browser.page.evaluate((n) => window.baton.opfsStore().delete(n), name);
+  const session = await browser.page.context().newCDPSession(browser.page);
+  const { used } = (await browser.page.evaluate(() => window.baton.storeSpace()))!;
+  // The weights are 0.5 MB: some of them fit.
+  const quotaSize = used + 300_000;
+  await session.send('Storage.overrideQuotaForOrigin', { origin: browser.origin, quotaSize });
+  expect(await open('checkpoint', '/checkpoint/')).toMatch(/cannot write weights\.bin: .*nothing was kept/);
+  expect(await list()).toEqual([]);
+  await session.send('Storage.overrideQuotaForOrigin', { origin: browser.origin });
+  expect(await open('checkpoint', '/checkpoint/')).toMatch(/^text /);
+});
