@@ -9,11 +9,9 @@ import type { BenchEndpoint } from '@baton/split/bench';
 
 import { openModelArgument } from './model-argument.ts';
 
-interface ToServer {
-  latencyMs: number;
-}
+type ToServer = { latencyMs: number } | { paceMs: number };
 
-type FromServer = { url: string; id: string } | { latencyMs: number } | { error: string };
+type FromServer = { url: string; id: string } | { done: true } | { error: string };
 
 export interface EndpointProcess extends BenchEndpoint {
   modelId: string;
@@ -38,14 +36,16 @@ export async function startEndpoint(model: string, threads: number): Promise<End
   const ready = await answer();
   if ('error' in ready) throw new Error(ready.error);
   if (!('url' in ready)) throw new Error(`${model} is served without an address`);
+  const order = async (what: ToServer): Promise<void> => {
+    const done = answer();
+    child.send(what);
+    await done;
+  };
   return {
     url: ready.url,
     modelId: ready.id,
-    async setLatency(latencyMs) {
-      const done = answer();
-      child.send({ latencyMs } satisfies ToServer);
-      await done;
-    },
+    setLatency: (latencyMs) => order({ latencyMs }),
+    setPace: (paceMs) => order({ paceMs }),
     async close() {
       if (child.connected) child.disconnect();
       await exited;
@@ -58,9 +58,10 @@ async function serve([argument = '', threads = '1']: readonly string[]): Promise
   try {
     const model = await openModelArgument(argument, { threads: Number(threads) });
     const endpoint = await serveModel(model);
-    process.on('message', ({ latencyMs }: ToServer) => {
-      endpoint.setLatency(latencyMs);
-      tell({ latencyMs });
+    process.on('message', (what: ToServer) => {
+      if ('latencyMs' in what) endpoint.setLatency(what.latencyMs);
+      else endpoint.setPace(what.paceMs);
+      tell({ done: true });
     });
     process.once('disconnect', () => {
       void endpoint

@@ -7,7 +7,13 @@ import { MANIFEST_FILE, parseManifest } from '@baton/compiler/manifest';
 import { loadTask } from '@baton/eval/node';
 import { resolveModel } from '@baton/runtime/node';
 import type { TextModel } from '@baton/runtime/text-model';
-import { BENCH_PARTS, benchRelay, type BenchPart, type RelayBench } from '@baton/split/bench';
+import {
+  BENCH_PARTS,
+  benchRelay,
+  type BenchPart,
+  type ContextPair,
+  type RelayBench,
+} from '@baton/split/bench';
 import { Command } from 'commander';
 import { openModelArgument } from '../model-argument.ts';
 import { writeRandomPair } from '../random-pair.ts';
@@ -42,8 +48,8 @@ export function relayCommand(): Command {
       'arithmetic',
     )
     .option('--latency <ms>', 'added round trips, comma-separated', numbers, [20, 80, 200])
-    .option('--limit <n>', 'questions for the protocols', count, 16)
-    .option('--agreement <n>', 'questions for the comparison with exhaustive probing', count, 120)
+    .option('--limit <n>', 'questions for the protocols', count, 10)
+    .option('--agreement <n>', 'questions for the comparison with exhaustive probing', count, 80)
     .option('--context <tokens>', 'context of the hand-off measurement', count, 1000)
     .option('--no-random', 'leave out the larger pair of random weights at that context')
     .option(
@@ -67,8 +73,12 @@ async function relay(flags: RelayFlags): Promise<void> {
     closing.push(async () => large.close?.());
     const endpoint = await startEndpoint(flags.large, 1);
     closing.push(() => endpoint.close());
-    const pairs = [{ small, largeId: large.id, endpoint }];
-    if (flags.random && flags.only.includes('context')) pairs.push(await randomPair(flags.small, closing));
+    const pairs: ContextPair[] = [{ small, largeId: large.id, endpoint }];
+    if (flags.random && flags.only.includes('context')) {
+      // A thousand tokens at tens of milliseconds each: one round, at the middle one of the round trips.
+      const middle = flags.latency[Math.floor(flags.latency.length / 2)]!;
+      pairs.push({ ...(await randomPair(flags.small, closing)), latenciesMs: [middle], rounds: 1 });
+    }
     const measured = await benchRelay({
       small,
       large,
@@ -130,10 +140,17 @@ function machineOf(): { processor: string; cores: number; node: string; platform
 function relayTable(bench: RelayBench): string {
   const ms = (value: number | null): string => (value === null ? '-' : value.toFixed(1));
   const lines: string[] = [];
-  for (const { latencyMs, figures } of bench.protocols ?? []) {
+  const paced = (bench.paced?.latencies ?? []).map((at) => ({
+    ...at,
+    pace: `, ${bench.paced!.paceMs} ms a token,`,
+  }));
+  for (const { latencyMs, figures, pace } of [
+    ...(bench.protocols ?? []).map((at) => ({ ...at, pace: '' })),
+    ...paced,
+  ]) {
     for (const f of figures)
       lines.push(
-        `${latencyMs} ms ${f.protocol.padEnd(12)} ${f.spans} spans: hand-off ${ms(f.handOffMs)}, decision ${ms(f.decisionMs)}, hand-back ${ms(f.handBackMs)}, ` +
+        `${latencyMs} ms${pace} ${f.protocol.padEnd(12)} ${f.spans} spans: hand-off ${ms(f.handOffMs)}, decision ${ms(f.decisionMs)}, hand-back ${ms(f.handBackMs)}, ` +
           `wall clock ${ms(f.wallClockMs)} (${f.overIdeal.toFixed(2)} of the ideal), ${f.discardedTokens} tokens discarded, ${f.probeTokens} probed`,
       );
   }

@@ -18,7 +18,7 @@ import { serveModel } from './model-endpoint.ts';
 import { PROTOCOLS, summarise } from './protocols.ts';
 import type { Protocol, ProtocolFigures } from './protocols.ts';
 
-export const BENCH_PARTS = ['protocols', 'context', 'early', 'agreement'] as const;
+export const BENCH_PARTS = ['protocols', 'paced', 'context', 'early', 'agreement'] as const;
 export type BenchPart = (typeof BENCH_PARTS)[number];
 
 const WARM_UP_QUESTIONS = 3;
@@ -28,6 +28,17 @@ export interface BenchEndpoint {
   url: string;
   /** The added round trip, in milliseconds; resolves when it holds. */
   setLatency(ms: number): Promise<void> | void;
+  /** The least time between tokens, in milliseconds; resolves when it holds. */
+  setPace(ms: number): Promise<void> | void;
+}
+
+export interface ContextPair {
+  small: TextModel;
+  largeId: string;
+  endpoint: BenchEndpoint;
+  /** For a slow pair: fewer round trips and rounds. */
+  latenciesMs?: readonly number[];
+  rounds?: number;
 }
 
 export interface BenchRelayOptions {
@@ -42,7 +53,7 @@ export interface BenchRelayOptions {
   /** Context of the hand-off measurement, in small-model tokens. Default 1000. */
   contextTokens?: number;
   /** Pairs for the hand-off at a long context. Default: `small` and `large`. */
-  contextPairs?: readonly { small: TextModel; largeId: string; endpoint: BenchEndpoint }[];
+  contextPairs?: readonly ContextPair[];
   /** Questions for the comparison with exhaustive probing. Default: `questions`. */
   agreementQuestions?: readonly string[];
   signal?: AbortSignal;
@@ -58,12 +69,22 @@ export interface HandBackAgreement {
   probeTokens: number;
 }
 
+export interface ProtocolsAt {
+  latencyMs: number;
+  figures: ProtocolFigures[];
+}
+
+/** About what a 32B model takes per token on a server's GPU (SplitReason measured 16 tokens a second on A6000s; newer cards are faster). */
+const PACE_MS = 15;
+
 export interface RelayBench {
   schema: 'baton.bench.relay/2';
   small: { id: string; location: string };
   large: { id: string; location: string };
   /** Absent where the part was not measured. */
-  protocols?: { latencyMs: number; figures: ProtocolFigures[] }[];
+  protocols?: ProtocolsAt[];
+  /** The same with the large model's tokens no faster than PACE_MS each, as a model of real size would write them. */
+  paced?: { paceMs: number; latencies: ProtocolsAt[] };
   contextHandOff?: ContextHandOff[];
   earlyHandOff?: EarlyHandOff[];
   handBackAgreement?: HandBackAgreement;
@@ -93,6 +114,7 @@ export async function benchRelay(options: BenchRelayOptions): Promise<RelayBench
     for (const question of options.questions.slice(0, WARM_UP_QUESTIONS))
       for (const how of Object.values(PROTOCOLS)) await bench.run(question, how);
     if (parts.has('protocols')) result.protocols = await bench.protocols();
+    if (parts.has('paced')) result.paced = await bench.paced();
     if (parts.has('context')) result.contextHandOff = await bench.context();
     if (parts.has('early')) result.earlyHandOff = await bench.early();
     if (parts.has('agreement')) result.handBackAgreement = await bench.agreement();
@@ -121,10 +143,10 @@ class Bench {
   }
 
   /** The protocols take turns question by question, so that whatever else the machine does hits all of them alike. */
-  async protocols(): Promise<NonNullable<RelayBench['protocols']>> {
+  async protocols(): Promise<ProtocolsAt[]> {
     const { questions } = this.#options;
     const names = Object.keys(PROTOCOLS) as Protocol[];
-    const measured: NonNullable<RelayBench['protocols']> = [];
+    const measured: ProtocolsAt[] = [];
     for (const latencyMs of this.#latencies) {
       await this.#endpoint.setLatency(latencyMs);
       const traces = new Map<Protocol, Trace[]>(names.map((name) => [name, []]));
@@ -141,13 +163,23 @@ class Bench {
     return measured;
   }
 
+  async paced(): Promise<NonNullable<RelayBench['paced']>> {
+    await this.#endpoint.setPace(PACE_MS);
+    try {
+      return { paceMs: PACE_MS, latencies: await this.protocols() };
+    } finally {
+      await this.#endpoint.setPace(0);
+    }
+  }
+
   async context(): Promise<ContextHandOff[]> {
     const { small, large, signal, contextTokens = 1000 } = this.#options;
-    const pairs = this.#options.contextPairs ?? [{ small, largeId: large.id, endpoint: this.#endpoint }];
+    const own: ContextPair = { small, largeId: large.id, endpoint: this.#endpoint };
+    const pairs = this.#options.contextPairs ?? [own];
     const measured: ContextHandOff[] = [];
     for (const pair of pairs) {
       const text = await textOf(pair.small, this.#options.questions, contextTokens);
-      for (const latencyMs of this.#latencies) {
+      for (const latencyMs of pair.latenciesMs ?? this.#latencies) {
         await pair.endpoint.setLatency(latencyMs);
         const { url } = pair.endpoint;
         const figures = await contextHandOff({
@@ -157,6 +189,7 @@ class Bench {
           text,
           latencyMs,
           signal,
+          ...(pair.rounds === undefined ? {} : { rounds: pair.rounds }),
         });
         this.#say(
           `${latencyMs} ms, ${figures.contextTokens} tokens of context for ${figures.large}: first token after ${Math.round(figures.serialMs)} ms serially, ${Math.round(figures.pipelinedMs)} ms pipelined`,

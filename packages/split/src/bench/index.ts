@@ -5,7 +5,9 @@ export type {
   BenchEndpoint,
   BenchPart,
   BenchRelayOptions,
+  ContextPair,
   HandBackAgreement,
+  ProtocolsAt,
   RelayBench,
 } from './bench-relay.ts';
 export type { ContextHandOff } from './context-hand-off.ts';

@@ -13,6 +13,8 @@ export interface ModelEndpoint {
   requests: { prompt: string; maxTokens: number | null }[];
   /** Changes the added round trip, in milliseconds. */
   setLatency(ms: number): void;
+  /** Lets tokens come no faster than this, in milliseconds each: the pace of a larger model. Default 0. */
+  setPace(ms: number): void;
   close(): Promise<void>;
 }
 
@@ -29,15 +31,19 @@ interface Body {
 /** Serves `model`. Half of the latency is spent on the way in, half on the way out; chunks keep their distance. */
 export async function serveModel(model: TextModel, latencyMs = 0): Promise<ModelEndpoint> {
   let latency = latencyMs;
+  let pace = 0;
   const requests: ModelEndpoint['requests'] = [];
   const server = createServer((request, response) => {
-    void answer(model, request, response, () => latency, requests).catch(() => response.destroy());
+    void answer(model, request, response, () => ({ latency, pace }), requests).catch(() =>
+      response.destroy(),
+    );
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`,
     requests,
     setLatency: (ms) => (latency = ms),
+    setPace: (ms) => (pace = ms),
     close: () => closeServer(server),
   };
 }
@@ -51,7 +57,7 @@ async function answer(
   model: TextModel,
   request: IncomingMessage,
   response: ServerResponse,
-  latency: () => number,
+  injected: () => { latency: number; pace: number },
   requests: ModelEndpoint['requests'],
 ): Promise<void> {
   if (request.url === '/v1/models')
@@ -63,14 +69,27 @@ async function answer(
   requests.push({ prompt: body.prompt, maxTokens: body.max_tokens ?? null });
   const control = new AbortController();
   response.once('close', () => control.abort());
-  const half = latency() / 2;
+  const { latency, pace } = injected();
+  const half = latency / 2;
   if (half > 0) await new Promise((resolve) => setTimeout(resolve, half));
-  const generation = model.generate(body.prompt, optionsOf(body, control.signal));
+  const generation = paced(model.generate(body.prompt, optionsOf(body, control.signal)), pace);
   if (body.stream !== true) return whole(response, model.id, generation, half);
   response.writeHead(200, { 'content-type': 'text/event-stream' });
   const send = delayed(response, half);
   for await (const chunk of generation) send(`data: ${JSON.stringify(eventOf(chunk, model.id))}\n\n`);
   send('data: [DONE]\n\n', true);
+}
+
+/** Chunks with text or tokens, each at least `ms` behind the one before it. */
+async function* paced(chunks: AsyncIterable<TextChunk>, ms: number): AsyncGenerator<TextChunk> {
+  let next = 0;
+  for await (const chunk of chunks) {
+    const wait = next - performance.now();
+    if (ms > 0 && wait > 0 && chunk.tokenIds.length > 0)
+      await new Promise((resolve) => setTimeout(resolve, wait));
+    if (chunk.tokenIds.length > 0) next = Math.max(next, performance.now() - ms) + ms;
+    yield chunk;
+  }
 }
 
 function optionsOf(body: Body, signal: AbortSignal): GenerateOptions {

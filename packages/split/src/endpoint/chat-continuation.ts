@@ -74,6 +74,7 @@ export class ChatContinuationModel implements ContinuingModel {
 /** The request's messages, and whatever flags say that the last one is unfinished. */
 export function messagesFor(turn: Continuation, dialect: Dialect): Record<string, unknown> {
   const user = { role: 'user', content: turn.question };
+  if (turn.bare) return { messages: [user] };
   if (dialect === 'phrase') {
     const content =
       turn.partial === ''

@@ -142,6 +142,38 @@ describe('chat continuation', () => {
   });
 });
 
+describe('a chat endpoint that is asked for a rating', () => {
+  it.each([
+    ['3', true],
+    [' 9 out of 9', false],
+  ])('answers "%s" to a question, and goes on with the turn where it rewrites', async (rating, rewrites) => {
+    const endpoint = await server((response, body) => {
+      const messages = body.messages as { role: string; content: string }[];
+      const asked = messages.at(-1)!.role === 'user' && /from 0 \(wrong/.test(messages.at(-1)!.content);
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      const content = asked ? rating : 'It is 5.\n';
+      response.write(`data: ${JSON.stringify({ choices: [{ delta: { content } }] })}\n\n`);
+      finish(response);
+    });
+    const small = smallModel();
+    cleanups.push(() => small.close());
+    const large = new ChatContinuationModel({ url: endpoint.url, model: 'm' }, 'phrase');
+    const policy = 'spec-reason:7';
+    const trace = await solveToTrace(QUESTION, {
+      small,
+      large,
+      policy,
+      keepWarm: false,
+      budget: { maxTokens: 60 },
+    });
+    expect(trace.totals.largeTokens > 0).toBe(rewrites);
+    const [first] = endpoint.bodies as { messages: { role: string; content: string }[] }[];
+    expect(first!.messages).toHaveLength(1);
+    expect(first!.messages[0]!.content).toMatch(/^Mia has 47[^]*A solution so far:[^]*Rating: $/);
+    expect(first!.messages[0]!.content).not.toMatch(/boxed/);
+  });
+});
+
 describe('presets', () => {
   // Ollama's has its own API: dialects.test.ts.
   it.each(PRESETS.filter(({ name }) => name !== 'ollama').map((preset) => [preset.name, preset] as const))(

@@ -87,28 +87,17 @@ async function judge(relay: Relay, step: string, by: 'rating' | 'logprob'): Prom
   return rate(relay, step);
 }
 
+const RATE = 'Rate the last step above from 0 (wrong or useless) to 9 (correct and useful). Rating: ';
+
 /**
  * One digit from the large model, as the expectation over the digits where it gives alternatives. No digit at all counts
  * as 0: a model that does not rate does not approve.
  */
 async function rate(relay: Relay, step: string): Promise<number> {
-  const ask = `${relay.answer}${step}\n\nRate the last step above from 0 (wrong or useless) to 9 (correct and useful). Rating: `;
   const { large, parts } = relay;
-  parts.emit({
-    type: 'request',
-    kind: 'score',
-    to: large.location,
-    prompt: large.prompt + ask,
-    atMs: parts.now(),
-  });
   relay.overhead.requests++;
   let text = '';
-  for await (const chunk of large.model.generate(large.prompt + ask, {
-    maxTokens: 1,
-    topLogprobs: 10,
-    sampling: { temperature: 0 },
-    signal: parts.signal,
-  })) {
+  for await (const chunk of large.ask(relay.answer + step, RATE, parts.signal)) {
     text += chunk.text;
     relay.overhead.largeTokens += chunk.tokenIds.length || (chunk.text === '' ? 0 : 1);
     if (chunk.usage) large.otherCost += large.costOf(chunk.usage) ?? 0;

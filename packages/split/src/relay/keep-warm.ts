@@ -11,7 +11,7 @@ export class KeepWarm {
   readonly #large: LargeSide;
   readonly #now: () => number;
   readonly #onFailure: (line: string) => void;
-  readonly #control = new AbortController();
+  #control = new AbortController();
   #busy: Promise<void> | null = null;
   #sent: string | null = null;
   #nextMs = 0;
@@ -30,11 +30,12 @@ export class KeepWarm {
     if (this.#off || this.#busy) return;
     const grown = this.#sent === null ? Infinity : answer.length - this.#sent.length;
     if (grown < (urgent ? 4 : WORTH_CHARACTERS)) return;
+    const { signal } = this.#control;
     const started = this.#now();
     if (!urgent && started < this.#nextMs) return;
     this.#sent = answer;
     this.#busy = this.#large
-      .warm(answer, this.#control.signal)
+      .warm(answer, signal)
       .then(() => {
         const took = this.#now() - started;
         this.#latencyMs = this.#latencyMs === 0 ? took : 0.7 * this.#latencyMs + 0.3 * took;
@@ -42,11 +43,23 @@ export class KeepWarm {
         this.#nextMs = this.#now() + this.#latencyMs;
       })
       .catch((error: unknown) => {
+        // Withdrawn for a hand-off: the next offer may try again.
+        if (signal.aborted && isAbort(error)) return;
         // Keeping warm is a favour; when it fails the hand-off itself will say what is wrong.
         this.#off = true;
         if (!isAbort(error)) this.#onFailure(`keep-warm requests stopped: ${messageOf(error)}`);
       })
       .finally(() => (this.#busy = null));
+  }
+
+  /**
+   * The hand-off itself is sent now: a request under way would only compete with it. What it has put in the cache stays there,
+   * so the hand-off goes on from that.
+   */
+  makeWay(): void {
+    if (!this.#busy) return;
+    this.#control.abort();
+    this.#control = new AbortController();
   }
 
   /** The large side itself now holds `answer`. */

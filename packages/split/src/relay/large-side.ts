@@ -18,6 +18,8 @@ export interface Continuation {
   /** The same as raw text: what stands before the answer, and the answer so far. */
   prompt: string;
   answer: string;
+  /** The question is complete as it stands: nothing is asked in addition. */
+  bare?: boolean;
 }
 
 /** A TextModel that cannot take raw text continues an assistant turn instead. */
@@ -107,6 +109,20 @@ export class LargeSide {
       this.warmUp.cachedTokens += chunk.usage.cachedTokens ?? 0;
       if (this.#parts.prices) this.otherCost += priceOf(chunk.usage, this.#parts.prices);
     }
+  }
+
+  /** Asks about the answer so far instead of going on with it, and tells what was sent: a few tokens, greedily. */
+  ask(answer: string, instruction: string, signal: AbortSignal): AsyncIterable<TextChunk> {
+    const { emit, now, question } = this.#parts;
+    const prompt = `${this.prompt}${answer}\n\n${instruction}`;
+    emit({ type: 'request', kind: 'score', to: this.model.location, prompt, atMs: now() });
+    const options = { topLogprobs: 10, sampling: { temperature: 0 }, signal };
+    const { model } = this;
+    if (!isContinuing(model)) return model.generate(prompt, { ...options, maxTokens: 1 });
+    // A chat model answers a question about the text; some begin with a space or a mark.
+    const asked = `${question}\n\nA solution so far:\n---\n${answer}\n---\n\n${instruction}`;
+    const turn = { question: asked, partial: '', prompt, answer: '', bare: true };
+    return model.continueAssistant(turn, { ...options, maxTokens: 4 });
   }
 
   /** Usage of a stream: the server's, or, where it was cut short before saying, an estimate from earlier requests. */

@@ -191,6 +191,7 @@ export class Relay {
     const answer = this.admission();
     if (!answer.admitted) return null;
     this.earlySent++;
+    this.parts.keepWarm?.makeWay();
     return large.stream(this.answer, answer.maxTokens, 'early');
   }
 

@@ -42,6 +42,7 @@ export async function runSpan(relay: Relay, options: SpanOptions): Promise<SpanR
   const { large, ledger, parts } = relay;
   const startMs = parts.now();
   const answer = relay.answer;
+  parts.keepWarm?.makeWay();
   const stream = options.stream ?? large.stream(answer, options.maxTokens, 'hand-off');
   ledger.begin('large', startMs);
   relay.smallText += options.markers.open;
