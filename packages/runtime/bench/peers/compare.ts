@@ -167,17 +167,18 @@ export async function compare(options: CompareOptions): Promise<Comparison> {
       bytes = read.bytes;
       reads.push(...read.ms);
       const fair = ((performance.now() - began) / runs.length) * MOST_SHARE;
-      for (const run of runs) {
+      for (const run of runs.slice()) {
         // A runtime that takes minutes for a round takes fewer of them, and leaves the time to the others.
         if (round > 0 && run.spentMs > fair) continue;
         say(`round ${round + 1}: ${run.subject.id}`);
         const start = performance.now();
-        for (const context of contexts) {
-          // The threads of the one before must have gone to sleep.
-          await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
-          const { firstMs, stepMs } = await run.opened.turn({ context, tokens });
-          run.decode.get(context)!.push(...stepMs);
-          if (context === prefillAt) run.prefill.push(firstMs / context);
+        try {
+          await takeTurn(run, options);
+        } catch (error) {
+          // One that breaks down or hangs costs its own row, not the run.
+          skipped.push({ id: run.subject.id, reason: (error as Error).message.split('\n')[0]! });
+          runs.splice(runs.indexOf(run), 1);
+          await run.opened.close().catch(() => undefined);
         }
         run.spentMs += performance.now() - start;
       }
@@ -187,6 +188,16 @@ export async function compare(options: CompareOptions): Promise<Comparison> {
   } finally {
     for (const { opened } of runs) await opened.close().catch(() => undefined);
     await host.close();
+  }
+}
+
+async function takeTurn(run: Run, { contexts, tokens, prefillAt }: CompareOptions): Promise<void> {
+  for (const context of contexts) {
+    // The threads of the one before must have gone to sleep.
+    await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+    const { firstMs, stepMs } = await run.opened.turn({ context, tokens });
+    run.decode.get(context)!.push(...stepMs);
+    if (context === prefillAt) run.prefill.push(firstMs / context);
   }
 }
 
