@@ -36,7 +36,7 @@ const openSettings = (visitor: Visitor): Promise<void> =>
   visitor.page.getByRole('button', { name: 'Settings' }).click();
 
 async function look(visitor: Visitor, address: string): Promise<void> {
-  const field = panel(visitor).getByLabel('Address of the bridge');
+  const field = panel(visitor).getByLabel('Where the bridge is');
   await field.fill(address);
   await field.blur();
   await panel(visitor).getByRole('button', { name: 'Look for the bridge' }).click();

@@ -23,7 +23,7 @@ export class BatonBridge extends LitElement {
       ${own ? nothing : this.#before()}
       <form @submit=${this.#look}>
         <label class="field">
-          Address of the bridge
+          Where the bridge is
           <input
             type="url"
             required
