@@ -66,7 +66,7 @@ const says =
     response.end('data: [DONE]\n\n');
   };
 const refuses = (response: ServerResponse): void =>
-  void response.writeHead(400).end('{"error":{"message":"prompt too long"}}');
+  void response.writeHead(413).end('{"error":{"message":"prompt too long"}}');
 
 const endpoint = (): { url: string; model: string } => ({
   url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`,
@@ -136,7 +136,7 @@ test('failed requests, prose and foreign quotes are tried again, warmer each tim
 test('attempts are bounded and the last failure is named', async () => {
   answers = [says('prose'), says(quote('The moon is made of green cheese today')), refuses];
   await expect(annotator()(row, signal)).rejects.toThrow(
-    /no annotation after 3 attempts: .*(400|prompt too long)/,
+    /no annotation after 3 attempts: .*(413|prompt too long)/,
   );
   expect(asked).toHaveLength(3);
 });
