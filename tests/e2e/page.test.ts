@@ -64,7 +64,8 @@ describe.each(['wasm-simd', 'wasm', 'webgpu', 'webnn-cpu'])('on %s', (target) =>
     await visitor.ready();
     let right = 0;
     let spans = 0;
-    const asked = 3;
+    // WebGPU is emulated on the CPU here: half a minute a problem.
+    const asked = target === 'webgpu' ? 1 : 3;
     for (let i = 0; i < asked; i++) {
       await visitor.policy('Relay');
       await visitor.pick(i);
@@ -88,7 +89,7 @@ describe.each(['wasm-simd', 'wasm', 'webgpu', 'webnn-cpu'])('on %s', (target) =>
     await visitor.close();
     if (!finished) return;
     expect(spans).toBeGreaterThanOrEqual(asked);
-    expect(right).toBeGreaterThanOrEqual(asked - 1);
+    expect(right).toBeGreaterThanOrEqual(Math.max(1, asked - 1));
   });
 });
 
