@@ -194,7 +194,8 @@ export class WorkerModel implements TextModel {
         attempt: async (candidate) => {
           // A candidate is not opened beside a run, which would share its cores.
           (await this.exclusive())();
-          return this.#attempt(candidate);
+          // What is opened only to be measured is no progress that anybody waits for.
+          return this.#attempt(candidate, this.#opened !== null);
         },
         measure: (connection) => this.#speed(connection),
       });
@@ -227,7 +228,7 @@ export class WorkerModel implements TextModel {
   }
 
   /** Opens the model in a fresh worker: one whose target failed may hang or hold a broken ONNX Runtime instance. */
-  async #attempt(target: TargetId): Promise<Attempt> {
+  async #attempt(target: TargetId, quietly = false): Promise<Attempt> {
     if (this.#closed) throw new RuntimeError('closed', 'this model is closed; open it again');
     const { onProgress = () => undefined, lookup, capacity, maxCapacity, whenFull, sinks } = this.#options;
     const worker = new Worker(new URL('./worker.ts', import.meta.url), {
@@ -242,7 +243,7 @@ export class WorkerModel implements TextModel {
       const opened = await connection.open(
         this.#source,
         { decoder, session: lookup === undefined ? {} : { lookup } },
-        onProgress,
+        quietly ? () => undefined : onProgress,
       );
       return { connection, opened };
     } catch (error) {
