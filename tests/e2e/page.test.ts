@@ -85,7 +85,9 @@ describe.each(['wasm-simd', 'wasm', 'webgpu', 'webnn-cpu'])('on %s', (target) =>
       );
       spans += trace.totals.offloadSpans;
     }
-    expect(visitor.errors).toEqual([]);
+    // ONNX Runtime logs a graph that WebGPU does not take whole; the backend then does without that graph.
+    const refusal = /fallback to CPU EP has been explicitly disabled/;
+    expect(visitor.errors.filter((line) => !refusal.test(line))).toEqual([]);
     await visitor.close();
     if (!finished) return;
     expect(spans).toBeGreaterThanOrEqual(asked);
@@ -108,7 +110,7 @@ describe('the page', () => {
     expect(sent).toContain(`${started.endpoint}/completions`);
     expect(sent).toContain(JSON.stringify(trace.prompt).slice(1, -1));
     await visitor.page.locator('[data-origin=large] button.chip').first().click();
-    const inspector = await visitor.page.locator('baton-inspector').innerText();
+    const inspector = await visitor.page.locator('baton-inspector h2').innerText();
     expect(inspector).toContain(`Segment 1 of ${trace.segments.length}`);
     expect(visitor.errors).toEqual([]);
     await visitor.close();
