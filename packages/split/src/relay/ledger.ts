@@ -20,6 +20,21 @@ export type SegmentDetails = Partial<
   >
 >;
 
+/** A segment as it begins. */
+export function emptySegment(origin: Origin, startMs: number): TraceSegment {
+  return {
+    origin,
+    text: '',
+    tokens: 0,
+    discardedTokens: 0,
+    pieces: [],
+    startMs,
+    firstTokenMs: null,
+    endMs: startMs,
+    reason: 'end',
+  };
+}
+
 export class Ledger {
   readonly segments: TraceSegment[] = [];
   readonly notes: string[] = [];
@@ -52,17 +67,7 @@ export class Ledger {
   /** Begins a segment; `startMs` when it began earlier than now. */
   begin(origin: Origin, startMs = this.#now()): TraceSegment {
     if (this.#open) throw new Error(`segment ${this.segments.length} is still open`);
-    this.#open = {
-      origin,
-      text: '',
-      tokens: 0,
-      discardedTokens: 0,
-      pieces: [],
-      startMs,
-      firstTokenMs: null,
-      endMs: startMs,
-      reason: 'end',
-    };
+    this.#open = emptySegment(origin, startMs);
     this.#emit({ type: 'segment-start', index: this.segments.length, origin, startMs });
     return this.#open;
   }

@@ -7,6 +7,7 @@ import type { SolveEvent } from '../events.ts';
 import { lastBoxed } from '../text/boxed.ts';
 import { TRACE_SCHEMA } from '../trace.ts';
 import type { Trace, TracePiece, TraceSegment } from '../trace.ts';
+import { emptySegment } from './ledger.ts';
 import { EndpointError } from '../split-error.ts';
 
 /** The events that a listener would have seen, in order, with their times and pieces. */
@@ -123,20 +124,6 @@ function segmentAt(trace: Trace, prompt: string): TraceSegment | null {
 function piecesOf({ pieces, text, tokens, firstTokenMs, startMs }: TraceSegment): readonly TracePiece[] {
   if (pieces) return pieces;
   return text === '' && tokens === 0 ? [] : [[firstTokenMs ?? startMs, tokens, text.length]];
-}
-
-function emptySegment(origin: TraceSegment['origin'], startMs: number): TraceSegment {
-  return {
-    origin,
-    text: '',
-    tokens: 0,
-    discardedTokens: 0,
-    pieces: [],
-    startMs,
-    firstTokenMs: null,
-    endMs: startMs,
-    reason: 'end',
-  };
 }
 
 function addPiece(open: TraceSegment, { text, tokens, atMs }: SolveEvent & { type: 'text' }): void {
