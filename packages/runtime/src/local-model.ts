@@ -15,6 +15,7 @@ import type {
   TextModel,
   TextModelCapabilities,
 } from './text-model.ts';
+import { GrowingText } from './text/growing-text.ts';
 import type { ModelText } from './text/load-tokenizer.ts';
 import type { Tokenizer } from './text/tokenizer.ts';
 
@@ -47,6 +48,7 @@ export class LocalModel implements TextModel {
   readonly #moving = new Mutex();
   #backend: Backend;
   #idle: LocalSession[] = [];
+  #prompts: GrowingText | null = null;
   #closed = false;
 
   constructor(parts: LocalModelParts) {
@@ -163,7 +165,8 @@ export class LocalModel implements TextModel {
 
   /** The kept cache that shares the longest beginning with the prompt, else a new one. */
   async #take(prompt: string): Promise<LocalSession> {
-    const ids = this.tokenizer.encodeSequence(prompt);
+    this.#prompts ??= new GrowingText(this.tokenizer);
+    const ids = this.tokenizer.encodeSequence(prompt, this.#prompts.encode(prompt));
     let best = -1;
     let shared = 0;
     this.#idle.forEach((session, i) => {

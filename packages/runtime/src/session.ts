@@ -15,6 +15,7 @@ import type {
   TextSession,
   WatchedPosition,
 } from './text-model.ts';
+import { GrowingText } from './text/growing-text.ts';
 import { rawLengths } from './text/normalized-lengths.ts';
 import { speculate, type Chosen } from './speculate.ts';
 import { StopStrings } from './text/stop-strings.ts';
@@ -43,6 +44,7 @@ export type SessionChunk = TextChunk & { watched?: readonly WatchedPosition[] };
 export class LocalSession implements TextSession {
   readonly #parts: SessionParts;
   readonly #turn = new Mutex();
+  readonly #growing: GrowingText;
   /** Text length after each token of the sequence (pending ones included), or -1 inside a character. */
   readonly #ends: number[] = [];
   /** Sampled, but not yet in the cache. */
@@ -53,6 +55,7 @@ export class LocalSession implements TextSession {
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
+    this.#growing = new GrowingText(parts.tokenizer);
   }
 
   /** Tokens held, those still to be put in the cache included. */
@@ -84,7 +87,7 @@ export class LocalSession implements TextSession {
     this.#checkOpen();
     const { decoder, tokenizer } = this.#parts;
     throwIfAborted(options.signal);
-    const ids = tokenizer.encodeSequence(text);
+    const ids = tokenizer.encodeSequence(text, this.#growing.encode(text));
     const kept = commonPrefix(ids, decoder.tokens);
     const fresh = ids.slice(kept);
     this.#stream = null;

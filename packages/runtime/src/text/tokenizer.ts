@@ -3,6 +3,7 @@
 
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { RuntimeError, messageOf } from '../errors.ts';
+import { splitsAtLineStarts } from './line-starts.ts';
 import { TextStream } from './text-stream.ts';
 import { tokenBytes, type TokenizerJson } from './token-bytes.ts';
 
@@ -11,6 +12,8 @@ export class Tokenizer {
   readonly bytes: readonly Uint8Array[];
   /** Ids the tokenizer puts before every text (usually a begin-of-text token); they add nothing to the text. */
   readonly prefix: readonly number[];
+  /** No token reaches over the beginning of a line (line-starts.ts). */
+  readonly splitsAtLineStarts: boolean;
   readonly #inner: HuggingFaceTokenizer;
   readonly #prefixText: string;
   readonly #stripsLeadingSpace: boolean;
@@ -30,6 +33,7 @@ export class Tokenizer {
     const { bytes, stripsLeadingSpace } = tokenBytes(parsed);
     this.bytes = bytes;
     this.#stripsLeadingSpace = stripsLeadingSpace;
+    this.splitsAtLineStarts = splitsAtLineStarts(json, config);
     for (const token of parsed.added_tokens ?? []) this.#idOf.set(token.content, token.id);
     // What the post-processor adds in front shows on any text; a text of one letter is the cheapest.
     const bare = this.#inner.encode('a', { add_special_tokens: false }).ids;
@@ -55,10 +59,13 @@ export class Tokenizer {
     return ids;
   }
 
-  /** Ids of a whole sequence that starts with `text`: as `encode`, with the prefix unless the text spells it out. */
-  encodeSequence(text: string): number[] {
+  /**
+   * Ids of a whole sequence that starts with `text`: as `encode`, with the prefix unless the text spells it out. `ids`: what
+   * `encode` gives, where it is known.
+   */
+  encodeSequence(text: string, ids: readonly number[] = this.encode(text)): readonly number[] {
     const spelled = this.#prefixText !== '' && text.startsWith(this.#prefixText);
-    return spelled ? this.encode(text) : [...this.prefix, ...this.encode(text)];
+    return spelled || this.prefix.length === 0 ? ids : [...this.prefix, ...ids];
   }
 
   /** How many leading ids of a sequence add nothing to `text` (the prefix, unless the text spells it out). */

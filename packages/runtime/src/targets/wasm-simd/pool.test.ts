@@ -20,7 +20,7 @@ const SHAPE = {
 };
 const PASS = { tokens: 0, position: 0, logitsFrom: 0, logitsCount: 1, summarise: 0, read: 0 };
 
-async function broken(shared: boolean): Promise<{ module: WebAssembly.Module; heap: Heap; plan: Plan }> {
+async function working(shared: boolean): Promise<{ module: WebAssembly.Module; heap: Heap; plan: Plan }> {
   const heap = new Heap(shared);
   const { network, weights } = randomNetwork(SHAPE, 'int8', 16);
   const plan = await loadPlan(heap, network, weights, {
@@ -31,13 +31,23 @@ async function broken(shared: boolean): Promise<{ module: WebAssembly.Module; he
     int4: 'int4Plain',
     activationBits: 8,
   });
-  // Weights that lie outside the memory: every thread that takes a piece traps.
-  return {
-    module: await loadKernelModule('relaxed', shared),
-    heap,
-    plan: { ...plan, head: { ...plan.head, address: 2 ** 31 } },
-  };
+  return { module: await loadKernelModule('relaxed', shared), heap, plan };
 }
+
+/** Weights that lie outside the memory: every thread that takes a piece traps. */
+async function broken(shared: boolean): Promise<{ module: WebAssembly.Module; heap: Heap; plan: Plan }> {
+  const { plan, ...rest } = await working(shared);
+  return { ...rest, plan: { ...plan, head: { ...plan.head, address: 2 ** 31 } } };
+}
+
+it('what waits for the event loop gets its turn between passes on the own thread', async () => {
+  const { module, heap, plan } = await working(false);
+  const pool = inlinePool(module, heap.memory, plan);
+  let turned = false;
+  setImmediate(() => (turned = true));
+  await pool.run({ ...PASS, cache: cacheLayout(plan, heap.allocate(1 << 16), 16) });
+  expect(turned).toBe(true);
+});
 
 it('a trap in workers rejects the pass, and every later one', async () => {
   const { module, heap, plan } = await broken(true);

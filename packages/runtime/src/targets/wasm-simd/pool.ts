@@ -1,5 +1,6 @@
 // Runs passes on all threads. With shared memory the threads are workers and the caller stays free (it may be a main
 // thread); without it the caller runs the one thread there is.
+import { turnOfEventLoop } from '../../event-loop.ts';
 import { Control, STOP, WORD } from './control.ts';
 import { instantiateKernels } from './kernels.ts';
 import type { Plan } from './plan.ts';
@@ -26,6 +27,8 @@ export function inlinePool(module: WebAssembly.Module, memory: WebAssembly.Memor
       control.attach(memory.buffer);
       control.words.fill(0, WORD.counters);
       program.run(pass);
+      // An abort, a timer or a request that came meanwhile gets its turn between two passes, as beside worker threads.
+      await turnOfEventLoop();
     },
     async close() {},
   };
