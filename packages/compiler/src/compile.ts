@@ -157,9 +157,9 @@ async function writeGraphs(
   files: OutputEntry[],
   progress: ProgressReporter,
 ): Promise<ManifestGraph[]> {
-  const { cacheUpdate, boundary } = options;
+  const { lowering, cacheUpdate, boundary } = options;
   const epsilon = description.architecture.rmsNormEps;
-  const build: GraphOptions = { description, tensors, epsilon, cacheUpdate, boundary };
+  const build: GraphOptions = { description, tensors, epsilon, lowering, cacheUpdate, boundary };
   const graphs: ManifestGraph[] = [];
   const add = async (
     file: string,

@@ -21,6 +21,7 @@
 //     `columns` gives, for `ids` [WATCHED] int32, `chosen` [1, L, WATCHED] logits, `log_sum_exp` [1, L, 1] and
 //     `argmax` [1, L, 1] int32 and `max` [1, L, 1]: log p = chosen - log_sum_exp.
 import * as v from 'valibot';
+import { LOWERINGS } from './options.ts';
 
 export const MANIFEST_FILE = 'baton.json';
 export const MANIFEST_SCHEMA = 'baton.model/1';
@@ -129,7 +130,7 @@ const manifest = v.object({
   capacities: v.pipe(v.array(count), v.minLength(1)),
   chunk: count,
   layersPerGraph: count,
-  lowering: v.picklist(['portable', 'fused']),
+  lowering: v.picklist(LOWERINGS),
   /** rows: graphs return new rows, the host writes them; whole: graphs return the whole updated cache. */
   cacheUpdate: v.optional(v.picklist(['rows', 'whole']), 'rows'),
   /** Type of hidden states, keys and values at graph boundaries. */

@@ -90,6 +90,30 @@ it.each(['portable', 'fused'] as const)('works with one scale per output channel
   });
 });
 
+describe('the integer lowering', () => {
+  it.each(fixtureNames())(
+    'multiplies the stored integers by rows of 8-bit activations (%s)',
+    async (name) => {
+      await compiled(name, { weights: 'int8', lowering: 'integer' }, async (manifest, folder) => {
+        const { group, dims, zeroPoint } = manifest.tensors['layers.0.down']!;
+        expect([group, zeroPoint]).toEqual([dims[1], 0]);
+        const expected = await logitsWithWeightsOf(manifest, folder, name);
+        expect(worstError(await logitsOf(folder, name), expected)).toBeLessThan(ROUNDED_ACTIVATIONS);
+      });
+    },
+  );
+
+  it('refuses what it has no integers for', async () => {
+    const refused = (options: CompileOptions) =>
+      compiled('qwen2', { lowering: 'integer', ...options }, async () => undefined);
+    await expect(refused({ weights: 'int4' })).rejects.toThrow(
+      /lowering integer does not go with int4.*choose/,
+    );
+    await expect(refused({})).rejects.toThrow(/lowering integer does not go with f32.*choose/);
+    await expect(refused({ weights: 'int8', group: 32 })).rejects.toThrow(/group is 32; choose channel/);
+  });
+});
+
 it.each(['int4', 'int8'] as const)(
   'holds the same %s integers and scales in both lowerings',
   async (weights) => {

@@ -59,7 +59,10 @@ export function compileCommand(): Command {
     .option('--chunk <tokens>', 'tokens per prefill chunk', number, 64)
     .addOption(new Option('--weights <type>', 'how matrices are stored').choices(WEIGHT_TYPES).default('f32'))
     .addOption(
-      new Option('--group <size>', 'inputs per scale: 32, 64, 128 or channel').default(32).argParser(group),
+      new Option(
+        '--group <size>',
+        'inputs per scale: 32, 64, 128 or channel (default: 32; integer: channel)',
+      ).argParser(group),
     )
     .option('--layers-per-graph <n>', 'layers in one graph (default: all)', number)
     .addOption(new Option('--target <lowering>', 'operators used').choices(LOWERINGS).default('portable'))
@@ -112,7 +115,7 @@ async function run(checkpoint: string, flags: Flags): Promise<void> {
       context,
       chunk,
       weights,
-      group,
+      ...(group === undefined ? {} : { group }),
       lowering: target,
       cacheUpdate,
       boundary,

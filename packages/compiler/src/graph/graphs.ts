@@ -2,7 +2,7 @@
 import type { Description } from '../families/description.ts';
 import { maskRows } from '../host/mask.ts';
 import { WATCHED, type ManifestTensor } from '../manifest.ts';
-import type { Boundary, CacheUpdate } from '../options.ts';
+import type { Boundary, CacheUpdate, Lowering } from '../options.ts';
 import { fromBoundary, toBoundary } from './boundary.ts';
 import { addLayer, type LayerContext } from './layer.ts';
 import { linear, type LinearContext } from './linear.ts';
@@ -13,6 +13,7 @@ export interface GraphOptions {
   description: Description;
   tensors: Readonly<Record<string, ManifestTensor>>;
   epsilon: number;
+  lowering: Lowering;
   cacheUpdate: CacheUpdate;
   boundary: Boundary;
 }

@@ -5,7 +5,10 @@
 //   int8/4   portable: DequantizeLinear (opset 21, per group along K or per row), Gemm(transB). No zero point: the
 //            symmetric form that OpenVINO's NPU compiler prefers, with no operator between constant and DequantizeLinear.
 //   int8/4   fused: com.microsoft.MatMulNBits on the same integers stored with an offset.
+//   int8     integer: MatMulInteger on activations that become 8-bit integers row by row; standard operators.
 import type { ManifestTensor } from '../manifest.ts';
+import type { Lowering } from '../options.ts';
+import { integerProduct } from './integer-product.ts';
 import { CONTRIB_DOMAIN, type OnnxBuilder } from './onnx-builder.ts';
 
 /** 4 = int8 products where the kernel has them: the fast path of ONNX Runtime's CPU kernels. */
@@ -14,6 +17,7 @@ const ACCURACY_LEVEL = 4n;
 export interface LinearContext {
   builder: OnnxBuilder;
   tensors: Readonly<Record<string, ManifestTensor>>;
+  lowering: Lowering;
 }
 
 /** `input` is f32 [L, K]; returns the name of f32 [L, N]. `weight` names the tensor; its bias is found by name. */
@@ -21,8 +25,11 @@ export function linear(context: LinearContext, input: string, weight: string, na
   const { builder, tensors } = context;
   const tensor = tensors[weight]!;
   const bias = tensors[`${weight}.bias`] ? [vectorWeight(context, `${weight}.bias`)] : [];
-  if (tensor.zeroPoint) {
-    const product = matMulNBits(context, input, weight, name);
+  const integer = context.lowering === 'integer' && tensor.dtype === 'int8';
+  if (tensor.zeroPoint || integer) {
+    const product = integer
+      ? integerProduct(builder, tensor, input, weight, name)
+      : matMulNBits(context, input, weight, name);
     return bias.length === 0 ? product : builder.node('Add', `${name}/bias`, [product, bias[0]!]);
   }
   return builder.node('Gemm', name, [input, floatWeight(context, weight), ...bias], { transB: 1n });

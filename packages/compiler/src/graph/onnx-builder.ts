@@ -82,6 +82,11 @@ export class OnnxBuilder {
     return output[0]!;
   }
 
+  /** Whether a node of this name is there already: what several products share is computed once. */
+  has(name: string): boolean {
+    return this.#nodes.some((n) => n.name === name);
+  }
+
   output(name: string, dtype: ManifestPort['dtype'], dims: readonly number[]): void {
     this.outputs.push({ name, dtype, dims: [...dims] });
   }
@@ -93,6 +98,10 @@ export class OnnxBuilder {
 
   scalar(name: string, value: number): string {
     return this.floats(name, [], Float32Array.of(value));
+  }
+
+  byte(name: string, value: number): string {
+    return this.#initialise(name, 'uint8', [], { rawData: Uint8Array.of(value) });
   }
 
   /** Shapes, axes: a 1-D int64 constant. */

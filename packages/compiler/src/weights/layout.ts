@@ -73,8 +73,7 @@ function storedForm(source: WeightSource, options: ResolvedOptions): Form {
   if (dtype === 'f32' || dtype === 'f16') return { dtype, group: 0, storedGroup: 0, zeroPoint: 0 };
   const group = divisorGroup(inputs, options.group);
   const block = fusedBlock(inputs, group);
-  if (options.lowering === 'portable' || block === 0)
-    return { dtype, group, storedGroup: group, zeroPoint: 0 };
+  if (options.lowering !== 'fused' || block === 0) return { dtype, group, storedGroup: group, zeroPoint: 0 };
   return { dtype, group, storedGroup: block, zeroPoint: dtype === 'int4' ? 8 : 128 };
 }
 
