@@ -1,15 +1,16 @@
-// A vocabulary for random-weight models: one token per byte, so that a prompt of n ASCII characters has n tokens in every
-// runtime, an end token, and names nobody reads.
+// A vocabulary for random-weight models: one token per ASCII character, so that a prompt of n of them has n tokens in every
+// runtime, an end token, and names nobody reads. The other bytes have no tokens: random weights would write them alone, and
+// wllama breaks off a completion that is not UTF-8.
 
 /** The end token's id. */
 export const END = 300;
 
-/** The 256 characters that stand for bytes in byte-level BPE, then the rest. */
+/** The 128 characters that stand for ASCII in byte-level BPE, then the rest. */
 export function byteVocabulary(size: number): string[] {
   const tokens = Array.from({ length: size }, (_, i) => (i === END ? '<|endoftext|>' : `<t${i}>`));
   let extra = 256;
-  for (let byte = 0; byte < 256; byte++) {
-    const plain = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+  for (let byte = 0; byte < 128; byte++) {
+    const plain = byte >= 33 && byte <= 126;
     tokens[byte] = String.fromCodePoint(plain ? byte : extra++);
   }
   return tokens;

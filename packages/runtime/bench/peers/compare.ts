@@ -160,6 +160,8 @@ export async function compare(options: CompareOptions): Promise<Comparison> {
         say(`${subject.id} is left out: ${(error as Error).message}`);
       }
     }
+    if (runs.length === 0)
+      throw new Error(`nothing runs here: ${skipped.map((s) => `${s.id}: ${s.reason}`).join('; ')}`);
     const began = performance.now();
     for (let round = 0; round < rounds; round++) {
       if (round > 0 && performance.now() > deadline) break;

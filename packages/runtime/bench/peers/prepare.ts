@@ -31,11 +31,11 @@ export async function prepare(
   await once('checkpoint', async (to) => void (await writeRandomCheckpoint(to, shape)));
   for (const subject of subjects) {
     if (subject.reads === 'baton') {
-      const { weights, lowering } = BATON_MODELS[subject.model];
+      const { weights, lowering, chunk } = BATON_MODELS[subject.model];
       await once(`baton/${subject.model}`, async (to) => {
         await rm(to, { recursive: true, force: true });
         // The head is a quarter of the 100m shape's weights; figures for a width are figures for all of it.
-        await compileDirectory(checkpoint, to, { context: slots, weights, head: weights, lowering });
+        await compileDirectory(checkpoint, to, { context: slots, weights, head: weights, lowering, chunk });
       });
     } else if (subject.reads === 'gguf') {
       await once(`gguf/${subject.type}.gguf`, async (to) => void (await writeGguf(to, shape, subject.type)));

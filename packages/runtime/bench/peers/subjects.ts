@@ -16,20 +16,26 @@ export type Subject = { id: string; place: Place; bitsPerWeight: number; weights
   | { runtime: 'transformers.js' | 'onnxruntime-node'; reads: 'onnx'; type: OnnxType }
 );
 
-/** Compiled variants, by the name of their folder. */
+/** Compiled variants, by the name of their folder. ONNX Runtime's CPU kernels want long chunks; ours do not care. */
 export const BATON_MODELS = {
-  int4: { weights: 'int4', lowering: 'fused' },
-  int8: { weights: 'int8', lowering: 'fused' },
-  f32: { weights: 'f32', lowering: 'portable' },
-  'int8-portable': { weights: 'int8', lowering: 'portable' },
+  int4: { weights: 'int4', lowering: 'fused', chunk: 64 },
+  'int4-wide': { weights: 'int4', lowering: 'fused', chunk: 256 },
+  int8: { weights: 'int8', lowering: 'fused', chunk: 64 },
+  'int8-integer': { weights: 'int8', lowering: 'integer', chunk: 256 },
+  f32: { weights: 'f32', lowering: 'portable', chunk: 64 },
+  'f32-wide': { weights: 'f32', lowering: 'portable', chunk: 256 },
+  'int8-portable': { weights: 'int8', lowering: 'portable', chunk: 64 },
 } as const;
 export type BatonModel = keyof typeof BATON_MODELS;
 
 // Scales are 16 bits in the kernels' own packing, f32 in the compiled file that ONNX Runtime reads.
 const BATON_BITS: Record<BatonModel, { own: number; ort: number }> = {
   int4: { own: 4.5, ort: 5 },
+  'int4-wide': { own: 4.5, ort: 5 },
   int8: { own: 8.5, ort: 9 },
+  'int8-integer': { own: 8.5, ort: 8 },
   f32: { own: 32, ort: 32 },
+  'f32-wide': { own: 32, ort: 32 },
   'int8-portable': { own: 8.5, ort: 9 },
 };
 
@@ -80,15 +86,15 @@ export const SUBJECTS: readonly Subject[] = [
   baton('browser', 'webnn-cpu', 'f32'),
   baton('browser', 'webgpu', 'int4'),
   baton('node', 'wasm-simd', 'int4'),
-  baton('node', 'ort-cpu', 'int4'),
+  baton('node', 'ort-cpu', 'int4-wide'),
   llama('node', 'node-llama-cpp', 'q4_0'),
   onnx('node', 'onnxruntime-node', 'q4'),
   baton('node', 'wasm-simd', 'int8'),
-  baton('node', 'ort-cpu', 'int8'),
+  baton('node', 'ort-cpu', 'int8-integer'),
   llama('node', 'node-llama-cpp', 'q8_0'),
   onnx('node', 'onnxruntime-node', 'q8'),
   baton('node', 'wasm-simd', 'f32'),
-  baton('node', 'ort-cpu', 'f32'),
+  baton('node', 'ort-cpu', 'f32-wide'),
   onnx('node', 'onnxruntime-node', 'fp32'),
 ];
 
