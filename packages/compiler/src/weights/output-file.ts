@@ -1,4 +1,5 @@
-// One output file with what the manifest says of it: its length and SHA-256, both taken while it is written.
+// One output file with what the manifest says of it: its length and SHA-256, both taken while it is written. Writing goes on
+// behind the caller's back, one piece at a time: the next slab is quantised while the last one is on its way to the disk.
 import { createSHA256 } from 'hash-wasm';
 import { CompileError } from '../errors.ts';
 import type { FileWriter, Hasher, ModelSink } from '../files.ts';
@@ -15,6 +16,8 @@ export class OutputFile implements PositionedWriter {
   readonly #writer: FileWriter;
   readonly #hash: Hasher;
   #position = 0;
+  #behind: Promise<void> = Promise.resolve();
+  #copy = new Uint8Array(0);
 
   private constructor(path: string, writer: FileWriter, hash: Hasher) {
     this.path = path;
@@ -31,13 +34,20 @@ export class OutputFile implements PositionedWriter {
     return this.#position;
   }
 
+  /** Takes a copy and returns; what went wrong with it is thrown by the next `write` or by `close`. */
   async write(bytes: Uint8Array): Promise<void> {
     this.#hash.update(bytes);
-    await guard(this.path, this.#writer.write(bytes));
+    await this.#behind;
+    if (this.#copy.length < bytes.length) this.#copy = new Uint8Array(bytes.length);
+    this.#copy.set(bytes);
+    this.#behind = guard(this.path, this.#writer.write(this.#copy.subarray(0, bytes.length)));
+    // It is looked at later; until then it must not count as unhandled.
+    this.#behind.catch(() => undefined);
     this.#position += bytes.length;
   }
 
   async close(): Promise<void> {
+    await this.#behind;
     await guard(this.path, this.#writer.close());
   }
 

@@ -1,11 +1,12 @@
 // Browser subjects: one Chromium with a profile on disk, one page and so one renderer process per subject. Every subject is
 // opened twice: the first time fills what its runtime keeps in the browser, the second is timed.
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright';
 import { openTestBrowser } from '../../test/browser/harness.ts';
+import { busiest, peakBytes, renderers } from './browser-processes.ts';
 import type { Opened, Host } from './compare.ts';
 import { modelPath, type Subject } from './subjects.ts';
 
@@ -97,41 +98,4 @@ async function patient<T>(work: Promise<T>): Promise<T> {
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** Process ids of this program's renderer processes, with their processor time. Empty where there is no /proc. */
-async function renderers(): Promise<Map<number, number>> {
-  const found = new Map<number, number>();
-  const ids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name)).map(Number);
-  const parents = new Map<number, number>();
-  const times = new Map<number, number>();
-  for (const id of ids) {
-    const stat = await readFile(`/proc/${id}/stat`, 'utf8').catch(() => '');
-    // The name in brackets may hold spaces; fields are counted from behind it: state, parent, ..., user and system time.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    parents.set(id, Number(fields[1]));
-    times.set(id, Number(fields[11]) + Number(fields[12]));
-  }
-  const ours = (id: number | undefined): boolean =>
-    id !== undefined && (id === process.pid || ours(parents.get(id)));
-  for (const id of ids) {
-    const command = await readFile(`/proc/${id}/cmdline`, 'utf8').catch(() => '');
-    if (command.includes('--type=renderer') && ours(id)) found.set(id, times.get(id)!);
-  }
-  return found;
-}
-
-/** The renderer that worked most between two looks. */
-function busiest(
-  before: ReadonlyMap<number, number>,
-  after: ReadonlyMap<number, number>,
-): number | undefined {
-  const worked = [...after].map(([id, time]) => ({ id, time: time - (before.get(id) ?? 0) }));
-  return worked.toSorted((a, b) => b.time - a.time)[0]?.id;
-}
-
-async function peakBytes(process: number): Promise<number | undefined> {
-  const status = await readFile(`/proc/${process}/status`, 'utf8').catch(() => '');
-  const kilobytes = /VmHWM:\s+(\d+) kB/.exec(status)?.[1];
-  return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
 }

@@ -148,5 +148,5 @@ async function answer(
   response.setHeader('Content-Length', Math.max(0, end - start + 1));
   response.writeHead(range ? 206 : 200);
   if (request.method === 'HEAD' || info.size === 0) response.end();
-  else createReadStream(file, { start, end }).pipe(response);
+  else createReadStream(file, { start, end, highWaterMark: 1 << 20 }).pipe(response);
 }
