@@ -52,12 +52,15 @@ async function round(folder: string, checkpoint: string, sourceBytes: number): P
   const browser = await openTestBrowser({ page, profile, serve: { '/checkpoint/': checkpoint } });
   try {
     let said = 0;
-    await browser.page.exposeFunction('report', (stage: string, fraction: number | null, left: number | null) => {
-      if (performance.now() - said < LINE_EVERY_MS) return;
-      said = performance.now();
-      const part = fraction === null ? '' : ` ${Math.round(fraction * 100)} %`;
-      say(`${stage}${part}${left === null ? '' : `, about ${Math.round(left / 1000)} s left`}`);
-    });
+    await browser.page.exposeFunction(
+      'report',
+      (stage: string, fraction: number | null, left: number | null) => {
+        if (performance.now() - said < LINE_EVERY_MS) return;
+        said = performance.now();
+        const part = fraction === null ? '' : ` ${Math.round(fraction * 100)} %`;
+        say(`${stage}${part}${left === null ? '' : `, about ${Math.round(left / 1000)} s left`}`);
+      },
+    );
     const before = { ...timesByKind(await browserProcesses()) };
     const renderersBefore = await renderers();
     const { keptBytes, compileSeconds, openSeconds, ...asked } = await browser.page.evaluate(async () => {

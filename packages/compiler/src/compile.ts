@@ -56,18 +56,20 @@ export async function compile(
 }
 
 async function compileInto(source: CheckpointSource, sink: ModelSink, options: CompileOptions) {
-  const resolved = resolveOptions(options);
+  const asked = resolveOptions(options);
   const checkpoint = await Checkpoint.open(source);
   const json = await checkpoint.json('config.json');
   if (!json) {
     throw new CompileError('missing', `${source.name}: no config.json; a Hugging Face checkpoint is needed`);
   }
   const { family, config } = findFamily(json);
-  const description = describe(family, config, {
-    ...textNames(checkpoint),
-    capacity: resolved.capacities.at(-1)!,
-    ignoreConfigFields: options.ignoreConfigFields ?? [],
-  });
+  const describeFor = (capacities: readonly number[]) => {
+    const ignoreConfigFields = options.ignoreConfigFields ?? [];
+    return describe(family, config, { ...textNames(checkpoint), capacities, ignoreConfigFields });
+  };
+  const { unscaledLength } = describeFor(asked.capacities);
+  const resolved = { ...asked, capacities: withStepAt(unscaledLength, asked) };
+  const description = describeFor(resolved.capacities);
   description.architecture.rmsNormEps = Math.max(description.architecture.rmsNormEps, resolved.epsilonFloor);
   const used = checkWeights(checkpoint, description);
 
@@ -120,6 +122,16 @@ async function compileInto(source: CheckpointSource, sink: ModelSink, options: C
   options.signal?.throwIfAborted();
   await sink.commit();
   return { manifest, sourceBytes: used.bytes };
+}
+
+/**
+ * The capacities, and between them the length up to which a scaling that goes by length leaves positions alone: short
+ * sequences are then rotated as in transformers, and growing past it is when they are run again.
+ */
+function withStepAt(length: number | null, { capacities, chunk }: ResolvedOptions): number[] {
+  if (length === null || !Number.isInteger(length) || length < chunk || length >= capacities.at(-1)!)
+    return capacities;
+  return [...new Set([...capacities, length])].sort((a, b) => a - b);
 }
 
 async function writeWeights(

@@ -6,7 +6,8 @@
 //  (`boundary` f16: `x`, `y`, keys and values are f16; tables, masks and logits stay f32. The ports say so.)
 //  1. Embedding: row `embedding.tensor`[token] * `embedding.scale` into `x` [1, L, hidden]. Rows n.. of a padded chunk
 //     are zeros. Rows are left-aligned: row r is the token at slot p + r.
-//  2. RoPE: for every entry t of `rope`, `cos.t` and `sin.t` [1, 1, L, dims] for positions p .. p + L - 1 (`ropeRows`).
+//  2. RoPE: for every entry t of `rope`, `cos.t` and `sin.t` [1, 1, L, dims] for positions p .. p + L - 1 (`ropeRows`
+//     of `ropeAt`, which picks the frequencies that belong to the cache's capacity).
 //     The sign of the half-split rotation is in `sin`: its first half is negated.
 //  3. Masks: `mask.m` for every entry m of `masks` (`pastMask`): 0 where row r may see the past slot s, else MASKED.
 //     Full attention [1, 1, 1, S]: s < p. Window W [1, 1, L, S]: s < p and s > p + r - W. Causality inside the chunk is
@@ -84,6 +85,12 @@ const rope = v.object({
   inverseFrequencies: v.array(finite),
   /** Factor on cos and sin (yarn, longrope), else 1. */
   attentionFactor: positive,
+  /**
+   * Scalings that go by the length of the sequence (longrope, dynamic): the frequencies for caches of at most `capacity`
+   * slots, ascending; those above are for the largest (`ropeAt` picks). Keys of one cache are all rotated alike, so a
+   * sequence that grows from one entry's capacities into another's is run again.
+   */
+  shorter: v.exactOptional(v.array(v.object({ capacity: count, inverseFrequencies: v.array(finite) }))),
 });
 
 const layer = v.object({

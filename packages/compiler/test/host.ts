@@ -7,6 +7,7 @@ import {
   MANIFEST_FILE,
   parseManifest,
   pastMask,
+  ropeAt,
   ropeRows,
   slotRows,
   WATCHED,
@@ -35,10 +36,11 @@ export class TestHost {
     this.#capacity = capacity;
   }
 
+  /** With a cache of `capacity` slots; default: the largest compiled. */
   static async open(directory: string, capacity?: number): Promise<TestHost> {
     const files = new DirectoryFiles(directory);
     const manifest = parseManifest(new TextDecoder().decode(await files.read(MANIFEST_FILE)));
-    const slots = capacity ?? manifest.capacities[0]!;
+    const slots = capacity ?? manifest.capacities.at(-1)!;
     const sessions = new Map<ManifestGraph, ort.InferenceSession>();
     for (const graph of manifest.graphs) {
       if (graph.capacity !== undefined && graph.capacity !== slots) continue;
@@ -111,7 +113,7 @@ export class TestHost {
       const n = Number(index);
       let data: Float32Array | Float16Array | undefined;
       if (kind === 'cos' || kind === 'sin')
-        data = ropeRows(this.manifest.rope[n]!, position, graph.length)[kind];
+        data = ropeRows(ropeAt(this.manifest.rope[n]!, this.#capacity), position, graph.length)[kind];
       else if (kind === 'mask') {
         data = pastMask(this.manifest.masks[n]!.window, position, graph.length, this.#capacity);
       } else if (kind === 'keep' || kind === 'place') {

@@ -63,6 +63,11 @@ export interface Backend {
   readonly maxRows: number;
   /** Capacities a sequence can have, ascending; at least one. */
   readonly capacities: readonly number[];
+  /**
+   * Capacities of which the keys are rotated otherwise than those of the next smaller one (scalings that go by the length
+   * of the sequence): growing to or past one, the decoder runs its tokens again. Absent: none.
+   */
+  readonly rotationChanges?: readonly number[];
   /** One line for people: provider, threads, bytes of weights held, copies of them. */
   readonly description: string;
   /** A fresh, empty cache with at least `capacity` slots (default: the smallest compiled capacity). */

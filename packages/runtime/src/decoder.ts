@@ -105,6 +105,8 @@ export class Decoder {
     const wanted = options.logits ?? 'none';
     this.#check(tokens);
     await this.#catchUp(options.signal);
+    // A growth that runs the tokens again is not left for half-way.
+    if (this.#backend.rotationChanges?.length) await this.#grow(this.#live + tokens.length);
     const watched: WatchedRow[] = [];
     const rows: Float32Array[] = [];
     for (let done = 0; done < tokens.length;) {
@@ -201,14 +203,24 @@ export class Decoder {
 
   async #makeRoom(rows: number): Promise<void> {
     const need = this.#live + rows;
-    if (need <= this.#sequence.capacity) return;
-    const larger = this.#backend.capacities.find((c) => c >= need && c <= this.capacity);
-    if (larger === undefined) return this.#slide(need);
+    if (need > this.#sequence.capacity && !(await this.#grow(need))) await this.#slide(need);
+  }
+
+  /** Makes the cache hold `need` slots; false where no capacity does. */
+  async #grow(need: number): Promise<boolean> {
     const old = this.#sequence;
-    if (old.resize) return room(this.#backend, larger, () => old.resize!(larger, this.#live));
+    if (need <= old.capacity) return true;
+    const larger = this.#backend.capacities.find((c) => c >= need && c <= this.capacity);
+    if (larger === undefined) return false;
+    const turned = this.#backend.rotationChanges?.some((c) => c > old.capacity && c <= larger) ?? false;
+    if (old.resize && !turned) {
+      await room(this.#backend, larger, () => old.resize!(larger, this.#live));
+      return true;
+    }
     this.#sequence = await room(this.#backend, larger, () => this.#backend.createSequence(larger));
     await old.close();
     await this.#reingest(this.#kept());
+    return true;
   }
 
   /** Drops half of what lies between the sinks and the end, so that sliding happens once per many tokens. */

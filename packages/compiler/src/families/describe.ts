@@ -5,7 +5,7 @@ import { Config } from './config.ts';
 import type { Description } from './description.ts';
 import type { Family, LayerKind } from './family.ts';
 import { FAMILIES } from './index.ts';
-import { ropeTable, type RopeContext } from './rope.ts';
+import { ropeTable, unscaledLength, type RopeContext } from './rope.ts';
 import { listWeights } from './weights.ts';
 
 const ACTIVATIONS: Readonly<Record<string, ManifestArchitecture['activation']>> = {
@@ -17,8 +17,8 @@ const ACTIVATIONS: Readonly<Record<string, ManifestArchitecture['activation']>> 
 };
 
 export interface DescribeOptions {
-  /** Longest capacity that will be compiled. */
-  capacity: number;
+  /** Capacities that will be compiled, ascending. */
+  capacities: readonly number[];
   /** Name prefix of the text model's tensors, e.g. "model.". */
   prefix: string;
   /** Name of the head's matrix when it is not tied. */
@@ -56,7 +56,7 @@ export function describe(family: Family, config: Config, options: DescribeOption
   const masks = unique(kinds.map((k) => k.window)).map((window) => ({ window }));
   const ropeNames = unique(kinds.map((k) => k.rope)).filter((name) => name !== null);
   const sizes = readSizes(family, config);
-  const tables = ropeTables(family, config, sizes.headDim, options.capacity);
+  const { tables, unscaled } = ropeTables(family, config, sizes.headDim, options.capacities);
   const architecture: ManifestArchitecture = {
     ...sizes,
     layers: kinds.map((k) => ({
@@ -71,6 +71,7 @@ export function describe(family: Family, config: Config, options: DescribeOption
     family: family.name,
     architecture,
     rope: ropeNames.map((name) => tables[name]!),
+    unscaledLength: unscaled,
     masks,
     embeddingScale: family.scaledEmbeddings ? Math.sqrt(sizes.hiddenSize) : 1,
     weights: listWeights(family, config, architecture, options),
@@ -129,12 +130,15 @@ function ropeTables(
   family: Family,
   config: Config,
   headDim: number,
-  length: number,
-): Record<string, ManifestRope> {
+  capacities: readonly number[],
+): { tables: Record<string, ManifestRope>; unscaled: number | null } {
   const context: RopeContext = {
     headDim,
-    trainedLength: config.count('max_position_embeddings', family.defaults.maxPositions ?? length),
-    length,
+    trainedLength: config.count(
+      'max_position_embeddings',
+      family.defaults.maxPositions ?? capacities.at(-1)!,
+    ),
+    capacities,
     defaultTheta: family.defaults.theta ?? 10_000,
     originalLength: config.number('original_max_position_embeddings', undefined),
     partialRotaryFactor: config.number('partial_rotary_factor', 1),
@@ -143,16 +147,18 @@ function ropeTables(
   const parameters = config.object('rope_parameters');
   const scaling = config.object('rope_scaling');
   const byType = family.ropeByLayerType;
-  if (!byType) return { main: ropeTable(parameters ?? scaling, theta, context) };
+  if (!byType) {
+    const fields = parameters ?? scaling;
+    return { tables: { main: ropeTable(fields, theta, context) }, unscaled: unscaledLength(fields, context) };
+  }
   const { full, sliding } = byType.defaultTheta;
   const slidingTheta = config.number(byType.slidingThetaField, sliding);
-  return {
-    main: ropeTable(parameters?.object('full_attention') ?? scaling, theta, {
-      ...context,
-      defaultTheta: full,
-    }),
+  const main = parameters?.object('full_attention') ?? scaling;
+  const tables = {
+    main: ropeTable(main, theta, { ...context, defaultTheta: full }),
     sliding: ropeTable(parameters?.object('sliding_attention') ?? null, slidingTheta, context),
   };
+  return { tables, unscaled: unscaledLength(main, context) };
 }
 
 function unique<T>(values: readonly T[]): T[] {

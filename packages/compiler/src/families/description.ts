@@ -20,6 +20,8 @@ export interface Description {
   family: string;
   architecture: ManifestArchitecture;
   rope: ManifestRope[];
+  /** Up to how many tokens positions are rotated as if there were no scaling; null where the length changes nothing. */
+  unscaledLength: number | null;
   masks: { window: number | null }[];
   embeddingScale: number;
   /** In the order in which they are stored: layers, final norm, head; then the embedding, unless it is tied. */

@@ -300,7 +300,7 @@ const MODELS: readonly [id: string, config: Record<string, unknown>, expected: R
 
 function read(json: Record<string, unknown>) {
   const { family, config } = findFamily(json);
-  const options = { capacity: 2048, prefix: 'model.', head: 'lm_head.weight', ignoreConfigFields: [] };
+  const options = { capacities: [2048], prefix: 'model.', head: 'lm_head.weight', ignoreConfigFields: [] };
   return describeModel(family, config, options);
 }
 

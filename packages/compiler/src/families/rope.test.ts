@@ -27,7 +27,12 @@ function ropeOf(fields: Record<string, unknown>, capacity: number) {
     vocab_size: 64,
     ...fields,
   });
-  const options = { capacity, prefix: 'model.', head: 'lm_head.weight', ignoreConfigFields: [] };
+  const options = {
+    capacities: [capacity],
+    prefix: 'model.',
+    head: 'lm_head.weight',
+    ignoreConfigFields: [],
+  };
   return describeModel(family, config, options).rope[0]!;
 }
 

@@ -1,7 +1,8 @@
 // Rotary frequencies from a configuration, in double precision, for every scaling that the supported families use. The
-// formulas are those of transformers (modeling_rope_utils.py, 5.x), with one difference: where transformers picks the
-// scaling by the length of the current sequence (dynamic, longrope), keys that are already in the cache would disagree with
-// later queries; here the longest compiled capacity decides once, as in other engines with a static cache.
+// formulas are those of transformers (modeling_rope_utils.py, 5.18). Where it picks the scaling by the length of the current
+// sequence (dynamic, longrope), here the capacity of the cache in use decides, because keys in a cache are rotated already
+// and must agree with later queries: a table for every compiled capacity. With the length at which transformers switches
+// among the capacities (compile.ts sees to it), longrope comes out as in a fresh pass of transformers on both sides of it.
 import type { ManifestRope } from '../manifest.ts';
 import type { Config } from './config.ts';
 
@@ -9,8 +10,8 @@ export interface RopeContext {
   headDim: number;
   /** max_position_embeddings of the checkpoint. */
   trainedLength: number;
-  /** Longest sequence the compiled model will hold. */
-  length: number;
+  /** Capacities that will be compiled, ascending. */
+  capacities: readonly number[];
   /** rope_theta where neither dialect gives one. */
   defaultTheta: number;
   /** original_max_position_embeddings beside, not inside, the rope fields (Phi-3). */
@@ -23,7 +24,8 @@ interface Scaled {
   attentionFactor: number;
 }
 
-type Scaling = (base: Base, fields: Config, context: RopeContext) => Scaled;
+/** For sequences of up to `length` tokens. */
+type Scaling = (base: Base, fields: Config, context: RopeContext, length: number) => Scaled;
 
 interface Base {
   theta: number;
@@ -47,11 +49,31 @@ export function ropeTable(
   if (!scaling) {
     return fields!.unsupported('rope_type', `"${kind}" is none of ${Object.keys(SCALINGS).join(', ')}`);
   }
-  const { inverse, attentionFactor } = fields
-    ? scaling(base, fields, context)
-    : { inverse: plain(base), attentionFactor: 1 };
+  const at = (length: number): Scaled =>
+    fields ? scaling(base, fields, context, length) : { inverse: plain(base), attentionFactor: 1 };
+  const { inverse, attentionFactor } = at(context.capacities.at(-1)!);
+  const { capacities } = context;
+  const steps = capacities.map((capacity) => ({ capacity, inverseFrequencies: at(capacity).inverse }));
+  // One entry for all capacities in a row that share a table, under the largest of them.
+  const shorter = steps.slice(0, -1).filter(({ inverseFrequencies: own }, i) => {
+    return own.some((f, j) => f !== steps[i + 1]!.inverseFrequencies[j]);
+  });
   fields?.finish(['rope_type', 'type', 'original_max_position_embeddings', 'max_position_embeddings']);
-  return { dims: base.dims, theta: base.theta, scaling: kind, inverseFrequencies: inverse, attentionFactor };
+  return {
+    dims: base.dims,
+    theta: base.theta,
+    scaling: kind,
+    inverseFrequencies: inverse,
+    attentionFactor,
+    ...(shorter.length > 0 ? { shorter } : {}),
+  };
+}
+
+/** Up to how many tokens the scaling leaves sequences as the model was first trained; null where length changes nothing. */
+export function unscaledLength(fields: Config | null, context: RopeContext): number | null {
+  const kind = fields ? scalingKind(fields) : 'default';
+  if (kind === 'longrope') return originalLength(fields!, context);
+  return kind === 'dynamic' ? context.trainedLength : null;
 }
 
 function scalingKind(fields: Config): string {
@@ -72,7 +94,7 @@ const SCALINGS: Readonly<Record<string, Scaling>> = {
     return { inverse: plain(base).map((f) => f / factor), attentionFactor: 1 };
   },
 
-  dynamic(base, fields, { trainedLength, length }) {
+  dynamic(base, fields, { trainedLength }, length) {
     const factor = fields.number('factor');
     const ratio = Math.max(length, trainedLength) / trainedLength;
     const theta = base.theta * (factor * ratio - (factor - 1)) ** (base.dims / (base.dims - 2));
@@ -112,12 +134,12 @@ const SCALINGS: Readonly<Record<string, Scaling>> = {
     return { inverse, attentionFactor: yarnAttention(fields, factor) };
   },
 
-  longrope(base, fields, context) {
+  longrope(base, fields, context, length) {
     const trained = originalLength(fields, context);
     const factor = fields.number('factor', context.trainedLength / trained);
     const long = fields.numbers('long_factor');
     const short = fields.numbers('short_factor');
-    const chosen = context.length > trained ? long : short;
+    const chosen = length > trained ? long : short;
     if (chosen.length !== base.dims / 2) {
       fields.unsupported(
         'long_factor, short_factor',

@@ -2,5 +2,5 @@
 export { loadEmbedding, type Embedding } from './embedding.ts';
 export { halfToFloat } from './half.ts';
 export { MASKED, maskRows, pastMask } from './mask.ts';
-export { ropeRows } from './rope.ts';
+export { ropeAt, ropeRows, rotationChanges } from './rope.ts';
 export { slotRows } from './slots.ts';

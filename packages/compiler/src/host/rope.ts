@@ -2,6 +2,22 @@
 // the sign folded in: rotated = x * cos + swapHalves(x) * sin, where the first half of `sin` is negated.
 import type { ManifestRope } from '../manifest.ts';
 
+/** The table for a cache of `capacity` slots. */
+export function ropeAt(rope: ManifestRope, capacity: number): ManifestRope {
+  const shorter = rope.shorter?.find((s) => capacity <= s.capacity);
+  return shorter ? { ...rope, inverseFrequencies: shorter.inverseFrequencies } : rope;
+}
+
+/**
+ * Capacities of which the keys are rotated otherwise than those of the next smaller one: growing to or past one of them,
+ * a sequence has to be run again. Empty for most models.
+ */
+export function rotationChanges(ropes: readonly ManifestRope[], capacities: readonly number[]): number[] {
+  const tables = (capacity: number) =>
+    JSON.stringify(ropes.map((rope) => ropeAt(rope, capacity).inverseFrequencies));
+  return capacities.filter((c, i) => i > 0 && tables(c) !== tables(capacities[i - 1]!));
+}
+
 /**
  * Fills rows of cos and sin, f32 [rows, rope.dims] each, for positions `first .. first + rows - 1`. `cos` and `sin` may
  * be longer than needed; what lies behind stays as it is.

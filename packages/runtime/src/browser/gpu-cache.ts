@@ -104,7 +104,7 @@ export class GpuCache implements KvCache {
 
   async evict(from: number, count: number, live: number): Promise<void> {
     const { kvHeads, headDim } = this.#manifest.architecture;
-    const closeGap = gapCloser(this.#manifest, from, count, live);
+    const closeGap = gapCloser(this.#manifest, this.#capacity, from, count, live);
     const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
     const staging = this.#device.createBuffer({ size: this.#bufferBytes(this.#capacity), usage });
     try {

@@ -2,7 +2,13 @@
 // the host's duties around them (manifest.ts lists them). Which runtime and which execution provider is its caller's
 // choice, given as `OnnxHost`.
 
-import { loadEmbedding, type Embedding, type Manifest, type ModelFiles } from '@baton/compiler';
+import {
+  loadEmbedding,
+  rotationChanges,
+  type Embedding,
+  type Manifest,
+  type ModelFiles,
+} from '@baton/compiler';
 import type { Backend, ForwardResult, Sequence, TargetId, Wanted } from '../../backend.ts';
 import { RuntimeError } from '../../errors.ts';
 import { Mutex } from '../../mutex.ts';
@@ -26,6 +32,7 @@ export class OnnxBackend implements Backend {
   readonly vocabSize: number;
   readonly maxRows: number;
   readonly capacities: readonly number[];
+  readonly rotationChanges: readonly number[];
   readonly description: string;
   readonly #host: OnnxHost;
   readonly #manifest: Manifest;
@@ -47,6 +54,7 @@ export class OnnxBackend implements Backend {
     this.vocabSize = manifest.architecture.vocabSize;
     this.maxRows = manifest.chunk;
     this.capacities = manifest.capacities;
+    this.rotationChanges = rotationChanges(manifest.rope, manifest.capacities);
     this.description = host.describe;
   }
 

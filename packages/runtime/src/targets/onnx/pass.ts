@@ -1,7 +1,15 @@
 // One length (L) at one capacity: the layer graphs in order, the input buffers they share, and the host's part of a pass
 // (RoPE rows and masks for a position). Runs them over a cache and stores the new rows.
 
-import { maskRows, pastMask, ropeRows, slotRows, type Manifest, type ManifestGraph } from '@baton/compiler';
+import {
+  maskRows,
+  pastMask,
+  ropeAt,
+  ropeRows,
+  slotRows,
+  type Manifest,
+  type ManifestGraph,
+} from '@baton/compiler';
 import type { Tensor } from 'onnxruntime-common';
 import { RuntimeError } from '../../errors.ts';
 import { elements, floatBuffer, type FloatBuffer } from './buffers.ts';
@@ -29,8 +37,9 @@ export class Pass {
       const cos = this.#bind(`cos.${t}`);
       const sin = this.#bind(`sin.${t}`);
       if (!cos || !sin) return;
+      const table = ropeAt(rope, graphs[0]!.capacity!);
       this.#fills.push((position) => {
-        const rows = ropeRows(rope, position, this.length);
+        const rows = ropeRows(table, position, this.length);
         cos.set(rows.cos);
         sin.set(rows.sin);
       });

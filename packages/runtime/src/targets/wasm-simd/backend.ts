@@ -9,6 +9,7 @@ import type { Kernels, KernelSet } from './kernels.ts';
 import { instantiateKernels, loadKernelModule } from './kernels.ts';
 import { loadPlan } from './load.ts';
 import type { Network, NetworkWeights } from './network.ts';
+import { tablesAt } from './network.ts';
 import type { Plan } from './plan.ts';
 import { cacheLayout, matricesOf } from './plan.ts';
 import type { Pool } from './pool.ts';
@@ -43,6 +44,7 @@ export class WasmSimdBackend implements Backend {
   readonly vocabSize: number;
   readonly maxRows: number;
   readonly capacities: readonly number[];
+  readonly rotationChanges: readonly number[];
   readonly description: string;
   readonly threads: number;
   readonly #heap: Heap;
@@ -70,6 +72,9 @@ export class WasmSimdBackend implements Backend {
     this.vocabSize = plan.vocabulary;
     this.maxRows = plan.maxRows;
     this.capacities = capacities;
+    const turned = (a: number, b: number): boolean =>
+      plan.rotary.some((rotary) => tablesAt(rotary, a).cos !== tablesAt(rotary, b).cos);
+    this.rotationChanges = capacities.filter((c, i) => i > 0 && turned(c, capacities[i - 1]!));
     this.threads = pool.threads;
     this.description = description;
   }

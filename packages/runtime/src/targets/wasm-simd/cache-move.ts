@@ -1,6 +1,7 @@
 // Moves live cache rows: into a cache of another capacity, and together after some in the middle were dropped.
 import type { Heap } from './heap.ts';
 import type { Kernels } from './kernels.ts';
+import { tablesAt } from './network.ts';
 import type { CacheLayout, Plan } from './plan.ts';
 import { keyLimit } from './plan.ts';
 
@@ -48,7 +49,7 @@ export function turnBack(
   const row = heap.allocate(width * 4);
   const limit = keyLimit(width);
   for (const [index, layer] of plan.layers.entries()) {
-    const { half, cos, sin } = plan.rotary[layer.rotary]!;
+    const { half, cos, sin } = tablesAt(plan.rotary[layer.rotary]!, cache.capacity);
     if (half === 0) continue;
     // Tables carry the attention factor (yarn); at position 0 it stands alone.
     const factor = heap.floats(cos, 1)[0]!;

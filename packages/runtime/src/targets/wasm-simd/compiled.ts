@@ -1,7 +1,7 @@
 // A compiled model (baton.json and its weight files) in this target's own words. Tensors are read one at a time, so
 // loading needs the packed weights and one layer, not the model twice.
-import type { Manifest, ManifestTensor, ModelFiles } from '@baton/compiler';
-import { halfToFloat, loadEmbedding, ropeRows } from '@baton/compiler';
+import type { Manifest, ManifestRope, ManifestTensor, ModelFiles } from '@baton/compiler';
+import { halfToFloat, loadEmbedding, ropeAt, ropeRows } from '@baton/compiler';
 import type { LayerWeights, Network, NetworkWeights } from './network.ts';
 import type { SourceMatrix } from './pack.ts';
 
@@ -19,10 +19,9 @@ export function unsupported(manifest: Manifest): string | undefined {
 
 export function networkOf(manifest: Manifest): Network {
   const a = manifest.architecture;
-  const positions = manifest.capacities.at(-1)!;
-  const rotary: Network['rotary'] = manifest.rope.map((rope) => {
+  const table = (rope: ManifestRope, positions: number) => {
     const half = rope.dims / 2;
-    const rows = ropeRows(rope, 0, positions);
+    const rows = ropeRows(ropeAt(rope, positions), 0, positions);
     const cos = new Float32Array(positions * half);
     const sin = new Float32Array(positions * half);
     for (let p = 0; p < positions; p++) {
@@ -30,8 +29,15 @@ export function networkOf(manifest: Manifest): Network {
       cos.set(rows.cos.subarray(p * rope.dims + half, (p + 1) * rope.dims), p * half);
       sin.set(rows.sin.subarray(p * rope.dims + half, (p + 1) * rope.dims), p * half);
     }
-    return { half, cos, sin };
-  });
+    return { cos, sin };
+  };
+  const rotary: Network['rotary'] = manifest.rope.map((rope) => ({
+    half: rope.dims / 2,
+    ...table(rope, manifest.capacities.at(-1)!),
+    ...(rope.shorter
+      ? { shorter: rope.shorter.map(({ capacity }) => ({ upTo: capacity, ...table(rope, capacity) })) }
+      : {}),
+  }));
   const still = rotary.push({ half: 0, cos: new Float32Array(0), sin: new Float32Array(0) }) - 1;
   return {
     hidden: a.hiddenSize,

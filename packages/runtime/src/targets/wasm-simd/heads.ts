@@ -1,6 +1,7 @@
 // What happens to one head's row once it is computed: queries and keys are normalised and rotated, keys and values are
 // quantised into the cache.
 import type { Kernels } from './kernels.ts';
+import { tablesAt } from './network.ts';
 import type { LayerPlan, Plan } from './plan.ts';
 import { keyLimit } from './plan.ts';
 import type { Pass } from './program.ts';
@@ -17,7 +18,7 @@ export function headFinisher(
   const { heads, keyValueHeads, headWidth: width, headNumbers, epsilon } = plan;
   const floats = new Float32Array(memory.buffer);
   const base = cache.base + index * cache.layerBytes;
-  const rotary = plan.rotary[layer.rotary]!;
+  const rotary = tablesAt(plan.rotary[layer.rotary]!, cache.capacity);
   const limit = keyLimit(width);
   const rotate = (at: number, slot: number, norm: number): void => {
     const angles = slot * rotary.half * 4;

@@ -73,10 +73,13 @@ export async function loadPlan(
     layers,
     finalNorm,
     head,
-    rotary: network.rotary.map(({ half, cos, sin }) => ({
+    rotary: network.rotary.map(({ half, cos, sin, shorter }) => ({
       half,
       cos: heap.store(cos),
       sin: heap.store(sin),
+      ...(shorter
+        ? { shorter: shorter.map((s) => ({ ...s, cos: heap.store(s.cos), sin: heap.store(s.sin) })) }
+        : {}),
     })),
     maxRows: options.maxRows,
     logitRows: options.logitRows,

@@ -15,9 +15,26 @@ export interface Network {
   attentionScale: number;
   attentionCap?: number;
   logitCap?: number;
-  /** Rotary tables: cos and sin, [positions][half] each. */
-  rotary: { half: number; cos: Float32Array; sin: Float32Array }[];
+  rotary: RotaryTables[];
   layers: { window?: number; rotary: number }[];
+}
+
+/** cos and sin, [positions][half] each: numbers before they are in the heap, addresses afterwards. */
+export interface RotaryTables<Values = Float32Array> {
+  half: number;
+  cos: Values;
+  sin: Values;
+  /** Tables for caches of at most `upTo` slots, ascending, where the scaling goes by the length of the sequence. */
+  shorter?: readonly { upTo: number; cos: Values; sin: Values }[];
+}
+
+/** The tables for a cache of `capacity` slots. */
+export function tablesAt<Values>(
+  rotary: RotaryTables<Values>,
+  capacity: number,
+): { half: number; cos: Values; sin: Values } {
+  const shorter = rotary.shorter?.find(({ upTo }) => capacity <= upTo);
+  return shorter ? { half: rotary.half, cos: shorter.cos, sin: shorter.sin } : rotary;
 }
 
 /** Weights of one layer; norms are multipliers as applied (families that store w - 1 have 1 added). */

@@ -57,7 +57,7 @@ async function logitsOf(
 ): Promise<Float32Array[]> {
   const backend = await openWasmSimd(manifest, files, { threads: 2, activationBits });
   try {
-    const sequence = await backend.createSequence();
+    const sequence = await backend.createSequence(manifest.capacities.at(-1));
     const rows: Float32Array[] = [];
     for (let at = 0; at < tokens.length;) {
       const part = tokens.slice(at, at + (at < 33 ? 16 : 1));

@@ -1,4 +1,5 @@
 // A network as the threads see it: numbers only (sizes and addresses in the heap), so it can be sent to a worker.
+import type { RotaryTables } from './network.ts';
 
 /** A packed weight matrix. */
 export interface Matrix {
@@ -55,8 +56,8 @@ export interface Plan {
   layers: LayerPlan[];
   finalNorm: number;
   head: Matrix;
-  /** Tables of cosines and sines, `positions` rows of `half` floats. */
-  rotary: { cos: number; sin: number; half: number }[];
+  /** Addresses of tables of cosines and sines, `positions` rows of `half` floats. */
+  rotary: RotaryTables<number>[];
   /** Most tokens of one forward pass. */
   maxRows: number;
   /** Most rows whose logits are computed at once. */

@@ -1,7 +1,8 @@
 // The same network in plain double arithmetic, slow and obvious: what the kernels are compared with in tests and in the
 // self-test. Optionally rounds activations per block of 32 the way the quantised products do, so that what is left to
 // compare is the kernels' own arithmetic.
-import type { LayerWeights, Network, NetworkWeights } from './network.ts';
+import type { LayerWeights, Network, NetworkWeights, RotaryTables } from './network.ts';
+import { tablesAt } from './network.ts';
 import type { SourceMatrix } from './pack.ts';
 import { weightAt } from './reshape.ts';
 
@@ -66,7 +67,7 @@ function attention(
   product: (m: SourceMatrix, x: Float64Array, bias?: Float32Array) => Float64Array,
 ): Float64Array[] {
   const { heads, keyValueHeads, headWidth: width, attentionScale, attentionCap: cap } = network;
-  const rotary = network.rotary[shape.rotary]!;
+  const rotary = tablesAt(network.rotary[shape.rotary]!, rows.length);
   const split = (
     x: Float64Array,
     count: number,
@@ -124,7 +125,7 @@ function normalise(x: Float64Array, weight: Float32Array, epsilon: number): Floa
   return x.map((v, i) => v * s * weight[i]!);
 }
 
-function turn(head: Float64Array, { half, cos, sin }: Network['rotary'][number], position: number): void {
+function turn(head: Float64Array, { half, cos, sin }: RotaryTables, position: number): void {
   for (let i = 0; i < half; i++) {
     const [c, s, a, b] = [cos[position * half + i]!, sin[position * half + i]!, head[i]!, head[i + half]!];
     head[i] = a * c - b * s;

@@ -1,0 +1,68 @@
+// A model whose rotation goes by the length of the sequence (Phi-3's longrope) generates as transformers does, across the
+// length where the factors change: the decoder grows into the longer cache by running its tokens again.
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { MANIFEST_FILE, parseManifest } from '@baton/compiler';
+import { compileDirectory, DirectoryFiles } from '@baton/compiler/node';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Backend } from './backend.ts';
+import { Decoder } from './decoder.ts';
+import { openOrtCpu } from './node/ort-cpu.ts';
+import { openWasmSimd } from './targets/wasm-simd/index.ts';
+
+const FIXTURES = fileURLToPath(new URL('../../compiler/test/fixtures', import.meta.url));
+
+interface LengthReference {
+  ids: number[];
+  rows: { length: number; logits: number[] }[];
+  generated: { prompt: number; tokens: number[] };
+}
+
+let folder = '';
+let reference: LengthReference;
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'baton-length-'));
+  await compileDirectory(path.join(FIXTURES, 'phi4-mini'), folder, { context: 64, chunk: 16 });
+  const text = await readFile(path.join(FIXTURES, 'length-reference.json'), 'utf8');
+  reference = (JSON.parse(text) as Record<string, LengthReference>)['longrope']!;
+});
+afterAll(async () => rm(folder, { recursive: true, force: true }));
+
+async function open(target: 'wasm-simd' | 'ort-cpu'): Promise<Backend> {
+  const files = new DirectoryFiles(folder);
+  const manifest = parseManifest(new TextDecoder().decode(await files.read(MANIFEST_FILE)));
+  // 16-bit activations: what is compared is rotation, not rounding.
+  if (target === 'wasm-simd') return openWasmSimd(manifest, files, { threads: 2, activationBits: 16 });
+  return openOrtCpu(manifest, files);
+}
+
+function relativeError(actual: Float32Array, expected: readonly number[]): number {
+  return Math.hypot(...expected.map((x, i) => x - actual[i]!)) / Math.hypot(...expected);
+}
+
+test.each(['wasm-simd', 'ort-cpu'] as const)('%s follows the sequence', async (target) => {
+  const backend = await open(target);
+  try {
+    const { ids, rows, generated } = reference;
+    const decoder = await Decoder.create(backend);
+    let { logits } = await decoder.ingest(ids.slice(0, generated.prompt), { logits: 'last' });
+    const made: number[] = [];
+    while (made.length < generated.tokens.length) {
+      made.push(logits!.indexOf(Math.max(...logits!)));
+      logits = await decoder.step(made.at(-1)!);
+    }
+    expect(made).toEqual(generated.tokens);
+    await decoder.close();
+    // Fresh sequences, whole prompts: the longer ones run under the longer table from their first token on.
+    for (const { length, logits: expected } of rows) {
+      const fresh = await Decoder.create(backend);
+      const result = await fresh.ingest(ids.slice(0, length), { logits: 'last' });
+      expect(relativeError(result.logits!, expected), `${length} tokens`).toBeLessThan(2e-3);
+      await fresh.close();
+    }
+  } finally {
+    await backend.close();
+  }
+});
