@@ -4,6 +4,7 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
+import type { TargetId } from '@baton/runtime';
 import { serveModel } from '@baton/split/bench';
 import type { BenchEndpoint } from '@baton/split/bench';
 
@@ -18,9 +19,13 @@ export interface EndpointProcess extends BenchEndpoint {
   close(): Promise<void>;
 }
 
-/** Starts the process and resolves when it serves `model`; rejects with its own words when it cannot. */
-export async function startEndpoint(model: string, threads: number): Promise<EndpointProcess> {
-  const child = fork(fileURLToPath(import.meta.url), [model, String(threads)], {
+/** Starts the process and resolves when it serves `model` on `target`; rejects with its own words when it cannot. */
+export async function startEndpoint(
+  model: string,
+  target: string,
+  threads: number,
+): Promise<EndpointProcess> {
+  const child = fork(fileURLToPath(import.meta.url), [model, target, String(threads)], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
@@ -53,10 +58,10 @@ export async function startEndpoint(model: string, threads: number): Promise<End
   };
 }
 
-async function serve([argument = '', threads = '1']: readonly string[]): Promise<void> {
+async function serve([argument = '', target = '', threads = '1']: readonly string[]): Promise<void> {
   const tell = (message: FromServer): void => void process.send!(message);
   try {
-    const model = await openModelArgument(argument, { threads: Number(threads) });
+    const model = await openModelArgument(argument, { target: target as TargetId, threads: Number(threads) });
     const endpoint = await serveModel(model);
     process.on('message', (what: ToServer) => {
       if ('latencyMs' in what) endpoint.setLatency(what.latencyMs);

@@ -4,7 +4,7 @@
 import type { TargetId, TargetSet } from '@baton/runtime';
 
 /** An option for openLocal; empty for the targets that the runtime opens itself. */
-export async function targetsFor(target: TargetId | undefined): Promise<{ targets?: TargetSet }> {
+export async function targetsFor(target: TargetId | 'auto' | undefined): Promise<{ targets?: TargetSet }> {
   if (!target?.startsWith('openvino-')) return {};
   const { bridgeTargets } = await import('@baton/bridge/targets');
   return { targets: bridgeTargets() };

@@ -1,7 +1,7 @@
 // The relay's large model by what a person types: a URL (connected when first needed, tried again after a failure) or a
 // model of this machine.
 import type { TextModel } from '@baton/runtime/text-model';
-import { EndpointError, OpenAICompletionsModel, connect } from '@baton/split';
+import { connectOnDemand } from '@baton/split';
 
 export interface LargeOptions {
   large: string;
@@ -12,7 +12,7 @@ export interface LargeOptions {
 
 export interface LargeHandle {
   name: string;
-  open(signal: AbortSignal): Promise<TextModel>;
+  open(): Promise<TextModel>;
   close(): Promise<void>;
 }
 
@@ -33,17 +33,8 @@ export async function openLarge(
   let connected: TextModel | null = null;
   return {
     name: options.largeModel ?? new URL(options.large).host,
-    open: async (signal) => {
-      if (connected) return connected;
-      try {
-        connected = await connect({ ...endpoint, signal });
-        return connected;
-      } catch (error) {
-        if (!(error instanceof EndpointError)) throw error;
-        // The relay has its own end for an endpoint that fails: the small model goes on alone and the trace says so.
-        return new OpenAICompletionsModel(endpoint);
-      }
-    },
+    // The relay has its own end for an endpoint that fails: the small model goes on alone and the trace says so.
+    open: async () => (connected ??= connectOnDemand(endpoint)),
     close: async () => connected?.close?.(),
   };
 }

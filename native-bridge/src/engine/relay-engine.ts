@@ -12,7 +12,7 @@ export interface RelayParts {
   small: LocalModel;
   limits: ConversationLimits;
   /** Opened at the first request that needs it, so that the bridge also starts while the endpoint is away. */
-  large: { name: string; open(signal: AbortSignal): Promise<TextModel>; close(): Promise<void> };
+  large: { name: string; open(): Promise<TextModel>; close(): Promise<void> };
   policy: string;
   budget: Budget;
   chatTemplate: string | null;
@@ -102,7 +102,7 @@ export class RelayEngine implements Engine {
         renderChat: async ([message]) => (prompt = await render(message!.content)),
         openSession: () => this.#lease(prompt),
       },
-      large: await large.open(signal),
+      large: await large.open(),
       policy,
       budget: this.#budget(options),
       sampling: options.sampling ?? {},

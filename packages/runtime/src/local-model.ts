@@ -4,10 +4,10 @@
 import type { Manifest } from '@baton/compiler';
 import { BackendLostError, type Backend, type TargetId } from './backend.ts';
 import { Decoder, type DecoderOptions } from './decoder.ts';
-import { RuntimeError, messageOf } from './errors.ts';
+import { RuntimeError, messageOf, throwIfAborted } from './errors.ts';
 import { Mutex } from './mutex.ts';
 import { scoreTokens, type ScoredToken } from './score.ts';
-import { LocalSession, type SessionOptions } from './session.ts';
+import { LocalSession, commonPrefix, type SessionOptions } from './session.ts';
 import type {
   ChatMessage,
   GenerateOptions,
@@ -49,6 +49,8 @@ export class LocalModel implements TextModel {
   #backend: Backend;
   #idle: LocalSession[] = [];
   #prompts: GrowingText | null = null;
+  /** One-token requests under way: what they read is worth waiting for. */
+  readonly #warming = new Set<{ ids: readonly number[]; back: Promise<void> }>();
   #closed = false;
 
   constructor(parts: LocalModelParts) {
@@ -100,7 +102,31 @@ export class LocalModel implements TextModel {
 
   /** Continues `prompt`; throws `context-full` before the first chunk when it does not fit. */
   async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<TextChunk> {
-    const session = await this.#take(prompt);
+    this.#prompts ??= new GrowingText(this.tokenizer);
+    const ids = this.tokenizer.encodeSequence(prompt, this.#prompts.encode(prompt));
+    const warm = this.#untilWarm(ids);
+    if (options.maxTokens !== 1) {
+      await warm;
+      return yield* this.#write(prompt, ids, options);
+    }
+    const back = Promise.withResolvers<void>();
+    const warming = { ids, back: back.promise };
+    this.#warming.add(warming);
+    const chunks: TextChunk[] = [];
+    try {
+      await warm;
+      // Read to its end at once: a reader that dawdles must not keep others from the cache.
+      for await (const chunk of this.#write(prompt, ids, options)) chunks.push(chunk);
+    } finally {
+      this.#warming.delete(warming);
+      back.resolve();
+    }
+    yield* chunks;
+  }
+
+  async *#write(prompt: string, ids: readonly number[], options: GenerateOptions): AsyncGenerator<TextChunk> {
+    throwIfAborted(options.signal);
+    const session = await this.#take(ids);
     try {
       const signal = options.signal ? { signal: options.signal } : {};
       const { kept, notes } = await session.sync(prompt, signal);
@@ -163,15 +189,22 @@ export class LocalModel implements TextModel {
     }
   }
 
+  /**
+   * Waits for one-token requests that put the beginning of this prompt into a cache: what they do would be done again beside
+   * them. A withdrawn one ends with its chunk, and the prompt goes on from there.
+   */
+  async #untilWarm(ids: readonly number[]): Promise<void> {
+    const idle = Math.max(0, ...this.#idle.map((session) => commonPrefix(session.tokens, ids)));
+    const ahead = [...this.#warming].filter((one) => commonPrefix(one.ids, ids) > idle);
+    await Promise.all(ahead.map(({ back }) => back));
+  }
+
   /** The kept cache that shares the longest beginning with the prompt, else a new one. */
-  async #take(prompt: string): Promise<LocalSession> {
-    this.#prompts ??= new GrowingText(this.tokenizer);
-    const ids = this.tokenizer.encodeSequence(prompt, this.#prompts.encode(prompt));
+  async #take(ids: readonly number[]): Promise<LocalSession> {
     let best = -1;
     let shared = 0;
     this.#idle.forEach((session, i) => {
-      const n = session.tokens.findIndex((id, j) => ids[j] !== id);
-      const common = n < 0 ? session.tokens.length : n;
+      const common = commonPrefix(session.tokens, ids);
       if (common > shared) [best, shared] = [i, common];
     });
     if (best < 0 && this.#idle.length >= (this.#parts.keptCaches ?? 2)) best = 0;

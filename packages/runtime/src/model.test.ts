@@ -325,6 +325,14 @@ describe('model', () => {
     expect(second.last.usage!.cachedTokens).toBeGreaterThanOrEqual(4);
   });
 
+  test('goes on in the cache that a one-token request is still filling', async () => {
+    const prompt = 'A tailor sews 5 coats and 7 hats.';
+    const warm = collect({ generate: (o) => model.generate(prompt, o) }, { maxTokens: 1 });
+    const more = await collect({ generate: (o) => model.generate(`${prompt} How`, o) }, { maxTokens: 2 });
+    const { promptTokens } = (await warm).last.usage!;
+    expect(more.last.usage!.cachedTokens).toBeGreaterThanOrEqual(promptTokens - 1);
+  });
+
   test('two generations at once do not disturb each other', async () => {
     const alone = await collect({ generate: (o) => model.generate('The lazy dog', o) }, { maxTokens: 12 });
     const [a, b] = await Promise.all([

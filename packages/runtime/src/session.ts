@@ -374,7 +374,8 @@ export class LocalSession implements TextSession {
   }
 }
 
-function commonPrefix(a: readonly number[], b: readonly number[]): number {
+/** How many of their first tokens two sequences share. */
+export function commonPrefix(a: readonly number[], b: readonly number[]): number {
   let n = 0;
   while (n < a.length && n < b.length && a[n] === b[n]) n++;
   return n;

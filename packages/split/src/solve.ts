@@ -164,7 +164,7 @@ async function start(
     : null;
   const warm =
     large && policy.needs.large && (options.keepWarm ?? !large.model.capabilities.billed)
-      ? new KeepWarm(large, now, (line) => ledger.note(line))
+      ? new KeepWarm(large, (line) => ledger.note(line))
       : null;
   const relay = new Relay({
     question: asked,

@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { MANIFEST_FILE, parseManifest } from '@baton/compiler/manifest';
 import { loadTask } from '@baton/eval/node';
+import { TARGETS, type TargetId } from '@baton/runtime';
 import { resolveModel } from '@baton/runtime/node';
 import type { TextModel } from '@baton/runtime/text-model';
 import {
@@ -14,7 +15,7 @@ import {
   type ContextPair,
   type RelayBench,
 } from '@baton/split/bench';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { openModelArgument } from '../model-argument.ts';
 import { writeRandomPair } from '../random-pair.ts';
 import { startEndpoint, type EndpointProcess } from '../relay-endpoint.ts';
@@ -23,6 +24,7 @@ import { count, list, numbers, print } from './bench-arguments.ts';
 interface RelayFlags {
   small: string;
   large: string;
+  target: TargetId | 'auto';
   questions: string;
   latency: number[];
   limit: number;
@@ -42,6 +44,11 @@ export function relayCommand(): Command {
     )
     .option('--small <model>', 'small model', 'demo-small')
     .option('--large <model>', 'large model; served over HTTP by a process of its own', 'demo-large')
+    .addOption(
+      new Option('--target <target>', 'execution target of both (auto: the fastest here, by measurement)')
+        .choices([...TARGETS, 'auto'])
+        .default('auto'),
+    )
     .option(
       '--questions <task|file>',
       'a task that ships with baton, or JSONL with a "question" in each line',
@@ -67,17 +74,18 @@ async function relay(flags: RelayFlags): Promise<void> {
   const questions = await readQuestions(flags.questions);
   const closing: (() => Promise<unknown>)[] = [];
   try {
-    const small = await openModelArgument(flags.small);
+    const { target } = flags;
+    const small = await openModelArgument(flags.small, { target, threads: 1 });
     closing.push(async () => small.close?.());
-    const large = await openModelArgument(flags.large);
+    const large = await openModelArgument(flags.large, { target, threads: 1 });
     closing.push(async () => large.close?.());
-    const endpoint = await startEndpoint(flags.large, 1);
+    const endpoint = await startEndpoint(flags.large, large.location, 1);
     closing.push(() => endpoint.close());
     const pairs: ContextPair[] = [{ small, largeId: large.id, endpoint }];
     if (flags.random && flags.only.includes('context')) {
       // A thousand tokens at tens of milliseconds each: one round, at the middle one of the round trips.
       const middle = flags.latency[Math.floor(flags.latency.length / 2)]!;
-      pairs.push({ ...(await randomPair(flags.small, closing)), latenciesMs: [middle], rounds: 1 });
+      pairs.push({ ...(await randomPair(flags, closing)), latenciesMs: [middle], rounds: 1 });
     }
     const measured = await benchRelay({
       small,
@@ -99,14 +107,14 @@ async function relay(flags: RelayFlags): Promise<void> {
 }
 
 async function randomPair(
-  like: string,
+  { small: like, target }: RelayFlags,
   closing: (() => Promise<unknown>)[],
 ): Promise<{ small: TextModel; largeId: string; endpoint: EndpointProcess }> {
   const pair = await writeRandomPair(like, await vocabularyOf(like));
   closing.push(() => pair.remove());
-  const small = await openModelArgument(pair.small, { threads: 1 });
+  const small = await openModelArgument(pair.small, { target, threads: 1 });
   closing.push(async () => small.close?.());
-  const endpoint = await startEndpoint(pair.large, 1);
+  const endpoint = await startEndpoint(pair.large, small.location, 1);
   closing.push(() => endpoint.close());
   return { small, largeId: endpoint.modelId, endpoint };
 }
@@ -121,7 +129,7 @@ async function earlierParts(out: string | undefined): Promise<Partial<RelayBench
   if (out === undefined) return {};
   try {
     const earlier = JSON.parse(await readFile(out, 'utf8')) as Partial<RelayBench>;
-    return earlier.schema === 'baton.bench.relay/2' ? earlier : {};
+    return earlier.schema === 'baton.bench.relay/3' ? earlier : {};
   } catch {
     return {};
   }

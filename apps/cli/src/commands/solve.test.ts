@@ -174,6 +174,7 @@ describe('an endpoint that nobody has seen before', () => {
     const url = await serve(stream(['3200+240+', '172=3612']));
     const run = await solve(words('--large', 'http://127.0.0.1:1/v1', '--large', url));
     expect(run.code).toBe(0);
+    expect(run.trace().notes.join('\n')).toMatch(/went on with the next endpoint/);
     expect(spanOf(run.trace())).toContain('3200+240+');
   });
 

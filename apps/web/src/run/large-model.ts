@@ -1,15 +1,7 @@
-// The large model as the settings describe it: connected for a run, and tested when a person asks.
+// The large model as the settings describe it: asked what it can do while the small one writes, and tested when a person wants it.
 
 import type { TextModel } from '@baton/runtime/text-model';
-import {
-  EndpointError,
-  OpenAICompletionsModel,
-  apiBase,
-  connect,
-  presetByName,
-  probeEndpoint,
-  type EndpointOptions,
-} from '@baton/split';
+import { apiBase, connectOnDemand, presetByName, probeEndpoint, type EndpointOptions } from '@baton/split';
 import { store, type LargeState } from '../state/app-state.ts';
 import type { Settings } from '../state/settings.ts';
 import { HERE, closeLargeHere, largeHere, showLargeHere } from './large-here.ts';
@@ -31,7 +23,7 @@ function options(settings: Settings): EndpointOptions {
 }
 
 /** The large model, or null where none is configured. An endpoint that is down is found out by the relay. */
-export async function largeModel(signal: AbortSignal): Promise<TextModel | null> {
+export async function largeModel(): Promise<TextModel | null> {
   const settings = throughBridge(store.value.settings);
   // Where it cannot be opened, the small model goes on alone; the page shows why.
   if (settings.endpointKind === HERE) return largeHere().catch(() => null);
@@ -44,17 +36,18 @@ export async function largeModel(signal: AbortSignal): Promise<TextModel | null>
     settings.apiKey,
   ]);
   if (kept?.key === key) return kept.model;
-  const given = options(settings);
-  try {
-    const preset = settings.endpointKind === 'auto' ? {} : { preset: settings.endpointKind };
-    kept = { key, model: await connect({ ...given, ...preset, signal }) };
-    return kept.model;
-  } catch (error) {
-    if (!(error instanceof EndpointError)) throw error;
-    store.patch({ large: { status: 'down', message: error.message } });
-    // The relay meets the same failure, carries on alone and says so in the trace.
-    return new OpenAICompletionsModel({ ...given, retries: 0 });
-  }
+  const model = connectOnDemand({
+    ...options(settings),
+    ...(settings.endpointKind === 'auto' ? {} : { preset: settings.endpointKind }),
+    // The relay carries on alone and says so in the trace; the settings show it as well.
+    onFailure: (error) => {
+      if (kept?.model !== model) return;
+      const message = error instanceof Error ? error.message : String(error);
+      store.patch({ large: { status: 'down', message } });
+    },
+  });
+  kept = { key, model };
+  return model;
 }
 
 /** Says what is known without sending anything that costs: the model list, one GET. */

@@ -17,7 +17,8 @@ import { nodeTargets } from './targets.ts';
 export const DEMO_MODELS: readonly string[] = ['demo-small', 'demo-large'];
 
 export interface OpenLocalOptions extends Omit<OpenModelOptions, 'targets' | 'target'> {
-  target?: TargetId | undefined;
+  /** As openModel's. */
+  target?: TargetId | 'auto' | undefined;
   /** Default: what this package opens in Node (ort-cpu). */
   targets?: TargetSet;
   /** For a checkpoint directory. */

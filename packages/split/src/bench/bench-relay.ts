@@ -78,7 +78,7 @@ export interface ProtocolsAt {
 const PACE_MS = 15;
 
 export interface RelayBench {
-  schema: 'baton.bench.relay/2';
+  schema: 'baton.bench.relay/3';
   small: { id: string; location: string };
   large: { id: string; location: string };
   /** Absent where the part was not measured. */
@@ -98,7 +98,7 @@ export async function benchRelay(options: BenchRelayOptions): Promise<RelayBench
   const own = options.endpoint ? null : await serveModel(large);
   const bench = new Bench(options, options.endpoint ?? own!);
   const result: RelayBench = {
-    schema: 'baton.bench.relay/2',
+    schema: 'baton.bench.relay/3',
     small: { id: small.id, location: small.location },
     large: { id: large.id, location: large.location },
     notes: [

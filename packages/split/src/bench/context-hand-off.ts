@@ -29,6 +29,8 @@ export interface ContextHandOff {
   warmUpRequests: number;
   /** One token of the small model, in milliseconds. */
   smallTokenMs: number;
+  /** From the arrival of the last large token to the small model having read it, pipelined. */
+  readMs: number;
 }
 
 export interface ContextOptions {
@@ -75,6 +77,7 @@ export async function contextHandOff(options: ContextOptions): Promise<ContextHa
     cachedPipelined: middle(measured.pipelined, (r) => r.cachedTokens),
     warmUpRequests: middle(measured.pipelined, (r) => r.warmUpRequests)!,
     smallTokenMs: middle(measured.pipelined, (r) => r.smallTokenMs)!,
+    readMs: middle(measured.pipelined, (r) => r.readMs)!,
   };
 }
 
@@ -84,6 +87,7 @@ interface Round {
   cachedTokens: number | null;
   warmUpRequests: number;
   smallTokenMs: number;
+  readMs: number;
 }
 
 async function oneRound(
@@ -111,6 +115,7 @@ async function oneRound(
     cachedTokens: span.cachedTokens ?? null,
     warmUpRequests: trace.totals.warmUp?.requests ?? 0,
     smallTokenMs: (written.endMs - written.firstTokenMs!) / Math.max(1, written.tokens - 1),
+    readMs: span.endMs - (span.lastTokenMs ?? span.firstTokenMs),
   };
 }
 

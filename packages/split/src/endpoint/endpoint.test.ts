@@ -259,6 +259,22 @@ describe('a pool', () => {
     expect(bad.bodies).toHaveLength(2);
   });
 
+  it('tells of a failure that a withdrawn request met', async () => {
+    const bad = await server(status(500));
+    const good = await server(silence, stream(['fine']));
+    const pool = endpointPool(
+      [bad, good].map(({ url }) => ({ model: new OpenAICompletionsModel({ url, model: 'm', retries: 0 }) })),
+    );
+    const control = new AbortController();
+    const withdrawn = collect(pool.generate('p', { maxTokens: 1, signal: control.signal }));
+    await expect.poll(() => good.bodies.length).toBe(1);
+    control.abort();
+    await expect(withdrawn).rejects.toThrow('cancelled');
+    const notes: string[] = [];
+    for await (const chunk of pool.generate('p')) notes.push(...(chunk.notes ?? []));
+    expect(notes).toEqual([expect.stringMatching(/HTTP 500.*went on with the next endpoint/)]);
+  });
+
   it('fails with the last failure when nobody is left', async () => {
     const dead = await server(silence);
     const model = new OpenAICompletionsModel({ url: dead.url, model: 'm', retries: 0, connectMs: 50 });

@@ -7,6 +7,7 @@ export { ChatContinuationModel } from './chat-continuation.ts';
 export type { Dialect } from './chat-continuation.ts';
 export { connect } from './connect.ts';
 export { connectOnDemand } from './on-demand.ts';
+export type { OnDemandOptions } from './on-demand.ts';
 export { OllamaModel } from './ollama.ts';
 export type { ConnectOptions } from './connect.ts';
 export { endpointPool } from './pool.ts';

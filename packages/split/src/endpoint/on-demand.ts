@@ -11,9 +11,14 @@ import { connect, connectKnown } from './connect.ts';
 import type { ConnectOptions } from './connect.ts';
 import { OpenAICompletionsModel } from './openai-completions.ts';
 
+export interface OnDemandOptions extends ConnectOptions {
+  /** Called with what is wrong each time that the endpoint was asked in vain. */
+  onFailure?: (error: unknown) => void;
+}
+
 /** Throws at once for an address or a preset that cannot be right; everything else is found out by the first request. */
-export function connectOnDemand(options: ConnectOptions): TextModel {
-  return connectKnown(options) ?? new EndpointOnDemand(options);
+export function connectOnDemand({ onFailure, ...options }: OnDemandOptions): TextModel {
+  return connectKnown(options) ?? new EndpointOnDemand(options, onFailure);
 }
 
 /** After a failed probe, requests within this time fail with the same error instead of asking again. */
@@ -22,14 +27,16 @@ const REMEMBER_MS = 10_000;
 class EndpointOnDemand implements ContinuingModel {
   readonly location: string;
   readonly #options: ConnectOptions;
+  readonly #onFailure: ((error: unknown) => void) | undefined;
   readonly #control = new AbortController();
   #asked: Promise<TextModel>;
   #connected: TextModel | null = null;
   #failedAt: number | null = null;
 
-  constructor(options: ConnectOptions) {
+  constructor(options: ConnectOptions, onFailure: ((error: unknown) => void) | undefined) {
     this.location = apiBase(options.url);
     this.#options = options;
+    this.#onFailure = onFailure;
     this.#asked = this.#ask();
   }
 
@@ -101,7 +108,10 @@ class EndpointOnDemand implements ContinuingModel {
     const asked = connect({ ...this.#options, signal: this.#control.signal });
     asked.then(
       (model) => (this.#connected = model),
-      () => (this.#failedAt = performance.now()),
+      (error: unknown) => {
+        this.#failedAt = performance.now();
+        if (!this.#control.signal.aborted) this.#onFailure?.(error);
+      },
     );
     return asked;
   }

@@ -45,6 +45,8 @@ class Pool implements TextModel {
   readonly slots: readonly Slot[];
   readonly #restMs: number;
   readonly #clock: () => number;
+  /** Failures that nobody was told of yet: a request that was withdrawn may have met them. */
+  readonly #untold: string[] = [];
   #last: TextModel;
 
   constructor(slots: readonly Slot[], options: PoolOptions) {
@@ -85,7 +87,6 @@ class Pool implements TextModel {
     const now = this.#clock();
     const rank = (slot: Slot): number => (slot.restsUntil > now ? slot.restsUntil : 0);
     const order = [...this.slots].sort((a, b) => rank(a) - rank(b));
-    const notes: string[] = [];
     let written = '';
     let tokens = 0;
     let failure: unknown = null;
@@ -98,7 +99,8 @@ class Pool implements TextModel {
           this.#last = slot.model;
           written += chunk.text;
           tokens += tokensOf(chunk);
-          yield notes.length > 0 ? { ...chunk, notes: [...notes.splice(0), ...(chunk.notes ?? [])] } : chunk;
+          const notes = this.#untold.splice(0);
+          yield notes.length > 0 ? { ...chunk, notes: [...notes, ...(chunk.notes ?? [])] } : chunk;
         }
         slot.restsUntil = 0;
         return;
@@ -107,7 +109,8 @@ class Pool implements TextModel {
         failure = error;
         const asked = error instanceof EndpointError ? (error.retryAfterMs ?? 0) : 0;
         slot.restsUntil = this.#clock() + Math.max(this.#restMs, asked);
-        notes.push(`${messageOf(error)}; went on with the next endpoint`);
+        const note = `${messageOf(error)}; went on with the next endpoint`;
+        if (slot !== order.at(-1) && !this.#untold.includes(note)) this.#untold.push(note);
       } finally {
         this.#leave(slot);
       }

@@ -1,5 +1,6 @@
 // Streaming prefill: while the small model writes, the large side is given the text so far, so that its prefix cache
-// holds nearly all of it when the hand-off comes. One request at a time; the pace follows what a request takes.
+// holds nearly all of it when the hand-off comes. One request at a time, the next as soon as that is answered: the pace is the
+// endpoint's own.
 
 import { isAbort, messageOf } from '../split-error.ts';
 import type { LargeSide } from './large-side.ts';
@@ -9,45 +10,36 @@ const WORTH_CHARACTERS = 40;
 
 export class KeepWarm {
   readonly #large: LargeSide;
-  readonly #now: () => number;
-  readonly #onFailure: (line: string) => void;
+  readonly #onNote: (line: string) => void;
   #control = new AbortController();
   #busy: Promise<void> | null = null;
   #sent: string | null = null;
-  #nextMs = 0;
-  /** Measured time of one request, as a moving average. */
-  #latencyMs = 0;
   #off = false;
 
-  constructor(large: LargeSide, now: () => number, onFailure: (line: string) => void) {
+  constructor(large: LargeSide, onNote: (line: string) => void) {
     this.#large = large;
-    this.#now = now;
-    this.#onFailure = onFailure;
+    this.#onNote = onNote;
   }
 
-  /** The text has grown to `answer`. `urgent`: a hand-off is likely soon, so the pace does not count. */
+  /** The text has grown to `answer`. `urgent`: a hand-off is likely soon, so a few characters are enough. */
   offer(answer: string, urgent = false): void {
     if (this.#off || this.#busy) return;
     const grown = this.#sent === null ? Infinity : answer.length - this.#sent.length;
     if (grown < (urgent ? 4 : WORTH_CHARACTERS)) return;
     const { signal } = this.#control;
-    const started = this.#now();
-    if (!urgent && started < this.#nextMs) return;
     this.#sent = answer;
     this.#busy = this.#large
       .warm(answer, signal)
-      .then(() => {
-        const took = this.#now() - started;
-        this.#latencyMs = this.#latencyMs === 0 ? took : 0.7 * this.#latencyMs + 0.3 * took;
-        // Half of the time between requests is left to others.
-        this.#nextMs = this.#now() + this.#latencyMs;
+      .then((notes) => {
+        // Behind the end of the run nobody listens any more.
+        if (!this.#off) for (const note of notes) this.#onNote(note);
       })
       .catch((error: unknown) => {
         // Withdrawn for a hand-off: the next offer may try again.
         if (signal.aborted && isAbort(error)) return;
         // Keeping warm is a favour; when it fails the hand-off itself will say what is wrong.
         this.#off = true;
-        if (!isAbort(error)) this.#onFailure(`keep-warm requests stopped: ${messageOf(error)}`);
+        if (!isAbort(error)) this.#onNote(`keep-warm requests stopped: ${messageOf(error)}`);
       })
       .finally(() => (this.#busy = null));
   }

@@ -86,29 +86,32 @@ export class LargeSide {
     return stream;
   }
 
-  /** Puts `answer` into the large side's prefix cache. */
-  async warm(answer: string, signal: AbortSignal): Promise<void> {
+  /** Puts `answer` into the large side's prefix cache. Gives what a person should know of it, one line each. */
+  async warm(answer: string, signal: AbortSignal): Promise<readonly string[]> {
     this.#tell('warm-up', answer);
     this.warmUp.requests++;
     if (this.model.capabilities.sessions && this.model.openSession) {
       const session = await this.#open();
-      const { ingested, kept } = await session.sync(this.prompt + answer, { signal });
+      const { ingested, kept, notes = [] } = await session.sync(this.prompt + answer, { signal });
       this.warmUp.promptTokens += ingested + kept;
       this.warmUp.cachedTokens += kept;
-      return;
+      return notes;
     }
+    const notes: string[] = [];
     for await (const chunk of this.#generate(answer, {
       maxTokens: 1,
       sampling: { temperature: 0 },
       signal,
     })) {
       this.warmUp.tokens += chunk.tokenIds.length > 0 ? chunk.tokenIds.length : chunk.text === '' ? 0 : 1;
+      if (chunk.notes) notes.push(...chunk.notes);
       if (!chunk.usage) continue;
       this.#learn(this.prompt + answer, chunk.usage);
       this.warmUp.promptTokens += chunk.usage.promptTokens;
       this.warmUp.cachedTokens += chunk.usage.cachedTokens ?? 0;
       if (this.#parts.prices) this.otherCost += priceOf(chunk.usage, this.#parts.prices);
     }
+    return notes;
   }
 
   /** Asks about the answer so far instead of going on with it, and tells what was sent: a few tokens, greedily. */

@@ -198,6 +198,7 @@ export class Relay {
   dropEarly(stream: LargeStream): void {
     this.earlyDropped++;
     stream.abort();
+    for (const note of stream.notes) this.ledger.note(note);
     const { usage } = this.large.usageOf(stream, this.answer);
     this.overhead.largeTokens += stream.tokens;
     this.overhead.requests++;
