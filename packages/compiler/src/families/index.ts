@@ -94,6 +94,9 @@ const gemma2: Family = {
   softCaps: { attention: 50, logits: 30 },
   layer(config, index) {
     const window = config.count('sliding_window', 4096);
+    // Gemma 2 9B says it twice; transformers looks at the other.
+    if (config.count('sliding_window_size', window) !== window)
+      config.unsupported('sliding_window_size', `is not sliding_window (${window})`);
     const type = layerTypeAt(config, index);
     const slides = type ? type === 'sliding_attention' : index % 2 === 0;
     return slides ? { window, rope: 'main' } : full;

@@ -1,5 +1,6 @@
-// Configurations of published models, written down from what is known of them (nothing is fetched here): strictness about
-// unknown fields must not turn real models away, and what is read must be what the models are.
+// Configurations of published models: strictness about unknown fields must not turn real models away, and what is read must be
+// what the models are. Each stands at https://huggingface.co/ID/blob/main/config.json under the id given with it; nothing is
+// fetched here, and fields that are the same everywhere are in USUAL.
 import { expect, it } from 'vitest';
 import { describe as describeModel, findFamily } from './describe.ts';
 
@@ -17,6 +18,30 @@ const USUAL = {
 };
 
 const FACTORS = Array.from({ length: 48 }, (_, i) => 1 + i / 10);
+
+/** What both Phi-3-mini-instruct models have; their code is in the repository (auto_map) and in transformers. */
+const PHI3_MINI = {
+  architectures: ['Phi3ForCausalLM'],
+  attention_bias: false,
+  auto_map: {
+    AutoConfig: 'configuration_phi3.Phi3Config',
+    AutoModelForCausalLM: 'modeling_phi3.Phi3ForCausalLM',
+  },
+  embd_pdrop: 0,
+  eos_token_id: 32000,
+  hidden_size: 3072,
+  intermediate_size: 8192,
+  model_type: 'phi3',
+  num_attention_heads: 32,
+  num_hidden_layers: 32,
+  num_key_value_heads: 32,
+  pad_token_id: 32000,
+  resid_pdrop: 0,
+  rms_norm_eps: 1e-5,
+  rope_theta: 10000,
+  tie_word_embeddings: false,
+  vocab_size: 32064,
+};
 
 const MODELS: readonly [id: string, config: Record<string, unknown>, expected: Record<string, unknown>][] = [
   [
@@ -296,6 +321,247 @@ const MODELS: readonly [id: string, config: Record<string, unknown>, expected: R
     },
     { norms: 'post', queryKeyNorm: 'projection' },
   ],
+  [
+    'Qwen/Qwen2.5-0.5B-Instruct',
+    {
+      ...USUAL,
+      hidden_size: 896,
+      intermediate_size: 4864,
+      max_position_embeddings: 32768,
+      max_window_layers: 21,
+      model_type: 'qwen2',
+      num_attention_heads: 14,
+      num_hidden_layers: 24,
+      num_key_value_heads: 2,
+      rms_norm_eps: 1e-6,
+      rope_theta: 1000000,
+      sliding_window: 32768,
+      tie_word_embeddings: true,
+      use_sliding_window: false,
+      vocab_size: 151936,
+    },
+    { headDim: 64, kvHeads: 2, tiedEmbeddings: true, vocabSize: 151936 },
+  ],
+  [
+    'Qwen/Qwen2.5-7B-Instruct',
+    {
+      ...USUAL,
+      hidden_size: 3584,
+      intermediate_size: 18944,
+      max_position_embeddings: 32768,
+      max_window_layers: 28,
+      model_type: 'qwen2',
+      num_attention_heads: 28,
+      num_hidden_layers: 28,
+      num_key_value_heads: 4,
+      rms_norm_eps: 1e-6,
+      rope_theta: 1000000,
+      sliding_window: 131072,
+      tie_word_embeddings: false,
+      use_sliding_window: false,
+      vocab_size: 152064,
+    },
+    { headDim: 128, kvHeads: 4, tiedEmbeddings: false, vocabSize: 152064 },
+  ],
+  [
+    'deepseek-ai/DeepSeek-R1-Distill-Llama-8B',
+    {
+      ...USUAL,
+      attention_bias: false,
+      bos_token_id: 128000,
+      eos_token_id: 128001,
+      head_dim: 128,
+      hidden_size: 4096,
+      intermediate_size: 14336,
+      max_position_embeddings: 131072,
+      mlp_bias: false,
+      model_type: 'llama',
+      num_attention_heads: 32,
+      num_hidden_layers: 32,
+      num_key_value_heads: 8,
+      pretraining_tp: 1,
+      rms_norm_eps: 1e-5,
+      rope_scaling: {
+        factor: 8,
+        high_freq_factor: 4,
+        low_freq_factor: 1,
+        original_max_position_embeddings: 8192,
+        rope_type: 'llama3',
+      },
+      rope_theta: 500000,
+      tie_word_embeddings: false,
+      vocab_size: 128256,
+    },
+    { headDim: 128, kvHeads: 8, tiedEmbeddings: false, intermediateSize: 14336 },
+  ],
+  [
+    'meta-llama/Llama-2-7b-chat-hf',
+    {
+      ...USUAL,
+      hidden_size: 4096,
+      intermediate_size: 11008,
+      max_position_embeddings: 4096,
+      model_type: 'llama',
+      num_attention_heads: 32,
+      num_hidden_layers: 32,
+      num_key_value_heads: 32,
+      pretraining_tp: 1,
+      rms_norm_eps: 1e-5,
+      rope_scaling: null,
+      tie_word_embeddings: false,
+      vocab_size: 32000,
+    },
+    { headDim: 128, kvHeads: 32, tiedEmbeddings: false, rmsNormEps: 1e-5 },
+  ],
+  [
+    'TinyLlama/TinyLlama-1.1B-Chat-v1.0',
+    {
+      ...USUAL,
+      attention_bias: false,
+      hidden_size: 2048,
+      intermediate_size: 5632,
+      max_position_embeddings: 2048,
+      model_type: 'llama',
+      num_attention_heads: 32,
+      num_hidden_layers: 22,
+      num_key_value_heads: 4,
+      pretraining_tp: 1,
+      rms_norm_eps: 1e-5,
+      rope_scaling: null,
+      rope_theta: 10000,
+      tie_word_embeddings: false,
+      vocab_size: 32000,
+    },
+    { headDim: 64, kvHeads: 4, vocabSize: 32000 },
+  ],
+  [
+    'HuggingFaceTB/SmolLM2-1.7B-Instruct',
+    {
+      ...USUAL,
+      attention_bias: false,
+      hidden_size: 2048,
+      intermediate_size: 8192,
+      max_position_embeddings: 8192,
+      mlp_bias: false,
+      model_type: 'llama',
+      num_attention_heads: 32,
+      num_hidden_layers: 24,
+      num_key_value_heads: 32,
+      pad_token_id: 2,
+      pretraining_tp: 1,
+      rms_norm_eps: 1e-5,
+      rope_scaling: null,
+      rope_theta: 130000,
+      tie_word_embeddings: true,
+      'transformers.js_config': { dtype: 'q4', kv_cache_dtype: { q4f16: 'float16', fp16: 'float16' } },
+      vocab_size: 49152,
+    },
+    { headDim: 64, kvHeads: 32, tiedEmbeddings: true },
+  ],
+  [
+    'mistralai/Mistral-7B-v0.1',
+    {
+      ...USUAL,
+      hidden_size: 4096,
+      intermediate_size: 14336,
+      max_position_embeddings: 32768,
+      model_type: 'mistral',
+      num_attention_heads: 32,
+      num_hidden_layers: 32,
+      num_key_value_heads: 8,
+      rms_norm_eps: 1e-5,
+      rope_theta: 10000,
+      sliding_window: 4096,
+      tie_word_embeddings: false,
+      vocab_size: 32000,
+    },
+    { headDim: 128, kvHeads: 8, vocabSize: 32000 },
+  ],
+  [
+    'microsoft/Phi-3-mini-4k-instruct',
+    {
+      ...USUAL,
+      ...PHI3_MINI,
+      max_position_embeddings: 4096,
+      original_max_position_embeddings: 4096,
+      rope_scaling: null,
+      sliding_window: 2047,
+    },
+    { headDim: 96, kvHeads: 32, tiedEmbeddings: false, rmsNormEps: 1e-5 },
+  ],
+  [
+    'microsoft/Phi-3-mini-128k-instruct',
+    {
+      ...USUAL,
+      ...PHI3_MINI,
+      max_position_embeddings: 131072,
+      original_max_position_embeddings: 4096,
+      rope_scaling: { long_factor: FACTORS, short_factor: FACTORS.map(() => 1.05), type: 'longrope' },
+      sliding_window: 262144,
+    },
+    { headDim: 96, kvHeads: 32, tiedEmbeddings: false },
+  ],
+  [
+    'google/gemma-2-9b-it',
+    {
+      ...USUAL,
+      attention_bias: false,
+      attn_logit_softcapping: 50,
+      bos_token_id: 2,
+      cache_implementation: 'hybrid',
+      eos_token_id: 1,
+      final_logit_softcapping: 30,
+      head_dim: 256,
+      hidden_act: 'gelu_pytorch_tanh',
+      hidden_activation: 'gelu_pytorch_tanh',
+      hidden_size: 3584,
+      intermediate_size: 14336,
+      max_position_embeddings: 8192,
+      model_type: 'gemma2',
+      num_attention_heads: 16,
+      num_hidden_layers: 42,
+      num_key_value_heads: 8,
+      pad_token_id: 0,
+      query_pre_attn_scalar: 256,
+      rms_norm_eps: 1e-6,
+      rope_theta: 10000,
+      sliding_window: 4096,
+      sliding_window_size: 4096,
+      vocab_size: 256000,
+    },
+    {
+      headDim: 256,
+      kvHeads: 8,
+      attentionCap: 50,
+      logitCap: 30,
+      tiedEmbeddings: true,
+      attentionScale: 1 / 16,
+    },
+  ],
+  [
+    'Qwen/Qwen3-4B',
+    {
+      ...USUAL,
+      attention_bias: false,
+      head_dim: 128,
+      hidden_size: 2560,
+      intermediate_size: 9728,
+      max_position_embeddings: 40960,
+      max_window_layers: 36,
+      model_type: 'qwen3',
+      num_attention_heads: 32,
+      num_hidden_layers: 36,
+      num_key_value_heads: 8,
+      rms_norm_eps: 1e-6,
+      rope_scaling: null,
+      rope_theta: 1000000,
+      sliding_window: null,
+      tie_word_embeddings: true,
+      use_sliding_window: false,
+      vocab_size: 151936,
+    },
+    { headDim: 128, heads: 32, kvHeads: 8, queryKeyNorm: 'head', tiedEmbeddings: true },
+  ],
 ];
 
 function read(json: Record<string, unknown>) {
@@ -350,4 +616,17 @@ it('knows which layers slide, rotate and how', () => {
   expect(phi.rope[0]).toMatchObject({ dims: 96, scaling: 'longrope' });
   expect(phi.rope[0]!.attentionFactor).toBeCloseTo(Math.sqrt(1 + Math.log(32) / Math.log(4096)), 12);
   expect(of('deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B').masks).toEqual([{ window: null }]);
+  expect(of('Qwen/Qwen2.5-7B-Instruct').masks).toEqual([{ window: null }]);
+  expect(of('mistralai/Mistral-7B-v0.1').masks).toEqual([{ window: 4096 }]);
+  expect(of('microsoft/Phi-3-mini-4k-instruct').masks).toEqual([{ window: 2047 }]);
+  expect(of('microsoft/Phi-3-mini-4k-instruct').rope[0]).toMatchObject({ dims: 96, scaling: 'default' });
+  expect(of('microsoft/Phi-3-mini-128k-instruct').unscaledLength).toBe(4096);
+  // Compiled for 2048 slots only, it is rotated by the short factors.
+  expect(of('microsoft/Phi-3-mini-128k-instruct').rope[0]!.inverseFrequencies[0]).toBeCloseTo(1 / 1.05, 12);
+  const two = of('google/gemma-2-9b-it');
+  expect(two.architecture.layers.slice(0, 3).map((l) => two.masks[l.mask]!.window)).toEqual([
+    4096,
+    null,
+    4096,
+  ]);
 });
