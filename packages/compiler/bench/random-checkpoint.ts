@@ -151,7 +151,7 @@ async function writeShard(file: string, tensors: readonly [string, number[]][]):
 }
 
 /** `bytes` of bf16 normal numbers of deviation 0.02, the same every time. */
-function normals(bytes: number): Uint8Array {
+export function normals(bytes: number): Uint8Array {
   let state = 1;
   const next = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
   const values = Float32Array.from({ length: bytes / 2 }, () => {

@@ -8,8 +8,12 @@ export interface CheckpointSource {
   list(): Promise<readonly string[]>;
   /** Bytes. Rejects if there is no such file. */
   size(path: string): Promise<number>;
-  /** Exactly `length` bytes from `offset`; rejects when the file is shorter. */
-  read(path: string, offset: number, length: number): Promise<Uint8Array>;
+  /**
+   * Exactly `length` bytes from `offset`; rejects when the file is shorter. They may be put into `spare` (of `length` bytes),
+   * which saves the system the pages of a new buffer. What is returned may come back as a later `spare`: a source that uses
+   * it returns only buffers that it does not keep.
+   */
+  read(path: string, offset: number, length: number, spare?: Uint8Array): Promise<Uint8Array>;
 }
 
 /** A compiled model's files. */

@@ -45,10 +45,20 @@ export class Checkpoint {
   }
 
   /** The bytes of rows `first .. first + count - 1` of a matrix, or of elements of a vector. */
-  async rows(tensor: StoredTensor, first: number, count: number): Promise<Uint8Array> {
+  async rows(
+    tensor: StoredTensor,
+    first: number,
+    count: number,
+    spare?: (length: number) => Uint8Array | undefined,
+  ): Promise<Uint8Array> {
     const rowBytes = tensor.bytes / tensor.shape[0]!;
     const length = count * rowBytes;
-    const bytes = await this.source.read(tensor.file, tensor.offset + first * rowBytes, length);
+    const bytes = await this.source.read(
+      tensor.file,
+      tensor.offset + first * rowBytes,
+      length,
+      spare?.(length),
+    );
     if (bytes.length !== length) {
       throw new CompileError('source', `${tensor.file}: asked for ${length} bytes, got ${bytes.length}`);
     }

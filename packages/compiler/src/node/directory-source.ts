@@ -32,10 +32,10 @@ export class DirectorySource implements CheckpointSource {
     return (await stat(path.join(this.#directory, file))).size;
   }
 
-  async read(file: string, offset: number, length: number): Promise<Uint8Array> {
+  async read(file: string, offset: number, length: number, spare?: Uint8Array): Promise<Uint8Array> {
     const handle = await open(path.join(this.#directory, file));
     try {
-      return await readRange(handle, file, offset, length);
+      return await readRange(handle, file, offset, length, spare);
     } finally {
       await handle.close();
     }

@@ -9,8 +9,8 @@ export async function readRange(
   name: string,
   offset: number,
   length: number,
+  out: Uint8Array = new Uint8Array(length),
 ): Promise<Uint8Array> {
-  const out = new Uint8Array(length);
   let done = 0;
   while (done < length) {
     const { bytesRead } = await handle.read(out, done, Math.min(MOST, length - done), offset + done);

@@ -6,6 +6,9 @@ import type { PlacedTensor } from './layout.ts';
 
 /** 8 MB of a two-byte checkpoint per slab. */
 const SLAB_ELEMENTS = 4 * 1024 * 1024;
+/** Smaller buffers are not worth keeping. */
+const SPARE_BYTES = 1024 * 1024;
+
 /** Slabs under way beside the one in work: 32 MB, and enough for 30 small tensors a second at 130 ms each. */
 const DEPTH = 4;
 
@@ -41,6 +44,7 @@ export class ReadAhead {
   readonly #checkpoint: Checkpoint;
   readonly #slabs: readonly Slab[];
   readonly #pending: Promise<SlabContent>[] = [];
+  readonly #spare: Uint8Array[] = [];
   #started = 0;
 
   constructor(checkpoint: Checkpoint, tensors: readonly PlacedTensor[]) {
@@ -58,9 +62,23 @@ export class ReadAhead {
     return this.#pending.shift()!;
   }
 
+  /** Takes back the bytes of a slab that nobody looks at any more, for a later one. */
+  done({ bytes }: SlabContent): void {
+    const whole = new Uint8Array(bytes.buffer);
+    if (whole.length >= SPARE_BYTES && this.#spare.length <= DEPTH) this.#spare.push(whole);
+  }
+
+  #takeSpare(length: number): Uint8Array | undefined {
+    const at = this.#spare.findIndex((buffer) => buffer.length >= length);
+    if (at < 0 || length < SPARE_BYTES) return undefined;
+    return this.#spare.splice(at, 1)[0]!.subarray(0, length);
+  }
+
   async #read({ placed: { source }, firstRow, rows }: Slab): Promise<SlabContent> {
     const stored = this.#checkpoint.tensor(source.tensor);
-    const bytes = await this.#checkpoint.rows(stored, source.firstRow + firstRow, rows);
+    const bytes = await this.#checkpoint.rows(stored, source.firstRow + firstRow, rows, (length) =>
+      this.#takeSpare(length),
+    );
     return { bytes, dtype: stored.dtype };
   }
 }

@@ -21,7 +21,8 @@ export async function findSensitive(
     const { source, tensor, quantisationGroup } = placed;
     const trials = trialTypes(tensor.dtype).map((dtype) => ({ dtype, error: 0, sum: 0 }));
     for (const _ of slabsOf(placed)) {
-      const { bytes, dtype: from } = await reader.next();
+      const slab = await reader.next();
+      const { bytes, dtype: from } = slab;
       for (const trial of trials) {
         const form = { dtype: trial.dtype, group: quantisationGroup, zeroPoint: tensor.zeroPoint ?? 0 };
         const { squaredError, squaredSum } = convert(bytes, from, source.add, form);
@@ -29,6 +30,7 @@ export async function findSensitive(
         trial.sum += squaredSum;
       }
       onBytes(source.name, bytes.length);
+      reader.done(slab);
     }
     const fits = trials.findIndex(({ error, sum }) => !(Math.sqrt(error / sum) > limit));
     if (fits === 0 || trials.length === 0) continue;

@@ -25,8 +25,10 @@ export async function writeTensor(
   let sum = 0;
   await padTo(out, tensor.offset);
   for (const _ of slabsOf(placed)) {
-    const { bytes, dtype } = await reader.next();
-    const part = convert(bytes, dtype, source.add, form);
+    const slab = await reader.next();
+    const part = convert(slab.bytes, slab.dtype, source.add, form);
+    const { length } = slab.bytes;
+    reader.done(slab);
     if (!Number.isFinite(part.squaredSum)) {
       throw new CompileError('bad-checkpoint', `tensor ${source.tensor} holds NaN or infinite values`);
     }
@@ -42,7 +44,7 @@ export async function writeTensor(
     const kept = part.scales.slice();
     await out.write(part.data);
     if (tensor.scales) scales.push(repeat(kept, quantisationGroup / tensor.group!));
-    onBytes(bytes.length);
+    onBytes(length);
   }
   if (tensor.scales) {
     await padTo(out, tensor.scales.offset);
