@@ -38,6 +38,18 @@ export const SHAPES = {
     vocabulary: 151936,
     biases: true,
   },
+  /** Two million parameters: measured in seconds on anything, to see that a benchmark works. */
+  '2m': {
+    name: '2m',
+    hidden: 128,
+    layers: 4,
+    heads: 4,
+    keyValueHeads: 2,
+    headWidth: 32,
+    feedForward: 384,
+    vocabulary: 8192,
+    biases: true,
+  },
 } as const satisfies Record<string, Shape>;
 
 /** Weights that a decode step reads, without embeddings, norms and biases. */

@@ -79,8 +79,11 @@ export interface Backend {
 export class BackendLostError extends Error {
   override readonly name = 'BackendLostError';
   readonly target: TargetId;
-  constructor(target: TargetId, message: string, options?: ErrorOptions) {
+  /** It only has no memory for more: what it holds is whole, and it goes on at the size it has where nothing else can. */
+  readonly stillWorks: boolean;
+  constructor(target: TargetId, message: string, options?: ErrorOptions & { stillWorks?: boolean }) {
     super(`${target}: ${message}`, options);
     this.target = target;
+    this.stillWorks = options?.stillWorks ?? false;
   }
 }

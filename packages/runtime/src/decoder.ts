@@ -266,7 +266,7 @@ export class Decoder {
 
 /**
  * Runs `allocate`. What fails here fails for want of memory, or because the target refuses a larger graph after it took
- * the smaller one: either way it cannot go on with the sequence, so it counts as lost.
+ * the smaller one: either way it cannot go on with the sequence, so it counts as lost. What it holds is whole.
  */
 async function room<T>(
   backend: Backend,
@@ -281,6 +281,7 @@ async function room<T>(
     const slots = capacity ?? backend.capacities[0];
     throw new BackendLostError(backend.target, `no room for a cache of ${slots} slots: ${messageOf(error)}`, {
       cause: error,
+      stillWorks: true,
     });
   }
 }

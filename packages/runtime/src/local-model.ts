@@ -233,18 +233,41 @@ export class LocalModel implements TextModel {
   async #move(lost: Backend, error: BackendLostError): Promise<void> {
     // Another session may have moved everything already.
     if (this.#backend !== lost) return;
-    let next: Backend;
-    try {
-      next = await this.#parts.next!(lost.target);
-    } catch (cause) {
-      throw new RuntimeError(
+    for (let leaving = lost.target; ;) {
+      let next: Backend;
+      try {
+        next = await this.#parts.next!(leaving);
+      } catch (cause) {
+        throw await this.#stuck(lost, error, cause);
+      }
+      try {
+        for (const decoder of this.#decoders) await decoder.moveTo(next);
+        this.#backend = next;
+        await lost.close().catch(() => undefined);
+        return;
+      } catch (cause) {
+        if (!(cause instanceof BackendLostError)) throw cause;
+        // No room there for what is held here.
+        await next.close().catch(() => undefined);
+        leaving = next.target;
+      }
+    }
+  }
+
+  /** What to say where no other target takes over. One that only has no room for more goes on at the size it has. */
+  async #stuck(lost: Backend, error: BackendLostError, cause: unknown): Promise<RuntimeError> {
+    if (!error.stillWorks) {
+      return new RuntimeError(
         'target-unavailable',
         `${error.message}, and no other target took over: ${messageOf(cause)}`,
         { cause },
       );
     }
-    for (const decoder of this.#decoders) await decoder.moveTo(next);
-    this.#backend = next;
-    await lost.close().catch(() => undefined);
+    for (const decoder of this.#decoders) if (decoder.backend !== lost) await decoder.moveTo(lost);
+    return new RuntimeError(
+      'context-full',
+      `${error.message}, and no other target has room: ${messageOf(cause)}`,
+      { cause },
+    );
   }
 }

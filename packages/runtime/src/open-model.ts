@@ -30,7 +30,9 @@ export interface OpenModelOptions extends DecoderOptions {
 /** Throws `bad-model`, `bad-tokenizer`, `target-unavailable` or `target-refused`; nothing stays open then. */
 export async function openModel(files: ModelFiles, options: OpenModelOptions): Promise<LocalModel> {
   const manifest = parseManifest(new TextDecoder().decode(await files.read(MANIFEST_FILE)));
-  const text = await loadText(manifest, files);
+  // Read while the target opens: each waits for files and threads while the other computes.
+  const reading = loadText(manifest, files);
+  reading.catch(() => undefined);
   const { targets } = options;
   const failed = new Map<TargetId, string>();
   const openOne = async (target: TargetId): Promise<Backend> => {
@@ -66,6 +68,10 @@ export async function openModel(files: ModelFiles, options: OpenModelOptions): P
         ? targets.order
         : [options.target];
   const backend = await openFirst(order);
+  const text = await reading.catch(async (error: unknown) => {
+    await backend.close().catch(() => undefined);
+    throw error;
+  });
   const { capacity, maxCapacity, whenFull, sinks } = options;
   return new LocalModel({
     manifest,

@@ -90,6 +90,19 @@ export async function selfTest(
   }
 }
 
+/** How far single steps are from the prefill chunk, without a reference: for choosing between ways to run a step. */
+export function agreement(
+  backend: Backend,
+  manifest: Manifest,
+): Promise<Pick<SelfTestResult, 'disagreement' | 'limit'>> {
+  return selfTest(backend, manifest, { tokens: testTokens(manifest), rows: [] });
+}
+
+/** Spread over the vocabulary, by a multiplier that shares no factor with most sizes. */
+function testTokens(manifest: Manifest): number[] {
+  return Array.from({ length: TOKENS }, (_, i) => (7 + i * 7919) % manifest.architecture.vocabSize);
+}
+
 /** ||got - want|| / ||want||; NaN where either is not finite, which no limit accepts. */
 export function relativeError(got: ArrayLike<number>, want: ArrayLike<number>): number {
   let difference = 0;
@@ -121,9 +134,7 @@ async function reference(
   const key = `reference ${model}`;
   const known = (await facts.get(key)) as Reference | undefined;
   if (known) return known;
-  const { vocabSize } = manifest.architecture;
-  // Spread over the vocabulary, by a multiplier that shares no factor with most sizes.
-  const tokens = Array.from({ length: TOKENS }, (_, i) => (7 + i * 7919) % vocabSize);
+  const tokens = testTokens(manifest);
   const logits = await referenceLogits(
     networkOf(manifest),
     await weightsOf(manifest, files),

@@ -159,7 +159,8 @@ export class LocalSession implements TextSession {
    * Generates from the current end. One chunk per token. `watched` of a chunk is the position the token was drawn
    * from: what the model predicted there for the watched ids, the drawn token's own text not included in `textLength`.
    * After a stop string the session keeps the tokens that lie wholly before it (or, with `includeStop`, up to its end).
-   * An abort ends the stream with finishReason 'aborted' within one decode step. Throws `bad-input` on an empty session.
+   * An abort ends the stream with finishReason 'aborted' within one decode step. 'context' ends it where the cache is
+   * full or, with a note, where no target has memory for a larger one. Throws `bad-input` on an empty session.
    */
   async *generate(
     options: GenerateOptions & { watch?: readonly number[] } = {},
@@ -217,8 +218,12 @@ export class LocalSession implements TextSession {
         if (last) return yield end(last, stops.flush());
       }
     } catch (error) {
-      if (!isAbort(error)) throw error;
-      yield end('aborted', stops.flush());
+      if (isAbort(error)) yield end('aborted', stops.flush());
+      else if (error instanceof RuntimeError && error.code === 'context-full') {
+        // The next capacity cannot be had: the text ends here, and is whole.
+        const last = end('context', stops.flush());
+        yield { ...last, notes: [...(last.notes ?? []), error.message] };
+      } else throw error;
     } finally {
       // What was looked ahead but not written is not part of the session.
       if (ahead.length > 0) this.#truncate(this.#ends.length);

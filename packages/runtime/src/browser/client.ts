@@ -16,6 +16,7 @@ import type {
 } from '../text-model.ts';
 import { isBadModel, noneLeft, openFastest, type Attempt } from './fastest.ts';
 import type { ModelSource } from './model-source.ts';
+import { OPEN_AGAIN } from './open-again.ts';
 import { BROWSER_TARGETS } from './targets.ts';
 import { WorkerConnection } from './worker-connection.ts';
 import type { OpenedModel, Progress } from './worker-face.ts';
@@ -38,6 +39,8 @@ export interface OpenWorkerOptions extends DecoderOptions {
   /** Go on with the next target when one is lost. Default true. */
   fallback?: boolean;
   lookup?: number;
+  /** Milliseconds without a sign of life after which a target that is being opened is given up. Default 180 000. */
+  patienceMs?: number;
   onProgress?: (progress: Progress) => void;
 }
 
@@ -145,12 +148,34 @@ export class WorkerModel implements TextModel {
     connection: WorkerConnection,
     error: BackendLostError,
   ): Promise<{ connection: WorkerConnection; note: string }> {
+    if (error.stillWorks) return this.#outgrow(connection, error);
     if (this.#connection === connection) {
       connection.kill(error.message);
       this.#failed.set(connection.target, error.message);
       this.#connection = null;
       if (this.#options.fallback === false || this.#closed) throw error;
     }
+    const next = await this.start();
+    return { connection: next, note: `${error.message}; went on with ${next.target}` };
+  }
+
+  /** Moves on for want of room; the old worker is ended when another has taken over, and kept where none does. */
+  async #outgrow(
+    connection: WorkerConnection,
+    error: BackendLostError,
+  ): Promise<{ connection: WorkerConnection; note: string }> {
+    await this.#starting.run(async () => {
+      if (this.#connection !== connection) return;
+      this.#failed.set(connection.target, error.message);
+      try {
+        if (this.#options.fallback === false || this.#closed) throw error;
+        this.#connection = await this.#openNext();
+      } catch (cause) {
+        this.#failed.delete(connection.target);
+        throw new RuntimeError('context-full', `${error.message}, and no other target has room`, { cause });
+      }
+      connection.kill(error.message);
+    });
     const next = await this.start();
     return { connection: next, note: `${error.message}; went on with ${next.target}` };
   }
@@ -227,10 +252,21 @@ export class WorkerModel implements TextModel {
     throw noneLeft(this.#failed, cause);
   }
 
-  /** Opens the model in a fresh worker: one whose target failed may hang or hold a broken ONNX Runtime instance. */
+  /** Once more where a fresh worker may do better. */
   async #attempt(target: TargetId, quietly = false): Promise<Attempt> {
+    try {
+      return await this.#open(target, quietly);
+    } catch (error) {
+      if (!messageOf(error).includes(OPEN_AGAIN)) throw error;
+      return this.#open(target, quietly);
+    }
+  }
+
+  /** Opens the model in a fresh worker: one whose target failed may hang or hold a broken ONNX Runtime instance. */
+  async #open(target: TargetId, quietly: boolean): Promise<Attempt> {
     if (this.#closed) throw new RuntimeError('closed', 'this model is closed; open it again');
     const { onProgress = () => undefined, lookup, capacity, maxCapacity, whenFull, sinks } = this.#options;
+    const { patienceMs = 180_000 } = this.#options;
     const worker = new Worker(new URL('./worker.ts', import.meta.url), {
       type: 'module',
       name: `baton ${target}`,
@@ -242,8 +278,9 @@ export class WorkerModel implements TextModel {
       );
       const opened = await connection.open(
         this.#source,
-        { decoder, session: lookup === undefined ? {} : { lookup } },
+        { decoder, session: lookup === undefined ? {} : { lookup }, patienceMs },
         quietly ? () => undefined : onProgress,
+        patienceMs,
       );
       return { connection, opened };
     } catch (error) {

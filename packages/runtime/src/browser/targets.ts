@@ -19,17 +19,27 @@ export const BROWSER_TARGETS = [
   'webnn-cpu',
 ] as const satisfies readonly TargetId[];
 
-export const browserTargets: TargetSet = {
-  order: BROWSER_TARGETS,
-  facts: browserFacts(),
-  probe,
-  open: async (target, manifest, files) => {
-    const state = await probe(target);
-    if (!state.available) throw new RuntimeError('target-unavailable', `${target}: ${state.reason}`);
-    if (target === 'wasm-simd') return openSimd(manifest, files);
-    return openOrtWeb(target as OrtWebTarget, manifest, files);
-  },
-};
+/** `patienceMs`: what one session of ONNX Runtime may take to open, up to a minute. */
+export function browserTargetSet(patienceMs?: number): TargetSet {
+  return {
+    order: BROWSER_TARGETS,
+    facts: browserFacts(),
+    probe,
+    open: async (target, manifest, files) => {
+      const state = await probe(target);
+      if (!state.available) throw new RuntimeError('target-unavailable', `${target}: ${state.reason}`);
+      if (target === 'wasm-simd') return openSimd(manifest, files);
+      return openOrtWeb(
+        target as OrtWebTarget,
+        manifest,
+        files,
+        patienceMs === undefined ? {} : { patienceMs },
+      );
+    },
+  };
+}
+
+export const browserTargets: TargetSet = browserTargetSet();
 
 /** Every browser target with its state here. Takes a moment: it asks for a GPU adapter and for WebNN contexts. */
 export async function probeTargets(): Promise<TargetProbe[]> {

@@ -8,6 +8,7 @@ export interface WireError {
   message: string;
   code?: RuntimeErrorCode;
   target?: TargetId;
+  stillWorks?: boolean;
 }
 
 export type Reply<T> = { ok: T } | { error: WireError };
@@ -30,7 +31,8 @@ export function unwrap<T>(packed: Reply<T>): T {
 export function pack(error: unknown): WireError {
   const wire: WireError = { name: error instanceof Error ? error.name : 'Error', message: messageOf(error) };
   if (error instanceof RuntimeError) wire.code = error.code;
-  if (error instanceof BackendLostError) wire.target = error.target;
+  if (error instanceof BackendLostError)
+    Object.assign(wire, { target: error.target, stillWorks: error.stillWorks });
   return wire;
 }
 
@@ -41,6 +43,7 @@ export function unpack(wire: WireError): Error {
     return new BackendLostError(
       wire.target,
       wire.message.startsWith(prefix) ? wire.message.slice(prefix.length) : wire.message,
+      { stillWorks: wire.stillWorks ?? false },
     );
   }
   if (wire.code) return new RuntimeError(wire.code, wire.message);

@@ -3,16 +3,17 @@
 
 import * as Comlink from 'comlink';
 import { BackendLostError, type TargetId } from '../backend.ts';
-import { throwIfAborted } from '../errors.ts';
+import { RuntimeError, throwIfAborted } from '../errors.ts';
 import type { SyncResult } from '../text-model.ts';
 import type { SessionChunk } from '../session.ts';
 import type { ModelSource } from './model-source.ts';
-import type {
-  ModelWorker,
-  OpenedModel,
-  Progress,
-  WireGenerateOptions,
-  WorkerOpenOptions,
+import {
+  OPENING,
+  type ModelWorker,
+  type OpenedModel,
+  type Progress,
+  type WireGenerateOptions,
+  type WorkerOpenOptions,
 } from './worker-face.ts';
 import { receiveStream, unwrap, type Reply } from './wire.ts';
 
@@ -53,8 +54,33 @@ export class WorkerConnection {
     source: ModelSource,
     options: WorkerOpenOptions,
     onProgress: (p: Progress) => void,
+    patienceMs: number,
   ): Promise<OpenedModel> {
-    return this.call(this.remote.open(source, this.target, options, Comlink.proxy(onProgress)));
+    const late = Promise.withResolvers<never>();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    // From the moment the files are there: a slow download is no fault of the target.
+    const watched = (progress: Progress): void => {
+      clearTimeout(timer);
+      if (progress.stage.startsWith(OPENING)) {
+        timer = setTimeout(
+          () =>
+            late.reject(
+              new RuntimeError(
+                'target-refused',
+                `${this.target} did not answer in ${patienceMs / 1000} s while ${progress.stage}`,
+              ),
+            ),
+          patienceMs,
+        );
+      }
+      onProgress(progress);
+    };
+    try {
+      const opening = this.call(this.remote.open(source, this.target, options, Comlink.proxy(watched)));
+      return await Promise.race([opening, late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   async sync(

@@ -1,4 +1,4 @@
-// What the model worker offers over comlink, and the shapes it takes. Types only: shared by both sides.
+// What the model worker offers over comlink, and the shapes it takes; shared by both sides.
 
 import type { Manifest } from '@baton/compiler';
 import type { TargetId } from '../backend.ts';
@@ -12,7 +12,12 @@ import type { Reply } from './wire.ts';
 export interface WorkerOpenOptions {
   decoder?: DecoderOptions;
   session?: SessionOptions;
+  /** Milliseconds that one session of ONNX Runtime may take to open; a minute is the most in any case. */
+  patienceMs?: number;
 }
+
+/** How the stage begins in which a worker that hangs is given up. */
+export const OPENING = 'opening on';
 
 export interface OpenedModel {
   manifest: Manifest;

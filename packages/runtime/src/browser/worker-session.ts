@@ -89,11 +89,33 @@ export class WorkerSession implements TextSession {
           }
           return;
         } catch (error) {
-          notes.push(await this.#move(error));
+          const full = await this.#moved(error, notes);
+          if (!full) continue;
+          const before = this.#text.length;
+          const { tokens } = await this.#readText();
+          yield {
+            text: this.#text.slice(before),
+            tokenIds: [],
+            finishReason: 'context',
+            usage: { promptTokens: tokens - produced, completionTokens: produced },
+            notes: [...notes, full.message],
+          };
+          return;
         }
       }
     } finally {
       release();
+    }
+  }
+
+  /** As #move with the note added to `notes`; or the error of a cache that nothing has room to grow. */
+  async #moved(error: unknown, notes: string[]): Promise<RuntimeError | null> {
+    try {
+      notes.push(await this.#move(error));
+      return null;
+    } catch (stuck) {
+      if (stuck instanceof RuntimeError && stuck.code === 'context-full') return stuck;
+      throw stuck;
     }
   }
 
@@ -129,9 +151,10 @@ export class WorkerSession implements TextSession {
   }
 
   /** After a stop string the worker's session may be shorter than the text that was shown. */
-  async #readText(): Promise<void> {
+  async #readText(): Promise<{ tokens: number }> {
     const connection = this.#connection!;
-    const { text } = await connection.call(connection.remote.state(this.#number));
+    const { text, tokens } = await connection.call(connection.remote.state(this.#number));
     this.#text = text;
+    return { tokens };
   }
 }

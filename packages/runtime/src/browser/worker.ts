@@ -9,8 +9,8 @@ import { measureSpeed } from '../measure.ts';
 import { openModel } from '../open-model.ts';
 import type { LocalSession } from '../session.ts';
 import { modelFiles } from './model-source.ts';
-import { browserTargets } from './targets.ts';
-import type { ModelWorker } from './worker-face.ts';
+import { browserTargetSet } from './targets.ts';
+import { OPENING, type ModelWorker } from './worker-face.ts';
 import { reply, sendStream } from './wire.ts';
 
 let model: LocalModel | null = null;
@@ -33,11 +33,11 @@ const face: ModelWorker = {
     reply(async () => {
       if (model) throw new RuntimeError('bad-input', 'this worker already holds a model');
       const files = await modelFiles(source, onProgress);
-      onProgress({ stage: `opening on ${target}` });
+      onProgress({ stage: `${OPENING} ${target}` });
       model = await openModel(files, {
         ...options.decoder,
         ...options.session,
-        targets: browserTargets,
+        targets: browserTargetSet(options.patienceMs),
         target,
         fallback: false,
       });
@@ -48,7 +48,9 @@ const face: ModelWorker = {
   renderChat: (messages, options) => reply(() => theModel().renderChat(messages, options)),
   openSession: () =>
     reply(async () => {
-      sessions.set(nextSession, await theModel().openSession());
+      const session = await theModel().openSession();
+      // Numbered when it is there: several may be opening at once.
+      sessions.set(nextSession, session);
       return nextSession++;
     }),
   encode: (session, text) => reply(() => theSession(session).encode(text)),

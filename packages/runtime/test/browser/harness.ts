@@ -83,15 +83,7 @@ export async function openTestBrowser(options: TestBrowserOptions): Promise<Test
     const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const launch: LaunchOptions = {
       executablePath: await chromiumBuild.executablePath(),
-      args: [
-        ...chromiumBuild.args.filter(
-          (a) =>
-            !/webgl|single-process|in-process-gpu|no-zygote|able-features|web-security|site-isolation|insecure-content/.test(
-              a,
-            ),
-        ),
-        ...(options.flags ?? BROWSER_FLAGS),
-      ],
+      args: browserArguments(options.flags),
       headless: true,
     };
     browser =
@@ -118,6 +110,13 @@ export async function openTestBrowser(options: TestBrowserOptions): Promise<Test
     await close();
     throw error;
   }
+}
+
+/** Chromium's command line: an ordinary browser, not the one process that its package is made for. */
+export function browserArguments(flags: readonly string[] = BROWSER_FLAGS): string[] {
+  const unwanted =
+    /webgl|single-process|in-process-gpu|no-zygote|able-features|web-security|site-isolation|insecure-content/;
+  return [...chromiumBuild.args.filter((argument) => !unwanted.test(argument)), ...flags];
 }
 
 async function answer(

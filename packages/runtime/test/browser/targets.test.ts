@@ -9,6 +9,7 @@ import { compileDirectory, DirectoryFiles } from '@baton/compiler/node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { nodeTargets } from '../../src/node/index.ts';
 import { openModel } from '../../src/open-model.ts';
+import type { GenerateOptions } from '../../src/text-model.ts';
 import { openTestBrowser, type TestBrowser } from './harness.ts';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
@@ -31,7 +32,7 @@ beforeAll(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), 'baton-model-'));
   // Two capacities: the text of the parity tests grows out of the first on every target.
   await compileDirectory(path.join(fixtures, 'tiny'), path.join(folder, 'tiny'), {
-    context: [32, 256],
+    context: [32, 1024],
     chunk: 16,
   });
   browser = await openTestBrowser({
@@ -51,12 +52,51 @@ test('probes give every target a reason', async () => {
   expect(available).toEqual(expect.arrayContaining(['wasm', 'webgpu', 'webnn-cpu']));
 });
 
+/** Ways to choose tokens that must not depend on the target. */
+const VARIANTS: Record<string, GenerateOptions> = {
+  penalised: {
+    maxTokens: 8,
+    sampling: { repetitionPenalty: 1.3, presencePenalty: 0.4, frequencyPenalty: 0.2 },
+  },
+  stopped: { maxTokens: 16, stop: ['&你'] },
+  included: { maxTokens: 16, stop: ['&你'], includeStop: true },
+  seeded: { maxTokens: 8, sampling: { temperature: 0.9, topK: 40, topP: 0.95, minP: 0.01, seed: 11 } },
+};
+/**
+ * Tokens that may arrive behind the abort, written before its message was there: one or two, and on a fast target many on a
+ * busy machine. A worker that never looks at its messages writes to the end of the context, about 1000.
+ */
+const IN_FLIGHT = 400;
+
+type Written = Record<string, { ids: number[]; text: string; stopped: string }>;
+let fromNode: Promise<Written> | null = null;
+
+/** What ort-cpu in Node writes with every variant. */
+function inNode(): Promise<Written> {
+  return (fromNode ??= (async () => {
+    const files = new DirectoryFiles(path.join(folder, 'tiny'));
+    const model = await openModel(files, { targets: nodeTargets(), target: 'ort-cpu' });
+    const written: Written = {};
+    for (const [name, options] of Object.entries(VARIANTS)) {
+      const one = { ids: [] as number[], text: '', stopped: '' };
+      for await (const chunk of model.generate(reference.text, options)) {
+        one.ids.push(...chunk.tokenIds);
+        one.text += chunk.text;
+        one.stopped = chunk.stopped ?? one.stopped;
+      }
+      written[name] = one;
+    }
+    await model.close();
+    return written;
+  })());
+}
+
 describe.each(['wasm', 'wasm-simd', 'webgpu', 'webnn-cpu', 'webnn-gpu', 'webnn-npu'] as const)(
   '%s',
   (target) => {
     test(`${target} takes the whole graph and agrees with transformers`, async () => {
       const result = await browser.page.evaluate(
-        async ({ target, text, watch, vocabulary }) => {
+        async ({ target, text, watch, vocabulary, variants }) => {
           const model = await window.baton.openWorkerModel(
             { kind: 'compiled', url: new URL('/model/', location.href).href },
             { target },
@@ -67,19 +107,65 @@ describe.each(['wasm', 'wasm-simd', 'webgpu', 'webnn-cpu', 'webnn-gpu', 'webnn-n
             const chunks = [];
             for await (const chunk of session.generate({ maxTokens: 20, topLogprobs: vocabulary }))
               chunks.push(chunk);
+            const written = async (options: GenerateOptions) => {
+              await session.sync(text);
+              const ids: number[] = [];
+              let [text_, stopped] = ['', ''];
+              for await (const chunk of session.generate(options)) {
+                ids.push(...chunk.tokenIds);
+                text_ += chunk.text;
+                stopped = chunk.stopped ?? stopped;
+              }
+              return { ids, text: text_, stopped };
+            };
+            const choices: Record<string, Awaited<ReturnType<typeof written>>> = {};
+            for (const [name, options] of Object.entries(variants)) choices[name] = await written(options);
+            const again = await written(variants['seeded']!);
+            // Writes on and on unless the abort reaches it.
+            const ban = Object.fromEntries(model.manifest.stopIds.map((id) => [id, -Infinity]));
+            const held = (await session.sync(text), (await session.state()).tokens);
+            const abort = new AbortController();
+            let [seen, reason, behind] = [0, '', 0];
+            for await (const chunk of session.generate({
+              signal: abort.signal,
+              sampling: { logitBias: ban },
+            })) {
+              reason = chunk.finishReason ?? reason;
+              if (abort.signal.aborted) behind += chunk.tokenIds.length;
+              seen += chunk.tokenIds.length;
+              if (seen === 2) abort.abort();
+            }
+            const { tokens } = await session.state();
             return {
               location: model.location,
               watched,
               first: chunks[0]!.logprobs![0]!.top!,
               ids: chunks.flatMap((c) => [...c.tokenIds]),
+              choices,
+              again,
+              cancelled: { seen, reason, behind, kept: tokens - held },
             };
           } finally {
             await model.close();
           }
         },
-        { target, text: reference.text, watch: reference.watch, vocabulary: reference.lastLogprobs.length },
+        {
+          target,
+          text: reference.text,
+          watch: reference.watch,
+          vocabulary: reference.lastLogprobs.length,
+          variants: VARIANTS,
+        },
       );
       expect(result.location).toBe(target);
+      // Every way to choose a token writes what ort-cpu in Node writes with it, and a seed writes the same twice.
+      expect(result.choices).toEqual(await inNode());
+      expect(result.again).toEqual(result.choices['seeded']);
+      expect(result.choices['stopped']!.stopped).toBe(VARIANTS['stopped']!.stop![0]);
+      // The step that runs while the abort is on its way is the last one.
+      expect(result.cancelled.reason).toBe('aborted');
+      expect(result.cancelled.behind).toBeLessThanOrEqual(IN_FLIGHT);
+      expect(result.cancelled.kept).toBe(result.cancelled.seen);
       expect(result.watched).toHaveLength(reference.textIds.length);
       expect(
         relativeError(
@@ -100,7 +186,7 @@ describe.each(['wasm', 'wasm-simd', 'webgpu', 'webnn-cpu', 'webnn-gpu', 'webnn-n
   },
 );
 
-test.each(['wasm-simd', 'wasm', 'webgpu'] as const)(
+test.each(['wasm-simd', 'wasm', 'webgpu', 'webnn-cpu'] as const)(
   '%s slides past a full cache and writes what Node writes',
   async (target) => {
     const sliding = { maxCapacity: 32, whenFull: 'slide' as const };

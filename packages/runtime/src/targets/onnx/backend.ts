@@ -9,8 +9,10 @@ import {
   type Manifest,
   type ModelFiles,
 } from '@baton/compiler';
+import type { Tensor } from 'onnxruntime-common';
 import type { Backend, ForwardResult, Sequence, TargetId, Wanted } from '../../backend.ts';
 import { RuntimeError } from '../../errors.ts';
+import { turnOfEventLoop } from '../../event-loop.ts';
 import { Mutex } from '../../mutex.ts';
 import { HostCache, type KvCache } from './cache.ts';
 import { layerGraphs, port } from './graphs.ts';
@@ -18,12 +20,22 @@ import { Heads } from './heads.ts';
 import { Pass } from './pass.ts';
 import { GraphRunner, type OnnxRuntime } from './runner.ts';
 
+/** Decode steps of one capacity that never leave the provider's memory. */
+export interface DeviceStep {
+  /** Runs one embedded token (`x` f32 [hidden]) at `position`, stores its rows; gives its last hidden state [1, hidden]. */
+  run(cache: KvCache, x: Float32Array, position: number): Promise<Tensor>;
+}
+
 export interface OnnxHost extends OnnxRuntime {
   /** Tokens from which one padded prefill chunk is cheaper than that many decode steps. */
   readonly chunkFrom: number;
   readonly describe: string;
-  /** A cache in the provider's own memory; absent: host memory. */
-  createCache?(manifest: Manifest, capacity: number, dtype: 'f32' | 'f16'): Promise<KvCache>;
+  /** A run computes on the caller's thread and settles without a turn of the event loop in between. */
+  readonly blocking?: boolean;
+  /** A cache in the provider's own memory; absent, or undefined for a model: host memory. */
+  createCache?(manifest: Manifest, capacity: number, dtype: 'f32' | 'f16'): Promise<KvCache> | undefined;
+  /** Decode steps on the device, over caches of `createCache`; absent: through host memory. */
+  openStep?(manifest: Manifest, runner: GraphRunner, capacity: number): Promise<DeviceStep>;
   close?(): Promise<void>;
 }
 
@@ -40,6 +52,7 @@ export class OnnxBackend implements Backend {
   readonly #runner: GraphRunner;
   readonly #heads: Heads;
   readonly #passes = new Map<string, Promise<Pass>>();
+  readonly #steps = new Map<number, Promise<DeviceStep>>();
   /** ONNX Runtime Web refuses a run while another is in flight, and opening counts as one. */
   readonly #turn = new Mutex();
   #closed = false;
@@ -83,8 +96,12 @@ export class OnnxBackend implements Backend {
       get capacity() {
         return cache.capacity;
       },
-      forward: (tokens, position, wanted) =>
-        this.#turn.run(() => this.#forward(cache, tokens, position, wanted)),
+      forward: async (tokens, position, wanted) => {
+        const result = await this.#turn.run(() => this.#forward(cache, tokens, position, wanted));
+        // Else an abort or any other message would be read when the whole text is written.
+        if (this.#host.blocking) await turnOfEventLoop();
+        return result;
+      },
       resize: (next, live) =>
         this.#turn.run(async () => {
           await this.#prepare(next);
@@ -108,15 +125,13 @@ export class OnnxBackend implements Backend {
     await this.#prepare(capacity);
     const first = layerGraphs(this.#manifest, 'decode', capacity)[0]!;
     const dtype = port(first, 'inputs', 'past_key.0').dtype === 'f16' ? 'f16' : 'f32';
-    // Graphs that return their whole cache give it to the host.
-    const byRows = this.#manifest.cacheUpdate === 'rows';
-    const own = byRows ? this.#host.createCache?.(this.#manifest, capacity, dtype) : undefined;
+    const own = this.#host.createCache?.(this.#manifest, capacity, dtype);
     return own ?? new HostCache(this.#manifest, capacity, dtype, this.#runner);
   }
 
   async #prepare(capacity: number): Promise<void> {
-    await this.#pass('decode', capacity);
     await this.#pass('prefill', capacity);
+    await (this.#step(capacity) ?? this.#pass('decode', capacity));
     await this.#heads.prepare();
   }
 
@@ -132,6 +147,16 @@ export class OnnxBackend implements Backend {
     tokens.forEach((token, r) => this.#embedding.embed(token, x, r * hiddenSize));
     const hidden = new Float32Array(tokens.length * hiddenSize);
     const inChunk = tokens.length >= this.#host.chunkFrom && tokens.length > 1;
+    const step = inChunk ? undefined : await this.#step(cache.capacity);
+    if (step) {
+      for (let r = 0; r < tokens.length; r++) {
+        const y = await step.run(cache, x.subarray(r * hiddenSize, (r + 1) * hiddenSize), position + r);
+        // Nobody on the host needs what only the head reads next.
+        if (tokens.length === 1 && wanted !== 'none') return this.#heads.answer(y, 1, wanted);
+        if (wanted !== 'none') hidden.set(await this.#runner.numbers(y), r * hiddenSize);
+      }
+      return wanted === 'none' ? {} : this.#heads.answer(hidden, tokens.length, wanted);
+    }
     const pass = await this.#pass(inChunk ? 'prefill' : 'decode', cache.capacity);
     for (let at = 0; at < tokens.length; at += pass.length) {
       const count = Math.min(pass.length, tokens.length - at);
@@ -144,6 +169,15 @@ export class OnnxBackend implements Backend {
       hidden.set(y.subarray(0, count * hiddenSize), at * hiddenSize);
     }
     return wanted === 'none' ? {} : this.#heads.answer(hidden, tokens.length, wanted);
+  }
+
+  #step(capacity: number): Promise<DeviceStep> | undefined {
+    let step = this.#steps.get(capacity);
+    if (!step && this.#host.openStep) {
+      step = this.#host.openStep(this.#manifest, this.#runner, capacity);
+      this.#steps.set(capacity, step);
+    }
+    return step;
   }
 
   #pass(role: 'prefill' | 'decode', capacity: number): Promise<Pass> {

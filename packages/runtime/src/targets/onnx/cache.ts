@@ -90,8 +90,10 @@ export class HostCache implements KvCache {
   resize(capacity: number, live: number): void {
     const { kvHeads, headDim } = this.#manifest.architecture;
     const old = this.#capacity;
+    // All of it first: where memory runs out half-way, the old cache is still whole.
+    const grown = this.layers.map(() => this.#empty(capacity));
     this.layers.forEach((layer, i) => {
-      const next = this.#empty(capacity);
+      const next = grown[i]!;
       for (const part of ['key', 'value'] as const) {
         for (let h = 0; h < kvHeads; h++) {
           const from = h * old * headDim;

@@ -2,6 +2,7 @@
 // that and the target takes it.
 
 import { WATCHED, type Manifest, type ManifestGraph } from '@baton/compiler';
+import type { Tensor } from 'onnxruntime-common';
 import type { ForwardResult, Wanted, WatchedRow } from '../../backend.ts';
 import { watchRows } from '../../decoder.ts';
 import { RuntimeError } from '../../errors.ts';
@@ -31,11 +32,22 @@ export class Heads {
     await this.#runner.prepare(this.#one);
   }
 
-  /** `hidden` f32 [rows, hiddenSize]. */
-  async answer(hidden: Float32Array, rows: number, wanted: Exclude<Wanted, 'none'>): Promise<ForwardResult> {
+  /** `hidden` f32 [rows, hiddenSize], or a tensor of one row that the last layers left in the provider's memory. */
+  async answer(
+    given: Float32Array | Tensor,
+    rows: number,
+    wanted: Exclude<Wanted, 'none'>,
+  ): Promise<ForwardResult> {
     const { hiddenSize, vocabSize } = this.#manifest.architecture;
+    // A head for several rows takes padded ones, which the host writes.
+    const hidden =
+      given instanceof Float32Array || this.#one.length === 1 ? given : await this.#runner.numbers(given);
     const last = (): Promise<Float32Array> =>
-      this.#logits(this.#one, hidden.subarray((rows - 1) * hiddenSize), 1);
+      this.#logits(
+        this.#one,
+        hidden instanceof Float32Array ? hidden.subarray((rows - 1) * hiddenSize) : hidden,
+        1,
+      );
     if (wanted === 'last') return { logits: await last() };
     if (wanted !== 'all') {
       const graph = await this.#columnsGraph(rows, wanted.watch.length);
@@ -50,12 +62,17 @@ export class Heads {
     };
   }
 
-  async #logits(graph: ManifestGraph, hidden: Float32Array, rows: number): Promise<Float32Array> {
+  async #logits(graph: ManifestGraph, hidden: Float32Array | Tensor, rows: number): Promise<Float32Array> {
     const { hiddenSize, vocabSize } = this.#manifest.architecture;
     const out = new Float32Array(rows * vocabSize);
     for (let from = 0; from < rows; from += graph.length) {
       const count = Math.min(graph.length, rows - from);
-      const x = this.#input(graph, hidden.subarray(from * hiddenSize, (from + count) * hiddenSize));
+      const x = this.#input(
+        graph,
+        hidden instanceof Float32Array
+          ? hidden.subarray(from * hiddenSize, (from + count) * hiddenSize)
+          : hidden,
+      );
       const logits = asFloat32(output(await this.#runner.run(graph, { x }), 'logits', graph));
       out.set(logits.subarray(0, count * vocabSize), from * vocabSize);
     }
@@ -71,10 +88,12 @@ export class Heads {
 
   async #columns(
     graph: ManifestGraph,
-    hidden: Float32Array,
+    given: Float32Array | Tensor,
     rows: number,
     ids: readonly number[],
   ): Promise<WatchedRow[]> {
+    const hidden =
+      given instanceof Float32Array || graph.length === 1 ? given : await this.#runner.numbers(given);
     const chosenIds = new Int32Array(WATCHED);
     chosenIds.set(ids);
     const feeds = {
@@ -93,7 +112,8 @@ export class Heads {
     }));
   }
 
-  #input(graph: ManifestGraph, hidden: Float32Array): ReturnType<GraphRunner['tensor']> {
+  #input(graph: ManifestGraph, hidden: Float32Array | Tensor): Tensor {
+    if (!(hidden instanceof Float32Array)) return hidden;
     const spec = port(graph, 'inputs', 'x');
     const x = floatBuffer(spec);
     x.set(hidden);

@@ -1,29 +1,20 @@
-// One length (L) at one capacity: the layer graphs in order, the input buffers they share, and the host's part of a pass
-// (RoPE rows and masks for a position). Runs them over a cache and stores the new rows.
+// One length (L) at one capacity: the layer graphs in order over inputs that lie on the host. Runs them over a cache and
+// stores the new rows.
 
-import {
-  maskRows,
-  pastMask,
-  ropeAt,
-  ropeRows,
-  slotRows,
-  type Manifest,
-  type ManifestGraph,
-} from '@baton/compiler';
+import type { Manifest, ManifestGraph } from '@baton/compiler';
 import type { Tensor } from 'onnxruntime-common';
-import { RuntimeError } from '../../errors.ts';
-import { elements, floatBuffer, type FloatBuffer } from './buffers.ts';
+import type { FloatBuffer } from './buffers.ts';
 import type { KvCache } from './cache.ts';
-import { hasPort, layerGraphs, port } from './graphs.ts';
+import { layerGraphs, port } from './graphs.ts';
+import { PassInputs, pastPort } from './pass-inputs.ts';
 import { output, type GraphRunner } from './runner.ts';
 
 export class Pass {
   readonly length: number;
   readonly #runner: GraphRunner;
   readonly #graphs: readonly ManifestGraph[];
-  readonly #x: FloatBuffer;
-  readonly #feeds: Record<string, Tensor> = {};
-  readonly #fills: ((position: number, count: number) => void)[] = [];
+  readonly #inputs: PassInputs;
+  readonly #feeds: Record<string, Tensor>;
   /** The graphs return whole updated caches instead of new rows. */
   readonly #whole: boolean;
 
@@ -32,34 +23,10 @@ export class Pass {
     this.#graphs = graphs;
     this.length = graphs[0]!.length;
     this.#whole = manifest.cacheUpdate === 'whole';
-    this.#x = this.#bind('x')!;
-    manifest.rope.forEach((rope, t) => {
-      const cos = this.#bind(`cos.${t}`);
-      const sin = this.#bind(`sin.${t}`);
-      if (!cos || !sin) return;
-      const table = ropeAt(rope, graphs[0]!.capacity!);
-      this.#fills.push((position) => {
-        const rows = ropeRows(table, position, this.length);
-        cos.set(rows.cos);
-        sin.set(rows.sin);
-      });
-    });
-    manifest.masks.forEach(({ window }, m) => {
-      const mask = this.#bind(`mask.${m}`);
-      if (!mask) return;
-      const capacity = graphs[0]!.capacity!;
-      const values = new Float32Array(elements({ dims: [maskRows(window, this.length), capacity] }));
-      this.#fills.push((position) => mask.set(pastMask(window, position, this.length, capacity, values)));
-    });
-    this.#bindSlots(graphs[0]!.capacity!);
-  }
-
-  /** Where the new rows go, for graphs that write the cache themselves. */
-  #bindSlots(capacity: number): void {
-    const keep = this.#bind('keep') as Float32Array | null;
-    const place = this.#bind('place') as Float32Array | null;
-    if (!keep || !place) return;
-    this.#fills.push((position, count) => slotRows(position, count, this.length, capacity, keep, place));
+    this.#inputs = new PassInputs(manifest, graphs);
+    this.#feeds = Object.fromEntries(
+      [...this.#inputs.buffers].map(([name, { spec, data }]) => [name, runner.tensor(spec, data)]),
+    );
   }
 
   static async open(
@@ -79,10 +46,8 @@ export class Pass {
    * state [length, hidden]; rows from `count` on are padding.
    */
   async run(cache: KvCache, x: Float32Array, count: number, position: number): Promise<FloatBuffer> {
-    this.#x.fill(0);
-    this.#x.set(x);
-    for (const fill of this.#fills) fill(position, count);
-    let y: FloatBuffer = this.#x;
+    this.#inputs.fill(x, position, count);
+    let y: FloatBuffer | null = null;
     const rows: { layer: number; key: Tensor; value: Tensor }[] = [];
     for (const graph of this.#graphs) {
       const feeds: Record<string, Tensor> = {};
@@ -96,30 +61,16 @@ export class Pass {
     }
     if (this.#whole) cache.replace!(rows);
     else cache.store(rows, this.length, position, count);
-    return y;
+    return y!;
   }
 
-  #input(cache: KvCache, name: string, graph: ManifestGraph, y: FloatBuffer): Tensor {
+  /** `y`: what the graph before this one gave; null for the first. */
+  #input(cache: KvCache, name: string, graph: ManifestGraph, y: FloatBuffer | null): Tensor {
     const spec = port(graph, 'inputs', name);
+    if (name === 'x' && y) return this.#runner.tensor(spec, y);
     const fixed = this.#feeds[name];
-    if (name === 'x') return y === this.#x ? fixed! : this.#runner.tensor(spec, y);
     if (fixed) return fixed;
-    const past = /^past_(key|value)\.(\d+)$/.exec(name);
-    if (!past)
-      throw new RuntimeError(
-        'bad-model',
-        `${graph.file} wants an input "${name}" that this runtime does not know; update it`,
-      );
-    return cache.input(spec, Number(past[2]), past[1] as 'key' | 'value');
-  }
-
-  /** A buffer for an input that all graphs of the pass share; null where none has it. */
-  #bind(name: string): FloatBuffer | null {
-    const graph = this.#graphs.find((g) => hasPort(g, 'inputs', name));
-    if (!graph) return null;
-    const spec = port(graph, 'inputs', name);
-    const buffer = floatBuffer(spec);
-    this.#feeds[name] = this.#runner.tensor(spec, buffer);
-    return buffer;
+    const { layer, part } = pastPort(graph, name);
+    return cache.input(spec, layer, part);
   }
 }

@@ -5,7 +5,7 @@ import type { ManifestGraph } from '@baton/compiler';
 import type { InferenceSession, Tensor, TensorConstructor } from 'onnxruntime-common';
 import { BackendLostError, type TargetId } from '../../backend.ts';
 import { RuntimeError, messageOf } from '../../errors.ts';
-import { ortType, type FloatBuffer } from './buffers.ts';
+import { asFloat32, ortType, type FloatBuffer } from './buffers.ts';
 
 export interface OnnxRuntime {
   readonly target: TargetId;
@@ -49,16 +49,37 @@ export class GraphRunner {
     }
   }
 
-  async run(graph: ManifestGraph, feeds: Record<string, Tensor>): Promise<Record<string, Tensor>> {
+  /** `fetches`: tensors that outputs are written into; absent: the provider makes them. */
+  async run(
+    graph: ManifestGraph,
+    feeds: Record<string, Tensor>,
+    fetches?: Record<string, Tensor>,
+  ): Promise<Record<string, Tensor>> {
     const session = await this.#session(graph);
     try {
-      const running = session.run(feeds) as Promise<Record<string, Tensor>>;
+      const running = (fetches ? session.run(feeds, fetches) : session.run(feeds)) as Promise<
+        Record<string, Tensor>
+      >;
       if (!this.#lost) return await running;
       running.catch(() => undefined);
       return await Promise.race([running, this.#lost]);
     } catch (error) {
       if (error instanceof BackendLostError) throw error;
       throw new BackendLostError(this.#runtime.target, `running ${graph.file} failed: ${messageOf(error)}`, {
+        cause: error,
+      });
+    }
+  }
+
+  /** The numbers of a tensor wherever it lies, as f32. A lost device counts as lost here too. */
+  async numbers(tensor: Tensor): Promise<Float32Array> {
+    try {
+      const reading = tensor.getData() as Promise<FloatBuffer>;
+      reading.catch(() => undefined);
+      return asFloat32(await (this.#lost ? Promise.race([reading, this.#lost]) : reading));
+    } catch (error) {
+      if (error instanceof BackendLostError) throw error;
+      throw new BackendLostError(this.#runtime.target, `a result could not be read: ${messageOf(error)}`, {
         cause: error,
       });
     }

@@ -1,0 +1,17 @@
+// Opens a model from the store on disk in this process: `node load-stored.ts URL TARGET`, for load.ts. Where the store has
+// none it is fetched from URL first. The clock starts when this program's own code is loaded.
+import { TARGETS } from '../src/backend.ts';
+import { diskStore, nodeTargets } from '../src/node/index.ts';
+import { openModel } from '../src/open-model.ts';
+
+const [url = '', name = ''] = process.argv.slice(2);
+const target = TARGETS.find((id) => id === name)!;
+const store = diskStore();
+const find = async (): Promise<string | undefined> => (await store.list()).find((m) => m.complete)?.name;
+if ((await find()) === undefined) await store.download(url);
+const start = performance.now();
+const model = await openModel(store.open((await find())!), { targets: nodeTargets(), target });
+const loadMs = performance.now() - start;
+console.log(JSON.stringify({ loadMs, description: model.backend.description }));
+await model.close();
+process.exit(0);
