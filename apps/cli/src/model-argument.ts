@@ -10,7 +10,7 @@ import type { TargetId } from '@baton/runtime';
 import { nodeTargets, openLocal, resolveModel } from '@baton/runtime/node';
 import type { TextModel } from '@baton/runtime/text-model';
 import { SplitError } from '@baton/split';
-import { ChatContinuationModel, connect } from '@baton/split/endpoint';
+import { ChatContinuationModel, connectOnDemand, openSmallEndpoint } from '@baton/split/endpoint';
 import type { EndpointOptions } from '@baton/split/endpoint';
 import { targetsFor } from './targets-for.ts';
 
@@ -25,6 +25,8 @@ export interface ModelArgumentOptions {
   preset?: string | undefined;
   /** Environment variable that holds the key for a URL. */
   apiKeyEnv?: string | undefined;
+  /** What it is opened for. A small one must tell its own predictions, also over a text that it did not write. Default: to write. */
+  role?: 'small' | 'large' | undefined;
 }
 
 /**
@@ -51,12 +53,15 @@ export async function openModelArgument(
       ...(await targetsFor(options.target)),
     });
   }
-  const bridge = options.preset === undefined ? await bridgeAt(argument, options) : null;
-  if (bridge) return bridge;
-  return connect({
+  const endpoint = {
     ...endpointOf(argument, options),
     ...(options.preset === undefined ? {} : { preset: options.preset }),
-  });
+  };
+  // Asked what it can do by the first request, so that one that is away costs neither an answer nor a wait.
+  if (options.role === 'large') return connectOnDemand(endpoint);
+  const bridge = options.preset === undefined ? await bridgeAt(argument, options) : null;
+  if (bridge) return bridge;
+  return options.role === 'small' ? openSmallEndpoint(endpoint) : connectOnDemand(endpoint);
 }
 
 /**

@@ -108,6 +108,8 @@ export interface SyncResult {
   ingested: number;
   /** One entry per newly ingested token when `watch` was given, oldest first. */
   watched: readonly WatchedPosition[];
+  /** Tokens written only to answer `watch`, by a model that cannot tell in another way. */
+  probed?: number;
   notes?: readonly string[];
 }
 

@@ -18,6 +18,7 @@ import type { Prices } from './relay/prices.ts';
 import { OUT_OF_TIME, Relay } from './relay/relay.ts';
 import { SmallSide } from './relay/small-side.ts';
 import { SplitError, messageOf } from './split-error.ts';
+import { plainPrompt } from './text/plain-prompt.ts';
 import { TAGS, neutralise } from './text/tags.ts';
 import type { Tags } from './text/tags.ts';
 import { buildTrace } from './relay/build-trace.ts';
@@ -146,9 +147,19 @@ async function start(
   emit({ type: 'start', question, prompt, models, policy: policy.name, seed, startedAt });
 
   const ledger = new Ledger(emit, now);
-  const small = options.small && policy.needs.small ? await SmallSide.create(options.small, tags) : null;
   const timer =
     budget.maxMs === undefined ? undefined : setTimeout(() => control.abort(OUT_OF_TIME), budget.maxMs);
+  let smallFailed: unknown = null;
+  const small =
+    options.small && policy.needs.small
+      ? await openSmall(options.small, tags, control.signal).catch((error: unknown) => {
+          clearTimeout(timer);
+          // A model that cannot do it at all is the caller's mistake; one that fails now ends in a trace like any other.
+          if (error instanceof SplitError) throw error;
+          smallFailed = error;
+          return null;
+        })
+      : null;
   const large = options.large
     ? new LargeSide({
         model: options.large,
@@ -186,6 +197,7 @@ async function start(
   });
   let stopReason: TraceStopReason;
   try {
+    if (smallFailed !== null) throw smallFailed;
     const gated = await options.gate?.(asked, relay);
     if (gated) ledger.note(gated.note);
     stopReason = await (gated?.policy ?? policy).run(relay);
@@ -211,13 +223,29 @@ async function start(
   return trace;
 }
 
+/** Opened under the run's signal: a model behind a network may keep one waiting. */
+async function openSmall(model: TextModel, tags: Tags, signal: AbortSignal): Promise<SmallSide> {
+  const opening = SmallSide.create(model, tags);
+  const { promise: stopped, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(new DOMException('the run was cancelled', 'AbortError'));
+  signal.addEventListener('abort', onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    return await Promise.race([opening, stopped]);
+  } catch (error) {
+    void opening.then((small) => small.dispose()).catch(() => undefined);
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
 async function renderPrompt(question: string, options: SolveOptions): Promise<string> {
   const messages = [{ role: 'user', content: question }] as const;
   const model = options.small?.renderChat ? options.small : options.large?.renderChat ? options.large : null;
   if (model) return model.renderChat!(messages, { addGenerationPrompt: true });
   if (options.renderLarge) return options.renderLarge(question);
-  // Neither side knows a template: plain text that any base or reasoning model continues.
-  return `Question: ${question}\n\nAnswer step by step and put the final answer in \\boxed{}.\n\n<think>\n`;
+  return plainPrompt(question);
 }
 
 function describe(model: TextModel | null, none: string): TraceModel {

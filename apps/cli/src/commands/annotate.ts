@@ -143,7 +143,9 @@ async function byDisagreement(options: AnnotateCommandOptions, keep: Keep): Prom
   const { target, compare, from, mergeGap, apiKeyEnv } = options;
   const small = await keep(openModelArgument(options.small, { target }));
   const large =
-    options.large === undefined ? null : await keep(openModelArgument(options.large, { target, apiKeyEnv }));
+    options.large === undefined
+      ? null
+      : await keep(openModelArgument(options.large, { target, apiKeyEnv, role: 'large' }));
   const against =
     options.large === undefined ? 'the trace' : await identifyModelArgument(options.large, { target });
   const compared = disagreementAnnotator({

@@ -153,8 +153,11 @@ interface ModelPair {
 function modelPair(options: EvalCommandOptions, needs: { small: boolean; large: boolean }): ModelPair {
   const { target, threads, largeModel, apiKeyEnv, preset } = options;
   const arguments_ = {
-    small: { argument: options.small, how: { target, threads } },
-    large: { argument: options.large, how: { target, threads, modelId: largeModel, apiKeyEnv, preset } },
+    small: { argument: options.small, how: { target, threads, role: 'small' as const } },
+    large: {
+      argument: options.large,
+      how: { target, threads, modelId: largeModel, apiKeyEnv, preset, role: 'large' as const },
+    },
   };
   const opened = new Map<string, Promise<TextModel>>();
   const open = (role: 'small' | 'large'): Promise<TextModel> => {

@@ -14,6 +14,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   faultServer,
   finish,
+  json,
   silence,
   status,
   stream,
@@ -186,6 +187,18 @@ describe('an endpoint that nobody has seen before', () => {
   });
 });
 
+describe('a small model at an address', () => {
+  it('that tells no log-probabilities is refused with one line', async () => {
+    const url = await serve((response) =>
+      json(response, 200, { choices: [{ text: 'ok', finish_reason: 'length' }] }),
+    );
+    const run = await solve([QUESTION, '--small', url, '--policy', 'small']);
+    expect(run.code).toBe(1);
+    oneLine(run, /cannot be the small model: it gives no log-probabilities/);
+    expect(run.stdout).toBe('');
+  });
+});
+
 describe('bad input', () => {
   it.each<[string, string[], number, RegExp]>([
     ['a policy nobody knows', ['--policy', 'clever'], 1, /unknown policy "clever"; known: small/],
@@ -197,6 +210,12 @@ describe('bad input', () => {
     ['money without prices', ['--max-cost', '1'], 1, /--max-cost needs --prices/],
     ['a folder to write to', ['--out', tmpdir()], 1, /is a folder/],
     ['a model that is not there', ['--small', 'nowhere'], 1, /no model at nowhere/],
+    [
+      'a small model’s address that is dead',
+      ['--small', 'http://127.0.0.1:1/v1'],
+      1,
+      /refused|request failed/,
+    ],
     ['an empty question', [], 1, /question is empty/],
   ])('%s: one line', async (name, more, code, what) => {
     const run = await solve([name === 'an empty question' ? ' ' : QUESTION, ...more]);

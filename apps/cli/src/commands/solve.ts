@@ -10,15 +10,17 @@ import type { TargetId } from '@baton/runtime';
 import type { TextModel } from '@baton/runtime/text-model';
 import { CARRIES_ON_ALONE, POLICY_HELP, parsePolicy, solveToTrace } from '@baton/split';
 import type { Budget, Prices, SolveOptions, Trace } from '@baton/split';
-import { PRESETS, connectOnDemand, endpointPool } from '@baton/split/endpoint';
+import { PRESETS, endpointPool } from '@baton/split/endpoint';
 import { Command, InvalidArgumentError, Option } from 'commander';
 
-import { endpointOf, isUrl, openModelArgument } from '../model-argument.ts';
+import { openModelArgument } from '../model-argument.ts';
 import { number, positiveNumber, prices, share, wholeNumber } from '../number-arguments.ts';
 import { TracePrinter } from './solve-printer.ts';
 
 interface Flags {
   small: string;
+  smallModel?: string;
+  smallApiKeyEnv?: string;
   large?: string[];
   largeConcurrency?: number;
   largeModel?: string;
@@ -47,7 +49,13 @@ export function solveCommand(): Command {
   return new Command('solve')
     .description('answer a question with a small model here and a large one for the hard steps')
     .argument('<question>', 'the question')
-    .option('--small <model>', 'compiled directory, checkpoint directory or demo name', 'demo-small')
+    .option(
+      '--small <model>',
+      'compiled directory, checkpoint directory, demo name, or the address of a bridge or of a server with log-probabilities',
+      'demo-small',
+    )
+    .option('--small-model <id>', 'model id at the small model’s address (default: the first it lists)')
+    .option('--small-api-key-env <variable>', 'environment variable that holds the key of that address')
     .option(
       '--large <model>',
       'a local model, or the address of an OpenAI-compatible server; repeatable: the next takes over where one fails (default: demo-large)',
@@ -97,7 +105,8 @@ async function run(question: string, flags: Flags): Promise<void> {
     // Asked what it can do while the small model is opened, and never the reason that there is no answer.
     const large = policy.needs.large ? keep(await openLarge(flags)) : null;
     // Also for the large model alone: the small one's template renders the question.
-    const small = keep(await openModelArgument(flags.small, { target: flags.target }));
+    const { target, smallModel: modelId, smallApiKeyEnv: apiKeyEnv } = flags;
+    const small = keep(await openModelArgument(flags.small, { target, modelId, apiKeyEnv, role: 'small' }));
     const printer = flags.json ? null : new TracePrinter(process.stdout);
     const options: SolveOptions = { small, large, policy, ...settings, signal: control.signal };
     const trace = await solveToTrace(question, options, (event) => printer?.print(event));
@@ -168,12 +177,8 @@ async function openLarge(flags: Flags): Promise<TextModel> {
 }
 
 async function openOneLarge(large: string, flags: Flags): Promise<TextModel> {
-  if (!isUrl(large)) return openModelArgument(large, { target: flags.target });
-  const { largeModel: modelId, apiKeyEnv, preset } = flags;
-  return connectOnDemand({
-    ...endpointOf(large, { modelId, apiKeyEnv }),
-    ...(preset === undefined ? {} : { preset }),
-  });
+  const { largeModel: modelId, apiKeyEnv, preset, target } = flags;
+  return openModelArgument(large, { target, modelId, apiKeyEnv, preset, role: 'large' });
 }
 
 function tuning(flags: Flags): Partial<SolveOptions> {

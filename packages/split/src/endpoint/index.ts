@@ -8,6 +8,7 @@ export type { Dialect } from './chat-continuation.ts';
 export { connect } from './connect.ts';
 export { connectOnDemand } from './on-demand.ts';
 export type { OnDemandOptions } from './on-demand.ts';
+export { openSmallEndpoint } from './small-endpoint.ts';
 export { OllamaModel } from './ollama.ts';
 export type { ConnectOptions } from './connect.ts';
 export { endpointPool } from './pool.ts';

@@ -32,7 +32,7 @@ export function buildTrace(relay: Relay, head: TraceHead): Trace {
     ...(priced && large && large.otherCost > 0 ? { otherCost: large.otherCost } : {}),
     ...(large && large.warmUp.requests > 0 ? { warmUp: { ...large.warmUp } } : {}),
     ...(relay.earlySent > 0 ? { earlyRequests: { sent: relay.earlySent, dropped: relay.earlyDropped } } : {}),
-    probeTokens: relay.probeTokens,
+    probeTokens: relay.probeTokens + (relay.parts.small?.probedTokens ?? 0),
     ...(overhead.requests > 0 || overhead.smallTokens > 0 ? { overhead: { ...overhead } } : {}),
   };
   const models = {

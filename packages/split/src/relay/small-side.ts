@@ -50,6 +50,8 @@ export class SmallSide {
   #held: string | null = null;
   readonly #beginnings = new Map<string, readonly number[]>();
   ingestedTokens = 0;
+  /** Tokens written only to find out what the model would write. */
+  probedTokens = 0;
   /** Tokens of the last text that was synced, and how many of them the cache already held. */
   lastSync = { tokens: 0, kept: 0 };
 
@@ -67,7 +69,7 @@ export class SmallSide {
       throw new SplitError(
         'unsuitable-model',
         `${model.id} at ${model.location} cannot be the small model: it gives no sessions (its own next-token ` +
-          'probabilities over a given text); use a local model or the bridge',
+          'probabilities over a given text); use a local model, the bridge, or openSmallEndpoint',
       );
     const session = await model.openSession();
     try {
@@ -89,6 +91,7 @@ export class SmallSide {
     });
     this.#held = text;
     this.ingestedTokens += result.ingested;
+    this.probedTokens += result.probed ?? 0;
     this.lastSync = { tokens: result.kept + result.ingested, kept: result.kept };
     if (result.notes) this.notes.push(...result.notes);
     return result;

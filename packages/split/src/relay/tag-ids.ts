@@ -18,7 +18,7 @@ export interface TagIds {
 }
 
 /** What merges with `<` or `</` in common vocabularies, for sessions that do not know theirs: white space, line ends, ends of sentences and of formulas. */
-const LEADS = [
+export const LEADS: readonly string[] = [
   '',
   ' ',
   '\n',

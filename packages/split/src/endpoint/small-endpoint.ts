@@ -1,0 +1,185 @@
+// A remote completions endpoint as the small model: a TextModel with sessions over OpenAI's public API alone. Whether it can be
+// one, and how well, is found out when it is opened; what it cannot do is told by name.
+
+import type {
+  ChatMessage,
+  GenerateOptions,
+  TextChunk,
+  TextModel,
+  TextModelCapabilities,
+} from '@baton/runtime/text-model';
+
+import { EndpointError, SplitError, messageOf } from '../split-error.ts';
+import { plainPrompt } from '../text/plain-prompt.ts';
+import { apiBase, apiUrl } from './address.ts';
+import type { ConnectOptions } from './connect.ts';
+import { EndpointSession } from './endpoint-session.ts';
+import { requestJson } from './event-stream.ts';
+import { OpenAICompletionsModel, headersOf } from './openai-completions.ts';
+import type { EndpointOptions } from './openai-completions.ts';
+import { presetByName, presetByOwner, presetByUrl } from './presets.ts';
+import { withPreset } from './probe.ts';
+import { parseEvent } from './wire.ts';
+
+/** What an endpoint tells of its own predictions. */
+export interface EndpointInsight {
+  /** Log-probabilities of a given text's own tokens (`echo`). */
+  echo: boolean;
+  /** Alternatives per place. */
+  top: number;
+  /** Tokens that fit, where the server says so. */
+  capacity: number | null;
+}
+
+/** Alternatives asked for, most first: vLLM's and baton's limit, OpenAI's, and the least. */
+const TOPS = [20, 5, 1];
+const TRIAL = 'One, two, three, four,';
+
+/** These leave special tokens out of the text unless they are asked not to, and the tags may be such tokens. */
+const SPECIAL_TOKENS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  vllm: { skip_special_tokens: false, spaces_between_special_tokens: false },
+  sglang: { skip_special_tokens: false },
+};
+
+interface Listed {
+  id?: unknown;
+  owned_by?: unknown;
+  max_model_len?: unknown;
+}
+
+/**
+ * Opens an endpoint for the small model's part. Throws EndpointError where it cannot be reached, and SplitError
+ * `unsuitable-model` where it takes no raw text or tells no log-probabilities.
+ */
+export async function openSmallEndpoint(options: ConnectOptions): Promise<TextModel> {
+  const { preset: name, signal, ...given } = options;
+  const http = headersOf(given);
+  const list = (await requestJson(apiUrl(given.url, 'models'), 'GET', undefined, http, signal)) as {
+    data?: Listed[];
+  } | null;
+  const models = Array.isArray(list?.data) ? list.data : [];
+  const entry = models.find(({ id }) => id === given.model) ?? models[0];
+  const model = given.model ?? (typeof entry?.id === 'string' ? entry.id : undefined);
+  const place = apiBase(given.url);
+  if (model === undefined)
+    throw new EndpointError('malformed', `${place}: no model is listed; name one (--small-model)`);
+  const owner = typeof entry?.owned_by === 'string' ? entry.owned_by : '';
+  const preset = name === undefined ? (presetByUrl(given.url) ?? presetByOwner(owner)) : presetByName(name);
+  if (preset && preset.continuation !== 'raw') throw unsuitable(model, place, 'takes no raw text');
+  const settings = withPreset(preset, { ...given, model });
+  const kind = preset?.name ?? owner;
+  const extraBody = { ...settings.extraBody, ...SPECIAL_TOKENS[kind] };
+  const insight = await insightOf({ ...settings, extraBody }, model, signal);
+  const capacity = typeof entry?.max_model_len === 'number' ? entry.max_model_len : null;
+  return new SmallEndpoint({ ...settings, extraBody, model, logprobs: true }, { ...insight, capacity }, kind);
+}
+
+async function insightOf(
+  settings: EndpointOptions,
+  model: string,
+  signal: AbortSignal | undefined,
+): Promise<Pick<EndpointInsight, 'echo' | 'top'>> {
+  const url = apiUrl(settings.url, 'completions');
+  let refused = 'no log-probabilities came';
+  for (const echo of [true, false]) {
+    for (const top of TOPS) {
+      const asked = {
+        ...settings.extraBody,
+        model,
+        prompt: TRIAL,
+        max_tokens: 1,
+        temperature: 0,
+        logprobs: top,
+      };
+      delete (asked as { stream_options?: unknown }).stream_options;
+      try {
+        const body = echo ? { ...asked, echo } : asked;
+        const json = await requestJson(url, 'POST', body, headersOf(settings), signal);
+        const { logprobs = [] } = parseEvent(JSON.stringify(json), url);
+        const told = logprobs.at(-1)?.top?.length ?? 0;
+        if (logprobs.length > (echo ? 1 : 0) && told > 0) return { echo, top: Math.min(top, told) };
+        break;
+      } catch (error) {
+        if (!(error instanceof EndpointError) || error.kind !== 'bad-request') throw error;
+        refused = messageOf(error);
+      }
+    }
+  }
+  throw unsuitable(model, apiBase(settings.url), `gives no log-probabilities (${refused})`);
+}
+
+function unsuitable(model: string, place: string, why: string): SplitError {
+  return new SplitError(
+    'unsuitable-model',
+    `${model} at ${place} cannot be the small model: it ${why}; use a local model, the bridge, or a server such as vLLM`,
+  );
+}
+
+class SmallEndpoint implements TextModel {
+  readonly id: string;
+  readonly location: string;
+  readonly capabilities: TextModelCapabilities;
+  readonly #options: EndpointOptions;
+  readonly #insight: EndpointInsight;
+  readonly #kind: string;
+  readonly #model: OpenAICompletionsModel;
+  readonly #notes: string[] = [];
+
+  constructor(options: EndpointOptions & { model: string }, insight: EndpointInsight, kind: string) {
+    this.id = options.model;
+    this.location = apiBase(options.url);
+    this.#options = options;
+    this.#insight = insight;
+    this.#kind = kind;
+    this.#model = new OpenAICompletionsModel(options);
+    this.capabilities = { ...this.#model.capabilities, logprobs: true, sessions: true };
+  }
+
+  generate(prompt: string, options: GenerateOptions = {}): AsyncIterable<TextChunk> {
+    return this.#model.generate(prompt, options);
+  }
+
+  async openSession(): Promise<EndpointSession> {
+    return new EndpointSession(this.#model, this.#options, this.#insight, this.#notes.splice(0));
+  }
+
+  /** Through the server's own rendering where it has one; otherwise the question as plain text, which a note tells. */
+  async renderChat(
+    messages: readonly ChatMessage[],
+    options: { addGenerationPrompt?: boolean } = {},
+  ): Promise<string> {
+    const { addGenerationPrompt = true } = options;
+    try {
+      const rendered = await this.#rendered(messages, addGenerationPrompt);
+      if (rendered !== null) return rendered;
+    } catch (error) {
+      if (!(error instanceof EndpointError) || error.kind !== 'bad-request') throw error;
+    }
+    this.#notes.push(`${this.id}: its chat template is not known; the question is asked as plain text`);
+    return plainPrompt(messages.at(-1)?.content ?? '');
+  }
+
+  /** Sources: llama.cpp's server (`/apply-template`), vLLM (`/tokenize` of messages, `/detokenize`), `baton serve` (`/v1/render`). */
+  async #rendered(messages: readonly ChatMessage[], addGenerationPrompt: boolean): Promise<string | null> {
+    const base = apiBase(this.#options.url);
+    const root = base.replace(/\/v1$/, '');
+    if (this.#kind === 'baton')
+      return textOf(await this.#post(`${base}/render`, { messages, addGenerationPrompt }), 'text');
+    if (this.#kind === 'llama.cpp')
+      return textOf(await this.#post(`${root}/apply-template`, { messages }), 'prompt');
+    if (this.#kind !== 'vllm') return null;
+    const model = this.id;
+    const asked = { model, messages, add_generation_prompt: addGenerationPrompt };
+    const { tokens } = (await this.#post(`${root}/tokenize`, asked)) as { tokens?: unknown };
+    return textOf(await this.#post(`${root}/detokenize`, { model, tokens }), 'prompt');
+  }
+
+  #post(url: string, body: object): Promise<unknown> {
+    return requestJson(url, 'POST', body, headersOf(this.#options), undefined);
+  }
+}
+
+function textOf(answer: unknown, field: string): string | null {
+  const value = (answer as Record<string, unknown> | null)?.[field];
+  return typeof value === 'string' ? value : null;
+}

@@ -1,0 +1,208 @@
+// A small model at an address, asked through OpenAI's completions API alone: `baton serve` as the endpoint, known only by its
+// public fields, against the same model in this process; and servers that tell less or misbehave.
+import type { LocalModel } from '@baton/runtime';
+import { openLocal } from '@baton/runtime/node';
+import type { TextModel } from '@baton/runtime/text-model';
+import { auditTrace, openSmallEndpoint, solveToTrace } from '@baton/split';
+import type { SolveOptions, Trace } from '@baton/split';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { faultServer, finish, json, silence, status } from '../../packages/split/test/fault-server.ts';
+import type { FaultServer, Script } from '../../packages/split/test/fault-server.ts';
+import { serve, type Served } from '../support/serve.ts';
+
+const QUESTION = 'Tom has 23 boxes with 47 apples each. He eats 12. How many are left?';
+
+let server: Served;
+let here: LocalModel;
+let large: LocalModel;
+let there: TextModel;
+
+beforeAll(async () => {
+  server = await serve(['--no-pairing', '--target', 'ort-cpu'], 'demo-small');
+  here = await openLocal('demo-small', { target: 'ort-cpu' });
+  large = await openLocal('demo-large', { target: 'ort-cpu' });
+  there = await openSmallEndpoint({ url: server.url });
+});
+afterAll(async () => {
+  await here?.close();
+  await large?.close();
+  await server?.stop();
+});
+
+const faulty: FaultServer[] = [];
+afterEach(async () => {
+  await Promise.all(faulty.splice(0).map((one) => one.close()));
+});
+
+async function misbehaving(...scripts: Script[]): Promise<FaultServer> {
+  const one = await faultServer(...scripts);
+  faulty.push(one);
+  return one;
+}
+
+function run(small: TextModel, more: Partial<SolveOptions> = {}): Promise<Trace> {
+  return solveToTrace(QUESTION, { small, large, keepWarm: false, ...more });
+}
+
+const essence = (trace: Trace): unknown =>
+  trace.segments.map(({ origin, text, reason }) => [origin, text, reason]);
+
+describe('baton serve, by its completions API alone', () => {
+  it('says the same of a text as a session in this process', async () => {
+    const text = `<|user|>\n${QUESTION}\n<|assistant|>\n<think>\nFirst, é 😀 23*47=`;
+    const from = text.indexOf('First');
+    const rows = async (model: TextModel): Promise<unknown[]> => {
+      const session = await model.openSession!();
+      const watch = await session.encode('<bigmodel>');
+      expect(watch).toHaveLength(1);
+      await session.sync(text.slice(0, from));
+      const { watched } = await session.sync(text, { watch });
+      await session.close();
+      return watched.map(({ textLength, logprobs, argmax, argmaxLogprob }) => [
+        textLength,
+        argmax === watch[0],
+        argmaxLogprob.toFixed(3),
+        // What is not among the likeliest counts as impossible.
+        Number.isFinite(logprobs[0]!) ? logprobs[0]!.toFixed(3) : null,
+      ]);
+    };
+    const local = await rows(here);
+    const remote = await rows(there);
+    expect(remote.map((row) => (row as unknown[]).slice(0, 3))).toEqual(
+      local.map((row) => (row as unknown[]).slice(0, 3)),
+    );
+    for (const [i, row] of remote.entries()) {
+      const told = (row as unknown[])[3];
+      if (told !== null) expect(told).toBe((local[i] as unknown[])[3]);
+    }
+  });
+
+  it.each(['learned', 'small', 'threshold:0.3', 'random:0.3', 'cues', 'call', 'entropy:1'])(
+    'comes to the same trace as the model here: %s',
+    async (policy) => {
+      const sampling = { seed: 7 };
+      const remote = await run(there, { policy, sampling });
+      expect(auditTrace(remote)).toEqual([]);
+      expect(essence(remote)).toEqual(essence(await run(here, { policy, sampling })));
+    },
+  );
+
+  it('keeps a rejected tag from being written again', async () => {
+    const trace = await run(there, { budget: { maxSpans: 0 } });
+    expect(trace.text).not.toContain('bigmodel');
+    expect(essence(trace)).toEqual(essence(await run(here, { budget: { maxSpans: 0 } })));
+  });
+
+  it('finds tags of several tokens as the model here does', async () => {
+    // Words that demo-small begins its sentences with stand in for the tags.
+    const tags = { open: 'Then, the', close: '\n</think>' };
+    const remote = await run(there, { tags });
+    expect(remote.totals.offloadSpans).toBeGreaterThan(0);
+    expect(essence(remote)).toEqual(essence(await run(here, { tags })));
+  });
+
+  it('the trace says what is known of the tag’s probability', async () => {
+    const trace = await run(there, { policy: 'learned' });
+    expect(trace.totals.offloadSpans).toBeGreaterThan(0);
+    expect(trace.notes.join('\n')).toMatch(/tells the \d+ likeliest tokens of a place/);
+    expect(trace.models.small).toEqual({ id: 'demo-small', location: `${server.url}/v1` });
+  });
+
+  it('decides over several pieces of one span without writing a token', async () => {
+    expect((await run(there)).totals.probeTokens).toBe(0);
+  });
+});
+
+describe('a server that tells less', () => {
+  /** `baton serve` behind a gate that takes fields away, as plainer servers do. */
+  const behind =
+    (refuses: (body: Record<string, unknown>) => boolean): Script =>
+    (response, body, request) => {
+      if (refuses(body)) return json(response, 400, { error: { message: 'not supported here' } });
+      void fetch(`${server.url}${request.url}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      }).then(async (answer) => {
+        response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') ?? '' });
+        response.end(await answer.text());
+      });
+    };
+
+  const LISTED = { data: [{ id: 'demo-small', owned_by: 'baton' }] };
+
+  it('without echo: spans end where pieces end, and the trace says so', async () => {
+    const gate = await misbehaving(behind((body) => body.echo === true));
+    gate.models = LISTED;
+    const trace = await run(await openSmallEndpoint({ url: gate.url }));
+    expect(auditTrace(trace)).toEqual([]);
+    expect(trace.stopReason).toBe('end');
+    expect(trace.segments.map((s) => s.origin)).toContain('large');
+    expect(trace.segments.some((s) => s.reason === 'hand-back')).toBe(true);
+    expect(trace.totals.probeTokens).toBeGreaterThan(0);
+    expect(trace.notes.join('\n')).toMatch(/no log-probabilities of a prompt \(echo\)/);
+  });
+
+  it('without a template: the question is asked as plain text, and the trace says so', async () => {
+    const gate = await misbehaving(behind(() => false));
+    gate.models = { data: [{ id: 'demo-small' }] };
+    const trace = await run(await openSmallEndpoint({ url: gate.url }), { budget: { maxTokens: 20 } });
+    expect(trace.prompt).toMatch(/^Question: /);
+    expect(trace.notes.join('\n')).toMatch(/chat template is not known/);
+  });
+
+  it('without log-probabilities: refused with one line that names it', async () => {
+    const gate = await misbehaving(behind((body) => body.logprobs !== undefined));
+    gate.models = LISTED;
+    await expect(openSmallEndpoint({ url: gate.url })).rejects.toThrow(
+      /cannot be the small model: it gives no log-probabilities \(.*not supported here/,
+    );
+  });
+
+  it('with chat only: refused', async () => {
+    const { url } = await misbehaving(finish);
+    await expect(openSmallEndpoint({ url, preset: 'mistral', model: 'm' })).rejects.toThrow(
+      'takes no raw text',
+    );
+  });
+});
+
+describe('a server that misbehaves', () => {
+  it.each<[string, Script, RegExp]>([
+    ['fails', status(500), /server failed \(HTTP 500\)/],
+    ['refuses the key', status(401), /check the API key/],
+    ['sends nonsense', (response) => void response.end('data: {{'), /not JSON/],
+    ['is a web page', (response) => void response.end('<html></html>'), /not JSON/],
+  ])('one that %s when it is opened: one line', async (_, script, why) => {
+    const { url } = await misbehaving(script);
+    await expect(openSmallEndpoint({ url, retries: 0 })).rejects.toThrow(why);
+  });
+
+  it.each<[string, Script]>([
+    ['fails', status(500)],
+    ['falls silent', silence],
+    ['sends nonsense', (response) => void response.end('data: {{\n\n')],
+    [
+      'says that the prompt is too long',
+      (response) =>
+        json(response, 400, { error: { message: 'This model’s maximum context length is 64 tokens' } }),
+    ],
+  ])('one that %s in the middle: a complete trace that says why', async (_, script) => {
+    const open: Script = (response) =>
+      json(response, 200, {
+        choices: [
+          {
+            text: '',
+            finish_reason: 'length',
+            logprobs: { tokens: ['One', ','], token_logprobs: [null, -1], top_logprobs: [null, { ',': -1 }] },
+          },
+        ],
+      });
+    const { url } = await misbehaving(open, script);
+    const small = await openSmallEndpoint({ url, retries: 0, idleMs: 300, connectMs: 300 });
+    const trace = await run(small, { policy: 'small' });
+    expect(auditTrace(trace)).toEqual([]);
+    expect(['error', 'context']).toContain(trace.stopReason);
+    expect(trace.notes.join('\n')).toMatch(/small model stopped: |stopped: /);
+  });
+});
