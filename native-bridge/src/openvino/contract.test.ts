@@ -121,7 +121,9 @@ async function logitsOf(
   tokens: readonly number[],
   sizes: readonly number[],
 ): Promise<Float32Array[]> {
-  const decoder = await Decoder.create(backend);
+  // Every position is compared with the whole prompt's: where rotation goes by the length, all of it is under one table.
+  const capacity = backend.rotationChanges?.at(-1);
+  const decoder = await Decoder.create(backend, capacity === undefined ? {} : { capacity });
   try {
     const rows: Float32Array[] = [];
     for (let at = 0, n = 0; at < tokens.length; n++) {

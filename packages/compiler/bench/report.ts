@@ -1,10 +1,12 @@
-// The compiler's tables in docs/performance.md, from the result files beside it: `node packages/compiler/bench/report.ts`
+// The compiler's tables in docs/performance.md, from the result files beside it: `npx node packages/compiler/bench/report.ts`
 // rewrites what stands between their markers.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { BenchCompile } from './bench-compile.ts';
+import type { CompileParts } from './parts.ts';
 
 const DOCS = path.join(import.meta.dirname, '../../../docs');
+export const DOCUMENT = path.join(DOCS, 'performance.md');
 const START = '<!-- compiler figures: start (packages/compiler/bench/report.ts) -->';
 const END = '<!-- compiler figures: end -->';
 
@@ -19,11 +21,18 @@ interface BrowserBench {
   shape: string;
   weights: string;
   sourceBytes: number;
-  target: string;
-  openSeconds: number;
-  tokens: number;
-  millisecondsPerToken: number;
-  keptBytes: number;
+  rounds: {
+    target: string;
+    compileSeconds: number;
+    openSeconds: number;
+    megabytesPerSecond: number;
+    peakBytes: number | null;
+    browserPeakBytes: number | null;
+    processorSeconds: Record<string, number>;
+    tokens: number;
+    millisecondsPerToken: number;
+    keptBytes: number;
+  }[];
 }
 
 function figures<T>(file: string): T | null {
@@ -52,13 +61,40 @@ function speed(bench: BenchCompile): string {
   ].join('\n');
 }
 
-function browser(b: BrowserBench): string {
-  return (
-    `In a worker of Chromium, from a web server on the same machine into the private file system: shape ${b.shape}, ` +
-    `${gigabytes(b.sourceBytes)} GB of bf16 to ${b.weights}, compiled and open on ${b.target} after ${b.openSeconds.toFixed(1)} s; ` +
-    `then ${b.tokens} tokens of an answer at ${b.millisecondsPerToken.toFixed(1)} ms each, prompt included. ` +
-    `${gigabytes(b.keptBytes)} GB stay in the browser.`
+function browser({ shape, weights, sourceBytes, rounds }: BrowserBench): string {
+  const megabytes = (bytes: number | null) => (bytes === null ? '' : (bytes / 1e6).toFixed(0));
+  const rows = rounds.map((r) => {
+    const processor = Object.values(r.processorSeconds).reduce((n, s) => n + s, 0);
+    return (
+      `| ${r.compileSeconds.toFixed(1)} | ${r.megabytesPerSecond.toFixed(1)} | ${r.openSeconds.toFixed(1)} | ` +
+      `${processor.toFixed(1)} | ${megabytes(r.peakBytes)} | ${megabytes(r.browserPeakBytes)} | ${r.tokens} | ` +
+      `${r.millisecondsPerToken.toFixed(1)} | ${megabytes(r.keptBytes)} |`
+    );
+  });
+  return [
+    `In a worker of Chromium, from a web server on the same machine into the private file system: shape ${shape}, ` +
+      `${gigabytes(sourceBytes)} GB of bf16 to ${weights}, then opened on ${rounds[0]?.target} and asked. Every round is a ` +
+      'fresh browser; seconds of the processor are those of all its processes, tokens include the prompt.',
+    '',
+    '| compiling, s | MB/s | opening, s | processor s | peak MB of page and worker | of the browser | tokens | ms per token | MB kept |',
+    '| --- | --- | --- | --- | --- | --- | --- | --- | --- |',
+    ...rows,
+  ].join('\n');
+}
+
+function parts({ machine, rounds, elements, parts }: CompileParts): string {
+  const rows = Object.entries(parts).map(
+    ([name, { median, least }]) =>
+      `| ${name} | ${median.toFixed(1)} (${least.toFixed(1)}) | ${((median * 1e6) / elements).toFixed(2)} |`,
   );
+  return [
+    `What the parts cost for one slab of ${(elements / 1e6).toFixed(1)} M weights: milliseconds of processor time, median of ` +
+      `${rounds} rounds with the least in brackets. Node ${machine.node}, ${machine.platform}, ${machine.processor}.`,
+    '',
+    '| part | ms per slab | ns per weight |',
+    '| --- | --- | --- |',
+    ...rows,
+  ].join('\n');
 }
 
 function accuracy(all: readonly Accuracy[]): string {
@@ -80,13 +116,29 @@ function accuracy(all: readonly Accuracy[]): string {
   ].join('\n');
 }
 
-const bench = figures<BenchCompile>('bench-compile.json');
-const inBrowser = figures<BrowserBench>('bench-compile-browser.json');
-const errors = figures<Accuracy[]>('compile-accuracy.json');
-const parts = [bench && speed(bench), inBrowser && browser(inBrowser), errors && accuracy(errors)];
-const file = path.join(DOCS, 'performance.md');
-const text = readFileSync(file, 'utf8');
-const [from, to] = [text.indexOf(START), text.indexOf(END)];
-if (from < 0 || to < from) throw new Error(`${file}: no compiler figures between their markers`);
-const tables = parts.filter((p) => p !== null).join('\n\n');
-writeFileSync(file, `${text.slice(0, from + START.length)}\n\n${tables}\n\n${text.slice(to)}`);
+/** The tables, from whichever result files are there. */
+export function currentTables(): string {
+  const bench = figures<BenchCompile>('bench-compile.json');
+  const inBrowser = figures<BrowserBench>('bench-compile-browser.json');
+  const costs = figures<CompileParts>('compile-parts.json');
+  const errors = figures<Accuracy[]>('compile-accuracy.json');
+  return [
+    bench && speed(bench),
+    costs && parts(costs),
+    inBrowser && browser(inBrowser),
+    errors && accuracy(errors),
+  ]
+    .filter((p) => p !== null)
+    .join('\n\n');
+}
+
+/** The document with its tables replaced. Throws if a marker is missing. */
+export function withTables(document: string, tables: string): string {
+  const [from, to] = [document.indexOf(START), document.indexOf(END)];
+  if (from < 0 || to < from) throw new Error(`${DOCUMENT}: no compiler figures between their markers`);
+  return `${document.slice(0, from + START.length)}\n\n${tables}\n\n${document.slice(to)}`;
+}
+
+if (import.meta.filename === process.argv[1]) {
+  writeFileSync(DOCUMENT, withTables(readFileSync(DOCUMENT, 'utf8'), currentTables()));
+}

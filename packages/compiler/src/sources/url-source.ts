@@ -135,8 +135,8 @@ function requester(base: string, options: UrlSourceOptions) {
 }
 
 /**
- * By way of a Blob, which Chromium gathers outside the worker: taking slabs of 8 MB by `arrayBuffer` wakes the worker for
- * every piece and is three times as slow (tests/bench/compile-in-browser.ts has the whole).
+ * By way of a Blob, which Chromium gathers outside the worker: `arrayBuffer` wakes the worker for every piece of a slab, and
+ * the whole compilation waits for it (tests/bench/compile-in-browser.ts measures that).
  */
 async function bodyOf(response: Response): Promise<Uint8Array> {
   return new Uint8Array(await (await response.blob()).arrayBuffer());
