@@ -25,20 +25,8 @@ const TYPES: Readonly<Record<string, string>> = {
 
 const CONFIG = 'baton-config.json';
 
-/** The page may talk to the bridge that serves it and to whatever endpoint a person names; it loads only its own code. */
-const POLICY = [
-  "default-src 'self'",
-  "script-src 'self' 'wasm-unsafe-eval' blob:",
-  "worker-src 'self' blob:",
-  "style-src 'self' 'unsafe-inline'",
-  "font-src 'self' data:",
-  "img-src 'self' data: blob:",
-  "connect-src 'self' https: http: data: blob:",
-  "object-src 'none'",
-  "base-uri 'self'",
-  "form-action 'self'",
-  "frame-ancestors 'none'",
-].join('; ');
+/** What a page cannot say of itself; the rest of its policy is in its own head (apps/web/build/content-policy.ts). */
+const POLICY = "frame-ancestors 'none'; form-action 'self'";
 
 /** Adds GET routes for every file of `folder`, `/` for its index.html. Files added later are not served. */
 export function servePage(app: Hono, folder: string): void {
