@@ -1,4 +1,5 @@
-// Writes the demo pair's figures into README.md, between its markers, from training/results/evaluation.json.
+// Writes the demo pair's figures into README.md, between its markers, from docs/figures/eval-arithmetic.json,
+// which is the report.json that `baton eval` wrote.
 // `node tools/readme-figures.mjs`; with --check it changes nothing and fails where README.md says something else.
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -11,19 +12,23 @@ const percent = (share) => `${(100 * share).toFixed(1)} %`;
 
 /** The text between the markers. */
 function figures() {
-  const file = path.join(root, 'training', 'results', 'evaluation.json');
-  const { small, large, relay } = JSON.parse(readFileSync(file, 'utf8'));
-  const row = (name, arm, share) => `| ${name} | ${percent(arm.accuracy)} | ${share} |`;
+  const file = path.join(root, 'docs', 'figures', 'eval-arithmetic.json');
+  const { arms, problems, gapClosed } = JSON.parse(readFileSync(file, 'utf8'));
+  const row = (title, name) => {
+    const { pass1, offload } = arms.find(({ arm }) => arm === name);
+    return `| ${title} | ${percent(pass1.value)} | ${percent(offload.pooled)} |`;
+  };
+  const closed = gapClosed.find(({ arm }) => arm === 'learned').value;
   return [
-    `On ${relay.of} held-out word problems, greedy:`,
+    `On ${problems} held-out word problems, greedy:`,
     '',
     '| who writes | right | written by the large model |',
     '|---|---|---|',
-    row('demo-small alone', small, '0 %'),
-    row('**the relay**', relay, percent(relay.offload_ratio)),
-    row('demo-large alone', large, '100 %'),
+    row('demo-small alone', 'small'),
+    row('**the relay**', 'learned'),
+    row('demo-large alone', 'large'),
     '',
-    `The relay closes ${relay.closed_gap >= 1 ? 'the whole gap' : `${percent(relay.closed_gap)} of the gap`} between the two. \`npx baton eval --task arithmetic --policy small --policy learned`,
+    `The relay closes ${closed >= 1 ? 'the whole gap' : `${percent(closed)} of the gap`} between the two. \`npx baton eval --task arithmetic --policy small --policy learned`,
     '--policy large --out results` measures it on this machine, with intervals and plots.',
     '',
   ].join('\n');
@@ -41,7 +46,7 @@ const updated = text.slice(0, from) + figures() + text.slice(to);
 if (process.argv.includes('--check')) {
   if (updated !== text) {
     console.error(
-      'baton: README.md does not show the figures of training/results; run node tools/readme-figures.mjs',
+      'baton: README.md does not show the figures of docs/figures/eval-arithmetic.json; run node tools/readme-figures.mjs',
     );
     process.exit(1);
   }
