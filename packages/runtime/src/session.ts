@@ -45,6 +45,8 @@ export class LocalSession implements TextSession {
   readonly #parts: SessionParts;
   readonly #turn = new Mutex();
   readonly #growing: GrowingText;
+  /** For `encode`, whose texts are others than the session's. */
+  readonly #asked: GrowingText;
   /** Text length after each token of the sequence (pending ones included), or -1 inside a character. */
   readonly #ends: number[] = [];
   /** Sampled, but not yet in the cache. */
@@ -56,6 +58,7 @@ export class LocalSession implements TextSession {
   constructor(parts: SessionParts) {
     this.#parts = parts;
     this.#growing = new GrowingText(parts.tokenizer);
+    this.#asked = new GrowingText(parts.tokenizer);
   }
 
   /** Tokens held, those still to be put in the cache included. */
@@ -64,7 +67,7 @@ export class LocalSession implements TextSession {
   }
 
   async encode(text: string): Promise<readonly number[]> {
-    return this.#parts.tokenizer.encode(text);
+    return this.#asked.encode(text);
   }
 
   async beginnings(text: string): Promise<readonly { id: number; lead: string; covers: number }[]> {

@@ -142,6 +142,6 @@ async function usualRest(
 }
 
 /** The text without its last three characters. */
-function withoutEnd(text: string): string {
+export function withoutEnd(text: string): string {
   return text.slice(0, text.length - Array.from(text.slice(-6)).slice(-3).join('').length);
 }

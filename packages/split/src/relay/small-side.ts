@@ -132,6 +132,12 @@ export class SmallSide {
     return known;
   }
 
+  /** Whether a token ends behind `text` when `more` follows. */
+  async cutsAt(text: string, more: string): Promise<boolean> {
+    const [whole, front] = [await this.encode(text + more), await this.encode(text)];
+    return front.every((id, i) => whole[i] === id);
+  }
+
   async encode(text: string): Promise<readonly number[]> {
     return this.#session.encode(text);
   }

@@ -5,7 +5,7 @@ import type { WatchedPosition } from '@baton/runtime/text-model';
 
 import { isAbort, messageOf } from '../split-error.ts';
 import type { SegmentReason } from '../trace.ts';
-import { findHandBack } from './hand-back.ts';
+import { findHandBack, withoutEnd } from './hand-back.ts';
 import type { HandBackDecision, HandBackRule } from './hand-back.ts';
 import type { LargeStream } from './large-stream.ts';
 import type { Relay } from './relay.ts';
@@ -128,27 +128,65 @@ async function read(
   if (threshold === null) return;
   const { confirmed } = progress;
   const rows = [...progress.recent, ...watched];
-  const longest = Math.max(0, ...small.close.leads.map((lead) => lead.length));
-  const reach = base.length + text.length - longest;
-  progress.recent = rows.filter((row) => row.textLength >= reach);
   // Where the large model's tokens end inside one of the small model's, the baton can change hands as well: what the
   // small model says there is read on its own.
   const seen = new Set(rows.map((row) => row.textLength - base.length));
   const between = stream.ends(confirmed, text.length).filter((end) => !seen.has(end));
-  for (const end of between) {
-    const { watched: there } = await small.sync(base + text.slice(0, end), small.close.first, signal);
-    const row = there.at(-1);
-    if (row) rows.push(row);
-  }
+  for (const end of between) rows.push(...(await readEnd(relay, base + text.slice(0, end))));
+  for (const at of await hiddenSeams(relay, rows, base, text, stream.ends(confirmed, text.length)))
+    rows.push(...(await readEnd(relay, base + text.slice(0, at))));
+  const longest = Math.max(0, ...small.close.leads.map((lead) => lead.length));
+  const reach = base.length + text.length - longest;
+  progress.recent = rows.filter((row) => row.textLength >= reach);
   progress.decision = await findHandBack(small, rows, base, text, confirmed, threshold, signal);
 }
 
+/** What the small model says at the end of `text`. */
+async function readEnd(relay: Relay, text: string): Promise<readonly WatchedPosition[]> {
+  const { small, parts } = relay;
+  const { watched } = await small.sync(text, small.close.first, parts.signal);
+  if (watched.length > 0) return watched.slice(-1);
+  // The cache held all of it: a little is read again.
+  await small.sync(withoutEnd(text), undefined, parts.signal);
+  return (await small.sync(text, small.close.first, parts.signal)).watched.slice(-1);
+}
+
+/**
+ * Places that were not read because the text that came holds them inside a token, where the text's end and the tag would be cut
+ * otherwise: "</" is one token, "</</bigmodel>" may begin with "<" and "/<". Characters of the span.
+ */
+async function hiddenSeams(
+  relay: Relay,
+  rows: readonly WatchedPosition[],
+  base: string,
+  text: string,
+  ends: readonly number[],
+): Promise<number[]> {
+  const { close } = relay.small;
+  if (close.single !== null) return [];
+  const seen = new Set(rows.map((row) => row.textLength - base.length));
+  const leads = [...new Set(close.leads)].filter((lead) => lead !== '');
+  const hidden = new Set<number>();
+  for (const end of [...ends, text.length]) {
+    const before = text.slice(0, end);
+    for (const lead of leads) {
+      const at = end - lead.length;
+      if (at < 0 || seen.has(at) || hidden.has(at) || !before.endsWith(lead)) continue;
+      if (await relay.small.cutsAt(base + text.slice(0, at), lead + close.text)) hidden.add(at);
+    }
+  }
+  return [...hidden];
+}
+
+/** Each chunk is a piece of its own: a trace that is played back breaks where the stream did. */
 function confirm(relay: Relay, stream: LargeStream, text: string, progress: Progress): void {
-  const from = progress.confirmed;
-  if (text.length <= from) return;
-  const tokens = stream.tokensUpTo(text.length) - stream.tokensUpTo(from);
-  relay.append(text.slice(from), tokens, Math.min(stream.arrivedMs(from + 1), relay.parts.now()));
-  progress.confirmed = text.length;
+  for (const end of [...stream.ends(progress.confirmed, text.length), text.length]) {
+    const from = progress.confirmed;
+    if (end <= from) continue;
+    const tokens = stream.tokensUpTo(end) - stream.tokensUpTo(from);
+    relay.append(text.slice(from, end), tokens, Math.min(stream.arrivedMs(from + 1), relay.parts.now()));
+    progress.confirmed = end;
+  }
 }
 
 /** Characters after which the span must end by the rule or the token limit; null while neither is reached. */
