@@ -11,7 +11,7 @@ import type { OnnxBuilder } from './graph/onnx-builder.ts';
 import { MANIFEST_FILE, MANIFEST_SCHEMA, type Manifest, type ManifestGraph } from './manifest.ts';
 import { resolveOptions, type CompileOptions, type ResolvedOptions } from './options.ts';
 import { startProgress, type ProgressReporter } from './progress.ts';
-import { layOut, WEIGHTS_FILE, type Layout } from './weights/layout.ts';
+import { checkKeep, layOut, WEIGHTS_FILE, type Layout } from './weights/layout.ts';
 import { OutputFile, type OutputEntry } from './weights/output-file.ts';
 import { ReadAhead, readBytes } from './weights/read-ahead.ts';
 import { findSensitive } from './weights/sensitive.ts';
@@ -71,7 +71,8 @@ async function compileInto(source: CheckpointSource, sink: ModelSink, options: C
   const resolved = { ...asked, capacities: withStepAt(unscaledLength, asked) };
   const description = describeFor(resolved.capacities);
   description.architecture.rmsNormEps = Math.max(description.architecture.rmsNormEps, resolved.epsilonFloor);
-  const used = checkWeights(checkpoint, description);
+  const used = checkWeights(checkpoint, description, 'text_config' in json);
+  checkKeep(description, resolved.keep);
 
   const { keepAbove } = resolved;
   let layout = layOut(description, resolved);

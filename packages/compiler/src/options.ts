@@ -114,7 +114,8 @@ export function resolveOptions(options: CompileOptions): ResolvedOptions {
     oneOf(where!, type, WEIGHT_TYPES);
   }
   const epsilonFloor = options.epsilonFloor ?? 0;
-  if (!(epsilonFloor >= 0)) fail('epsilonFloor', `is ${epsilonFloor}`, 'give a number of at least 0');
+  if (!(epsilonFloor >= 0 && epsilonFloor < 1))
+    fail('epsilonFloor', `is ${epsilonFloor}`, 'give a small number, such as 5e-5');
   const { cacheUpdate = 'rows', boundary = 'f32' } = options;
   const keepAbove = options.keepAbove ?? null;
   if (keepAbove !== null && !(keepAbove > 0)) {

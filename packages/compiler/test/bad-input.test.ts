@@ -154,6 +154,49 @@ const CASES: readonly [what: string, code: string, message: RegExp, edit: (files
     editConfig({ rope_scaling: { type: 'linear', factor: 2, temperature: 3 } }),
   ],
   [
+    'a scaling by nothing',
+    'bad-config',
+    /rope_scaling: rotary frequencies come out as Infinity/,
+    editConfig({ rope_scaling: { type: 'linear', factor: 0 } }),
+  ],
+  ['a negative theta', 'bad-config', /rotary frequencies come out as .*NaN/, editConfig({ rope_theta: -1 })],
+  [
+    'an odd number of dimensions to rotate',
+    'unsupported',
+    /head_dim, partial_rotary_factor leave 9 of 12 dimensions to rotate; an even number/,
+    editConfig({ partial_rotary_factor: 0.75 }),
+  ],
+  [
+    'more dimensions to rotate than there are',
+    'unsupported',
+    /leave 24 of 12 dimensions to rotate/,
+    editConfig({ partial_rotary_factor: 2 }),
+  ],
+  [
+    'an epsilon of zero',
+    'bad-config',
+    /rms_norm_eps is 0, not a positive number/,
+    editConfig({ rms_norm_eps: 0 }),
+  ],
+  [
+    'layer types for some layers only',
+    'bad-config',
+    /layer_types is \["full_attention"\], not a list of 3 entries, one for each layer/,
+    editConfig({ layer_types: ['full_attention'] }),
+  ],
+  [
+    'a kind of layer that nobody knows',
+    'unsupported',
+    /layer_types holds "linear_attention"/,
+    editConfig({ layer_types: ['full_attention', 'linear_attention', 'full_attention'] }),
+  ],
+  [
+    'a tensor beside the text model',
+    'unsupported',
+    /1 tensors are no part of a qwen2 network \(lm_head\.bias/,
+    editHeader((h) => void (h['lm_head.bias'] = { dtype: 'F32', shape: [0], data_offsets: [0, 0] })),
+  ],
+  [
     'a switch set otherwise than described',
     'unsupported',
     /use_mrope \(true\)/,
@@ -205,7 +248,7 @@ describe('a checkpoint with', () => {
   });
 });
 
-describe.each([
+describe.each<[CompileOptions, RegExp]>([
   [{ chunk: 0 }, /option chunk is 0/],
   [{ chunk: 64, context: 32 }, /option chunk 64 is longer than the smallest context, 32/],
   [{ context: [] }, /option context is empty/],
@@ -213,6 +256,11 @@ describe.each([
   [{ group: 48 as 32 }, /option group is 48; choose one of 16, 32/],
   [{ weights: 'int3' as 'int4' }, /option weights is int3/],
   [{ layersPerGraph: -1 }, /option layersPerGraph is -1/],
+  [{ keep: { '.dwon': 'int8' } }, /option keep: no matrix is named \.dwon; there are .*\.down/],
+  [{ keep: { 'layers.9.down': 'int8' } }, /option keep: no matrix is named layers\.9\.down/],
+  [{ keep: { inputNorm: 'f32' } }, /option keep: no matrix is named inputNorm/],
+  [{ epsilonFloor: Infinity }, /option epsilonFloor is Infinity/],
+  [{ epsilonFloor: Number.NaN }, /option epsilonFloor is NaN/],
   [{ keepAbove: 0 }, /option keepAbove is 0; give a relative error above 0/],
   [{ cacheUpdate: 'append' as 'rows' }, /option cacheUpdate is append; choose one of rows, whole/],
   [{ boundary: 'bf16' as 'f16' }, /option boundary is bf16; choose one of f32, f16/],

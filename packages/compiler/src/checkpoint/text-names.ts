@@ -25,10 +25,14 @@ export function textNames(checkpoint: Checkpoint): { prefix: string; head: strin
   return { prefix, head: HEADS.find((h) => checkpoint.tensors.has(h)) ?? HEADS[0]! };
 }
 
-/** Throws `missing`, `bad-checkpoint` (shapes) or `unsupported` (tensors left over). Counts what will be read. */
+/**
+ * Throws `missing`, `bad-checkpoint` (shapes) or `unsupported` (tensors left over). Counts what will be read. Only a
+ * multimodal checkpoint may hold tensors outside the text model.
+ */
 export function checkWeights(
   checkpoint: Checkpoint,
   description: Description,
+  multimodal: boolean,
 ): { bytes: number; parameters: number } {
   const seen = new Map<string, number>();
   let bytes = 0;
@@ -52,8 +56,8 @@ export function checkWeights(
   const { prefix } = textNames(checkpoint);
   const extra = [...checkpoint.tensors.keys()].filter(
     (name) =>
-      name.startsWith(prefix) &&
-      (prefix !== '' || !HEADS.includes(name)) &&
+      (name.startsWith(prefix) || !multimodal) &&
+      !HEADS.includes(name) &&
       !seen.has(name) &&
       !DERIVED.test(name),
   );

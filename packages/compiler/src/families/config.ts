@@ -81,6 +81,12 @@ export class Config {
     return this.#typed(name, 'a number', (x) => typeof x === 'number' && Number.isFinite(x), fallback);
   }
 
+  /** A number above 0. */
+  positive<T>(name: string, fallback: T): number | T {
+    const ok = (x: unknown) => typeof x === 'number' && x > 0 && Number.isFinite(x);
+    return this.#typed(name, 'a positive number', ok, [fallback]) as number | T;
+  }
+
   /** A positive integer. */
   count(name: string): number;
   count<T>(name: string, fallback: T): number | T;
@@ -96,9 +102,11 @@ export class Config {
     return this.#typed(name, 'a string', (x) => typeof x === 'string', fallback) as string;
   }
 
-  /** A list; undefined where absent. */
-  list(name: string): readonly unknown[] | undefined {
-    return this.#typed(name, 'a list', Array.isArray, [undefined]) as readonly unknown[] | undefined;
+  /** A list with an entry for each of `layers`; undefined where absent. */
+  perLayer(name: string, layers: number): readonly unknown[] | undefined {
+    const ok = (x: unknown) => Array.isArray(x) && x.length === layers;
+    const what = `a list of ${layers} entries, one for each layer`;
+    return this.#typed(name, what, ok, [undefined]) as readonly unknown[] | undefined;
   }
 
   numbers(name: string): readonly number[] {

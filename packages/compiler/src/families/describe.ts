@@ -108,16 +108,16 @@ function readNumerics(family: Family, config: Config, headDim: number) {
   // Gemma's configurations may carry the older field too, which its code does not look at.
   if (family.activationField) config.get('hidden_act');
   const activation = ACTIVATIONS[name] ?? config.unsupported(field, `"${name}" is not supported`);
-  const scalar = family.queryScalar ? config.number('query_pre_attn_scalar', 256) : headDim;
+  const scalar = family.queryScalar ? config.positive('query_pre_attn_scalar', 256) : headDim;
   const caps = family.softCaps;
   const cap = (name: string, absent: number | null | 'unused') => {
-    const given = config.has(name) ? config.number(name, null) : absent;
+    const given = config.has(name) ? config.positive(name, null) : absent;
     return absent === 'unused' || given === 'unused' ? null : given;
   };
   const attentionCap = caps ? cap('attn_logit_softcapping', caps.attention) : null;
   const logitCap = caps ? cap('final_logit_softcapping', caps.logits) : null;
   return {
-    rmsNormEps: config.number('rms_norm_eps', family.defaults.rmsNormEps),
+    rmsNormEps: config.positive('rms_norm_eps', family.defaults.rmsNormEps),
     activation,
     attentionScale: scalar ** -0.5,
     ...(attentionCap === null ? {} : { attentionCap }),
@@ -133,6 +133,7 @@ function ropeTables(
   capacities: readonly number[],
 ): { tables: Record<string, ManifestRope>; unscaled: number | null } {
   const context: RopeContext = {
+    config,
     headDim,
     trainedLength: config.count(
       'max_position_embeddings',

@@ -61,7 +61,7 @@ export function layerTypeAt(
   config: Config,
   index: number,
 ): 'full_attention' | 'sliding_attention' | undefined {
-  const type = config.list('layer_types')?.[index];
+  const type = config.perLayer('layer_types', config.count('num_hidden_layers'))?.[index];
   if (type === undefined || type === 'full_attention' || type === 'sliding_attention') return type;
   return config.unsupported('layer_types', `holds ${JSON.stringify(type)}`);
 }

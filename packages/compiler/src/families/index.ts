@@ -146,10 +146,12 @@ const smollm3: Family = {
   queryKeyValueBias: 'configured',
   outputBias: 'configured',
   feedForwardBias: 'configured',
-  layer(config, index) {
+  layer(config, index, layers) {
     const interval = config.count('no_rope_layer_interval', 4);
-    const flag = config.list('no_rope_layers')?.[index];
-    const rotates = flag === undefined ? (index + 1) % interval !== 0 : flag === 1;
+    const flag = config.perLayer('no_rope_layers', layers)?.[index];
+    if (![undefined, 0, 1, false, true].includes(flag as undefined))
+      config.unsupported('no_rope_layers', `holds ${JSON.stringify(flag)}, not 1 (rotated) or 0`);
+    const rotates = flag === undefined ? (index + 1) % interval !== 0 : Boolean(flag);
     const window = config.count('sliding_window', null);
     const type = layerTypeAt(config, index);
     const slides =

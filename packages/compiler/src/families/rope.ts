@@ -3,10 +3,13 @@
 // sequence (dynamic, longrope), here the capacity of the cache in use decides, because keys in a cache are rotated already
 // and must agree with later queries: a table for every compiled capacity. With the length at which transformers switches
 // among the capacities (compile.ts sees to it), longrope comes out as in a fresh pass of transformers on both sides of it.
+import { CompileError } from '../errors.ts';
 import type { ManifestRope } from '../manifest.ts';
 import type { Config } from './config.ts';
 
 export interface RopeContext {
+  /** Where errors say that they are when there are no rotary fields. */
+  config: Config;
   headDim: number;
   /** max_position_embeddings of the checkpoint. */
   trainedLength: number;
@@ -45,6 +48,13 @@ export function ropeTable(
     theta: fields?.number('rope_theta', theta ?? context.defaultTheta) ?? theta ?? context.defaultTheta,
     dims: Math.floor(context.headDim * factor),
   };
+  const where = fields ?? context.config;
+  if (base.dims < 2 || base.dims % 2 === 1 || base.dims > context.headDim) {
+    where.unsupported(
+      'head_dim, partial_rotary_factor',
+      `leave ${base.dims} of ${context.headDim} dimensions to rotate; an even number is needed`,
+    );
+  }
   const scaling = SCALINGS[kind];
   if (!scaling) {
     return fields!.unsupported('rope_type', `"${kind}" is none of ${Object.keys(SCALINGS).join(', ')}`);
@@ -52,6 +62,16 @@ export function ropeTable(
   const at = (length: number): Scaled =>
     fields ? scaling(base, fields, context, length) : { inverse: plain(base), attentionFactor: 1 };
   const { inverse, attentionFactor } = at(context.capacities.at(-1)!);
+  if (
+    !inverse.every((f) => Number.isFinite(f) && f > 0) ||
+    !(attentionFactor > 0 && Number.isFinite(attentionFactor))
+  ) {
+    throw new CompileError(
+      'bad-config',
+      `${where.where}: rotary frequencies come out as ${inverse.slice(0, 3).join(', ')} ... (theta ${base.theta}, factor on cos and sin ` +
+        `${attentionFactor}); rope_theta and the factors of the scaling must be positive`,
+    );
+  }
   const { capacities } = context;
   const steps = capacities.map((capacity) => ({ capacity, inverseFrequencies: at(capacity).inverse }));
   // One entry for all capacities in a row that share a table, under the largest of them.

@@ -1,7 +1,7 @@
 // Checkpoints from a web server and from a hub, over real HTTP on this machine. The hub is a stand-in that answers the two
 // requests that @huggingface/hub makes (the real one needs a network).
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { expect, it } from 'vitest';
@@ -121,6 +121,31 @@ it('says what is wrong with an address, a missing file and a large one on a serv
       await fails(urlSource(url), 'source', /HTTP 403/);
     },
   );
+});
+
+it.each([
+  ['another server', 'http://elsewhere.invalid/model-00002-of-00002.safetensors'],
+  ['another folder', '../private/model-00002-of-00002.safetensors'],
+])('asks nobody for the shard that an index puts on %s', async (_, shard) => {
+  await withFolder(async (folder) => {
+    cpSync(fixture('llama-biased').directory, folder, { recursive: true });
+    const index = path.join(folder, 'model.safetensors.index.json');
+    const text = readFileSync(index, 'utf8');
+    writeFileSync(index, text.replaceAll('"model-00002-of-00002.safetensors"', JSON.stringify(shard)));
+    const asked: string[] = [];
+    await serving(fileServer(folder), async (url) => {
+      const watched: typeof fetch = (input, init) => {
+        asked.push(String(input));
+        return fetch(input, init);
+      };
+      const source = await urlSource(`${url}/m`, { fetch: watched, headers: { authorization: 'secret' } });
+      await expect(compile(source, new DirectorySink(path.join(folder, 'out')), SMALL)).rejects.toThrow(
+        /1 of 2 shards named in model\.safetensors\.index\.json are missing/,
+      );
+      expect(asked.filter((address) => !address.startsWith(`${url}/m/`))).toEqual([]);
+    });
+    expect(asked.length).toBeGreaterThan(5);
+  });
 });
 
 it('asks again when the server is busy or the connection drops', async () => {

@@ -59,12 +59,16 @@ export async function urlSource(url: string, options: UrlSourceOptions = {}): Pr
   };
 }
 
-/** A damaged index is reported by the checkpoint reader, in its words. */
+/**
+ * Only names of files in this folder: an index is somebody's text, and an address in it would be asked with the caller's
+ * headers. What is left out, and a damaged index, is reported by the checkpoint reader, in its words.
+ */
 function shardNames(index: string): string[] {
   try {
-    return [
-      ...new Set(Object.values((JSON.parse(index) as { weight_map: Record<string, string> }).weight_map)),
-    ];
+    const names = Object.values((JSON.parse(index) as { weight_map: Record<string, unknown> }).weight_map);
+    return [...new Set(names)].filter(
+      (name) => typeof name === 'string' && /^[\w.-]+$/.test(name),
+    ) as string[];
   } catch {
     return [];
   }

@@ -1,5 +1,6 @@
 // Where every tensor will lie in the output files and in which form, decided before a single weight is read: graphs and
 // manifest follow from it.
+import { CompileError } from '../errors.ts';
 import type { Description, WeightSource } from '../families/description.ts';
 import type { ManifestTensor } from '../manifest.ts';
 import type { ResolvedOptions, WeightType } from '../options.ts';
@@ -24,6 +25,18 @@ export interface Layout {
   placed: PlacedTensor[];
   /** Tensor that holds the embedding table. */
   embedding: string;
+}
+
+/** Throws `bad-option` for an entry of `keep` that names no matrix: a misspelt one would quietly keep nothing. */
+export function checkKeep(description: Description, keep: ResolvedOptions['keep']): void {
+  const matrices = description.weights.filter((w) => w.dims.length === 2).map((w) => w.name);
+  const lost = Object.keys(keep).find((pattern) => !matrices.some((name) => isNamed(name, pattern)));
+  if (lost === undefined) return;
+  const endings = [...new Set(matrices.map((name) => name.replace(/^layers\.\d+/, '')))];
+  throw new CompileError(
+    'bad-option',
+    `option keep: no matrix is named ${lost}; there are ${endings.join(', ')}, each layer's also as layers.N.query`,
+  );
 }
 
 export function layOut(description: Description, options: ResolvedOptions): Layout {
@@ -78,10 +91,15 @@ function storedForm(source: WeightSource, options: ResolvedOptions): Form {
 }
 
 function wantedType(name: string, options: ResolvedOptions): WeightType {
-  const kept = Object.entries(options.keep).find(([pattern]) => name === pattern || name.endsWith(pattern));
+  const kept = Object.entries(options.keep).find(([pattern]) => isNamed(name, pattern));
   if (kept) return kept[1];
   if (name === 'head') return options.head;
   return name === 'embedding' ? options.embedding : options.weights;
+}
+
+/** Whole names, or endings that begin with a dot. */
+function isNamed(name: string, pattern: string): boolean {
+  return name === pattern || (pattern.startsWith('.') && name.endsWith(pattern));
 }
 
 /** The asked group, halved until it divides the inputs; below 16, one scale per row. */
