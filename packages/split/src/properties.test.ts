@@ -105,6 +105,8 @@ describe('the relay', () => {
         // Text that runs into a tag forms another one; that is a different problem.
         const tagged = `${lead}<bigmodel>${span}</bigmodel>${rest}`;
         fc.pre(stripTags(tagged, ['<bigmodel>', '</bigmodel>']) === lead + span + rest);
+        // A token that holds the open tag's end and all of the span: a model that learned it writes no open tag of its own.
+        fc.pre(special || pieces.every((piece) => !piece.includes(`>${span}`)));
         // Right behind the open tag there is nothing to hand back yet.
         const question = 'Which?';
         const small = ngramModel({
