@@ -21,7 +21,8 @@ export interface CompileParts {
 }
 
 const PARTS = [
-  'read from a file',
+  'read from a file into a new buffer',
+  'read from a file into one used before',
   'widen bf16 in JavaScript',
   'widen bf16 in the kernel',
   'quantise to int8, one clipping',
@@ -48,12 +49,15 @@ async function measure(rounds: number, folder: string): Promise<CompileParts['pa
     convert(source, 'BF16', 0, { dtype, group: dtype === 'f32' ? 0 : 32, zeroPoint: 0 });
   const int4 = stored('int4').data.slice();
   const wasm = await createSHA256();
+  const used = new Uint8Array(source.length);
   const from = await open(path.join(folder, 'source'), 'w+');
   const to = await open(path.join(folder, 'result'), 'w');
   try {
     await from.write(source);
     const work: Record<PartName, () => unknown> = {
-      'read from a file': () => from.read(new Uint8Array(source.length), 0, source.length, 0),
+      'read from a file into a new buffer': () =>
+        from.read(new Uint8Array(source.length), 0, source.length, 0),
+      'read from a file into one used before': () => from.read(used, 0, source.length, 0),
       'widen bf16 in JavaScript': () => widenInJavaScript(source),
       'widen bf16 in the kernel': () => stored('f32'),
       'quantise to int8, one clipping': () => stored('int8'),

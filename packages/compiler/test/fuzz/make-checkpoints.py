@@ -3,10 +3,10 @@
     python make-checkpoints.py OUT [COUNT] [SEED] [FAMILY]
 
 What a fixture pins down with one example is drawn here: head widths apart from hidden / heads, one key-value head or as
-many as heads, odd vocabularies, widths that no group of 32 divides, tied or not, biases, windows, layer types, every
-scaling of rotary positions, both dialects of config.json, one file or many, mixed dtypes. Each folder is a checkpoint as
-somebody would publish it plus ids.json (the prompt) and reference.bin (f32 logits, [tokens][vocab]). run.ts compiles and
-compares them.
+many as heads, odd vocabularies, widths that no group of 32 divides, tied or not, biases, windows (also wider than the
+context), layer types, every scaling of rotary positions, both dialects of config.json, one file or many, mixed dtypes. Each
+folder is a checkpoint as somebody would publish it plus ids.json (the prompt) and reference.bin (f32 logits,
+[tokens][vocab]). run.ts compiles and compares them.
 """
 import json
 import math
@@ -75,13 +75,13 @@ def draw(r, kind):
     else:
         c["hidden_activation"] = r.choice(["gelu_pytorch_tanh", "gelu_pytorch_tanh", "gelu"])
     if kind in ("qwen2", "qwen3") and r.random() < 0.6:
-        c.update(use_sliding_window=True, sliding_window=r.choice([5, 9, 16]), max_window_layers=r.randint(0, layers))
+        c.update(use_sliding_window=True, sliding_window=r.choice([5, 9, 16, 200]), max_window_layers=r.randint(0, layers))
     if kind == "mistral":
-        c["sliding_window"] = r.choice([None, 7, 19])
+        c["sliding_window"] = r.choice([None, 7, 19, 200])
     if kind == "phi3":
-        c["sliding_window"] = r.choice([None, 11])
+        c["sliding_window"] = r.choice([None, 11, 200])
     if kind in ("gemma2", "gemma3_text"):
-        c.update(sliding_window=r.choice([6, 12]), query_pre_attn_scalar=r.choice([head_dim, 24, 144]))
+        c.update(sliding_window=r.choice([6, 12, 200]), query_pre_attn_scalar=r.choice([head_dim, 24, 144]))
         c["attn_logit_softcapping"] = r.choice([None, 5.0, 50.0])
         c["final_logit_softcapping"] = r.choice([None, 4.0, 30.0])
         if r.random() < 0.5:
