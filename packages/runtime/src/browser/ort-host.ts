@@ -44,7 +44,8 @@ export async function openOrtWeb(
   };
   if (target.startsWith('webnn') && manifest.cacheUpdate === 'whole' && !options.hostCache)
     at.mlContext = await createMlContext(target);
-  if (target !== 'webgpu') return openBackend(at, null, false, about);
+  if (target !== 'webgpu')
+    return openBackend(at, null, false, at.mlContext ? `${about}, cache in MLTensors` : about);
   const device = new OrtDevice(ort);
   if (manifest.cacheUpdate !== 'rows') return openBackend(at, device, false, about);
   const why = await captured(at, device, about);
