@@ -9,9 +9,13 @@ const target = TARGETS.find((id) => id === name)!;
 const store = diskStore();
 const find = async (): Promise<string | undefined> => (await store.list()).find((m) => m.complete)?.name;
 if ((await find()) === undefined) await store.download(url);
+const used = process.cpuUsage();
 const start = performance.now();
 const model = await openModel(store.open((await find())!), { targets: nodeTargets(), target });
 const loadMs = performance.now() - start;
-console.log(JSON.stringify({ loadMs, description: model.backend.description }));
+const { user, system } = process.cpuUsage(used);
+console.log(
+  JSON.stringify({ loadMs, processorMs: (user + system) / 1000, description: model.backend.description }),
+);
 await model.close();
 process.exit(0);

@@ -20,7 +20,7 @@ export interface LoadFigures {
   shape: string;
   weights: WeightType;
   browser: string;
-  rows: { place: 'node' | 'browser'; target: TargetId; load: Timing }[];
+  rows: { place: 'node' | 'browser'; target: TargetId; load: Timing; processor?: Timing }[];
 }
 
 const { values } = parseArgs({
@@ -48,12 +48,12 @@ try {
   const url = `${browser.origin}/model/`;
   const inNode = nodeLoads(url, path.join(folder, 'cache'));
   const inBrowser = browserLoads(browser, url);
-  const cases: { place: 'node' | 'browser'; target: TargetId; load: () => Promise<number> }[] = [
+  const cases: { place: 'node' | 'browser'; target: TargetId; load: () => Promise<Load> }[] = [
     { place: 'node', target: 'wasm-simd', load: () => inNode('wasm-simd') },
     { place: 'node', target: 'ort-cpu', load: () => inNode('ort-cpu') },
     { place: 'browser', target: 'wasm-simd', load: () => inBrowser('wasm-simd') },
   ];
-  const samples: number[][] = cases.map(() => []);
+  const samples: Load[][] = cases.map(() => []);
   for (const { place, target, load } of cases) {
     console.error(`first opening on ${target} in ${place}`);
     await load();
@@ -65,7 +65,15 @@ try {
     shape: shape.name,
     weights,
     browser: await browser.page.evaluate(() => /Chrome\/[\d.]+/.exec(navigator.userAgent)?.[0] ?? ''),
-    rows: cases.map(({ place, target }, i) => ({ place, target, load: timing(samples[i]!) })),
+    rows: cases.map(({ place, target }, i) => {
+      const processor = samples[i]!.flatMap(({ processorMs }) => processorMs ?? []);
+      return {
+        place,
+        target,
+        load: timing(samples[i]!.map(({ loadMs }) => loadMs)),
+        ...(processor.length > 0 ? { processor: timing(processor) } : {}),
+      };
+    }),
   };
   const text = JSON.stringify(result, null, 2);
   if (values.out) await writeFile(values.out, `${text}\n`);
@@ -75,17 +83,23 @@ try {
   await rm(folder, { recursive: true, force: true });
 }
 
-function nodeLoads(url: string, cache: string): (target: TargetId) => Promise<number> {
+interface Load {
+  loadMs: number;
+  /** Of all of the process's threads; on a busy machine the better figure to compare by. */
+  processorMs?: number;
+}
+
+function nodeLoads(url: string, cache: string): (target: TargetId) => Promise<Load> {
   const script = fileURLToPath(new URL('./load-stored.ts', import.meta.url));
   return async (target) => {
     const { stdout } = await promisify(execFile)(process.execPath, [script, url, target], {
       env: { ...process.env, BATON_CACHE: cache },
     });
-    return (JSON.parse(stdout.trim().split('\n').at(-1)!) as { loadMs: number }).loadMs;
+    return JSON.parse(stdout.trim().split('\n').at(-1)!) as Load;
   };
 }
 
-function browserLoads(browser: TestBrowser, url: string): (target: TargetId) => Promise<number> {
+function browserLoads(browser: TestBrowser, url: string): (target: TargetId) => Promise<Load> {
   return async (target) => {
     const page = await browser.newPage();
     try {
@@ -100,7 +114,7 @@ function browserLoads(browser: TestBrowser, url: string): (target: TargetId) => 
           const model = await window.baton.openWorkerModel({ kind: 'stored', name }, { target });
           const loadMs = performance.now() - start;
           await model.close();
-          return loadMs;
+          return { loadMs };
         },
         { url, target },
       );
