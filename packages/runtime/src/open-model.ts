@@ -7,7 +7,6 @@ import type { DecoderOptions } from './decoder.ts';
 import { RuntimeError, messageOf } from './errors.ts';
 import { LocalModel } from './local-model.ts';
 import { measureSpeed, speedScore } from './measure.ts';
-import { readAhead } from './read-ahead.ts';
 import { environment, modelKey, requireSelfTest } from './self-test.ts';
 import type { TargetSet } from './targets/target-set.ts';
 import { loadText } from './text/load-tokenizer.ts';
@@ -29,8 +28,7 @@ export interface OpenModelOptions extends DecoderOptions {
 }
 
 /** Throws `bad-model`, `bad-tokenizer`, `target-unavailable` or `target-refused`; nothing stays open then. */
-export async function openModel(given: ModelFiles, options: OpenModelOptions): Promise<LocalModel> {
-  const files = readAhead(given);
+export async function openModel(files: ModelFiles, options: OpenModelOptions): Promise<LocalModel> {
   const manifest = parseManifest(new TextDecoder().decode(await files.read(MANIFEST_FILE)));
   // Read while the target opens: each waits for files and threads while the other computes.
   const reading = loadText(manifest, files);
@@ -45,8 +43,6 @@ export async function openModel(given: ModelFiles, options: OpenModelOptions): P
     } catch (error) {
       await backend.close().catch(() => undefined);
       throw error;
-    } finally {
-      files.drop();
     }
   };
   const openFirst = async (order: readonly TargetId[]): Promise<Backend> => {

@@ -39,7 +39,10 @@ export interface OpenWorkerOptions extends DecoderOptions {
   /** Go on with the next target when one is lost. Default true. */
   fallback?: boolean;
   lookup?: number;
-  /** Milliseconds without a sign of life after which a target that is being opened is given up. Default 180 000. */
+  /**
+   * Milliseconds without a sign of life after which a target that is being opened is given up; five times that in any
+   * case. Default 180 000.
+   */
   patienceMs?: number;
   onProgress?: (progress: Progress) => void;
 }

@@ -34,13 +34,23 @@ const face: ModelWorker = {
       if (model) throw new RuntimeError('bad-input', 'this worker already holds a model');
       const files = await modelFiles(source, onProgress);
       onProgress({ stage: `${OPENING} ${target}` });
-      model = await openModel(files, {
-        ...options.decoder,
-        ...options.session,
-        targets: browserTargetSet(options.patienceMs),
-        target,
-        fallback: false,
-      });
+      // Signs of life for a page that gives up a worker without any; not for ever, for waiting can be endless too.
+      const { patienceMs = 60_000 } = options;
+      const until = performance.now() + 4 * patienceMs;
+      const beat = setInterval(() => {
+        if (performance.now() < until) onProgress({ stage: `${OPENING} ${target}` });
+      }, patienceMs / 4);
+      try {
+        model = await openModel(files, {
+          ...options.decoder,
+          ...options.session,
+          targets: browserTargetSet(options.patienceMs),
+          target,
+          fallback: false,
+        });
+      } finally {
+        clearInterval(beat);
+      }
       const { manifest, capabilities, backend } = model;
       return { manifest, capabilities, target: backend.target, description: backend.description };
     }),
