@@ -7,7 +7,7 @@ import { expect, it } from 'vitest';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-it('README.md has the figures of training/results', () => {
+it('README.md has the figures of docs/figures/eval-arithmetic.json', () => {
   const run = spawnSync(process.execPath, [path.join(root, 'tools', 'readme-figures.mjs'), '--check'], {
     encoding: 'utf8',
   });
