@@ -62,18 +62,39 @@ export function opfsFolder(): StoreFolder {
     const { parent, name } = await locate(path, create);
     return parent.getFileHandle(name, { create });
   };
+  // Finding a file takes a question to the browser's process per folder and two more; a model is read in hundreds of pieces.
+  const found = new Map<string, Promise<File>>();
+  const file = (path: string): Promise<File> => {
+    const known = found.get(path);
+    if (known) return known;
+    const finding = handle(path, false).then((h) => h.getFile());
+    found.set(path, finding);
+    finding.catch(() => found.delete(path));
+    return finding;
+  };
   return {
     size: (path) => orNull(async () => (await (await handle(path, false)).getFile()).size),
     read: async (path, offset, length) => {
-      const blob = (await (await handle(path, false)).getFile()).slice(offset, offset + length);
-      if (blob.size !== length)
+      const piece = async (): Promise<Uint8Array> => {
+        const blob = (await file(path)).slice(offset, offset + length);
+        if (blob.size === length) return new Uint8Array(await blob.arrayBuffer());
         throw new RuntimeError(
           'store',
           `${path} ends at byte ${offset + blob.size}; ${offset + length} were expected`,
         );
-      return new Uint8Array(await blob.arrayBuffer());
+      };
+      const known = found.get(path);
+      try {
+        return await piece();
+      } catch (error) {
+        found.delete(path);
+        // What was found before another tab wrote to it cannot be read any more.
+        if (known) return piece();
+        throw error;
+      }
     },
     append: async (path, offset) => {
+      found.clear();
       const file = await handle(path, true);
       if (!file.createSyncAccessHandle)
         throw new RuntimeError('store', 'models are stored by a worker; this runs on a page');
@@ -94,12 +115,14 @@ export function opfsFolder(): StoreFolder {
       };
     },
     writeWhole: async (path, bytes) => {
+      found.clear();
       // Takes effect at close, as a whole.
       const stream = await (await handle(path, true)).createWritable();
       await stream.write(bytes as BufferSource);
       await stream.close();
     },
     rename: async (from, to) => {
+      found.clear();
       const file = await handle(from, false);
       const { parent, name } = await locate(to, true);
       if (file.move) return file.move(parent, name);
@@ -109,6 +132,7 @@ export function opfsFolder(): StoreFolder {
       await old.parent.removeEntry(old.name);
     },
     remove: async (path) => {
+      found.clear();
       await orNull(async () => {
         const { parent, name } = await locate(path, false);
         await parent.removeEntry(name, { recursive: true });

@@ -91,35 +91,57 @@ function packInt4(
   out: Uint8Array,
   at: number,
 ): void {
-  const { data, inputs } = source;
-  const stride = Math.ceil(inputs / 2);
-  const flip = source.offset ? 0 : 0x88888888;
   const words = new Uint32Array(out.buffer, out.byteOffset + at, blocks * 36);
+  const flip = source.offset ? 0 : 0x88888888;
   for (let r = 0; r < 8; r++) {
     if (rows[r] === NO_ROW) {
       // Zero is nibble 8.
       for (let b = 0; b < blocks; b++) for (let g = 0; g < 4; g++) words[b * 36 + g * 8 + r] = 0x88888888;
       continue;
     }
-    const from = rows[r]! * stride;
-    for (let b = 0; b < blocks; b++) {
-      for (let g = 0; g < 4; g++) {
-        const k = b * BLOCK + g * 8;
-        const i = from + k / 2;
-        // Eight nibbles: inputs k .. k + 7 from the lowest bits up. Bytes beyond the row read as zero weights.
-        let w = 0x88888888;
-        if (k + 8 <= inputs)
-          w = (data[i]! | (data[i + 1]! << 8) | (data[i + 2]! << 16) | (data[i + 3]! << 24)) ^ flip;
-        else if (k < inputs) {
-          for (let j = 0; k + j < inputs; j++) {
-            const nibble = ((data[i + (j >> 1)]! >> (4 * (j & 1))) ^ flip) & 15;
-            w = (w & ~(15 << (4 * j))) | (nibble << (4 * j));
-          }
-        }
-        words[b * 36 + g * 8 + r] = spread(w & 0xffff) | (spread(w >>> 16) << 4);
-      }
-      putScale(source, rows[r]!, b, out, at + b * 144 + 128 + 2 * r);
+    if (source.inputs % BLOCK === 0 && source.data.byteOffset % 4 === 0)
+      wholeBlocks(source.data, rows[r]! * blocks * 4, blocks, flip, words, r);
+    else cutBlocks(source, rows[r]!, blocks, flip, words, r);
+    for (let b = 0; b < blocks; b++) putScale(source, rows[r]!, b, out, at + b * 144 + 128 + 2 * r);
+  }
+}
+
+/** A row of whole blocks from 32-bit word `from` of the data on: what nearly every matrix has, and nearly all of a load. */
+function wholeBlocks(
+  data: Uint8Array,
+  from: number,
+  blocks: number,
+  flip: number,
+  words: Uint32Array,
+  r: number,
+): void {
+  const eights = new Uint32Array(data.buffer, data.byteOffset + from * 4, blocks * 4);
+  for (let i = 0, to = r; i < eights.length; to += 36) {
+    for (let g = 0; g < 32; g += 8, i++) {
+      const w = eights[i]! ^ flip;
+      words[to + g] = spread(w & 0xffff) | (spread(w >>> 16) << 4);
     }
+  }
+}
+
+/** A row whose last block is not full. */
+function cutBlocks(
+  { data, inputs }: SourceMatrix & { kind: 'int4' },
+  row: number,
+  blocks: number,
+  flip: number,
+  words: Uint32Array,
+  r: number,
+): void {
+  const from = row * Math.ceil(inputs / 2);
+  for (let g = 0; g < blocks * 4; g++) {
+    // Eight nibbles: inputs k .. k + 7 from the lowest bits up. What lies beyond the row is zero weights.
+    let w = 0x88888888;
+    for (let k = g * 8, j = 0; j < 8 && k < inputs; j++, k++) {
+      const nibble = ((data[from + (k >> 1)]! >> (4 * (k & 1))) ^ flip) & 15;
+      w = (w & ~(15 << (4 * j))) | (nibble << (4 * j));
+    }
+    words[(g >> 2) * 36 + (g & 3) * 8 + r] = spread(w & 0xffff) | (spread(w >>> 16) << 4);
   }
 }
 
@@ -143,13 +165,14 @@ function putScale(
   out[at + 1] = code >> 8;
 }
 
-const bits = new DataView(new ArrayBuffer(4));
+const float = new Float32Array(1);
+const bits = new Uint32Array(float.buffer);
 
 /** Nearest scale code (kernels/assembly/scale.ts) of a scale >= 0. Throws RangeError for one out of range or negative. */
 export function scaleCode(scale: number): number {
   if (scale === 0) return 0;
-  bits.setFloat32(0, scale);
-  const code = ((bits.getUint32(0) + 0x1000) >>> 13) - (80 << 10);
+  float[0] = scale;
+  const code = ((bits[0]! + 0x1000) >>> 13) - (80 << 10);
   if (!(scale > 0) || code > 0xffff)
     throw new RangeError(`wasm-simd: a weight scale of ${scale} is outside 2^-47 .. 2^17`);
   // Anything smaller is below every activation's rounding.
@@ -158,6 +181,6 @@ export function scaleCode(scale: number): number {
 
 /** The scale a code stands for. */
 export function scaleValue(code: number): number {
-  bits.setUint32(0, (code << 13) + (80 << 23));
-  return bits.getFloat32(0);
+  bits[0] = (code << 13) + (80 << 23);
+  return float[0]!;
 }
