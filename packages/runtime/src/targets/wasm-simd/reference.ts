@@ -4,7 +4,7 @@
 import type { LayerWeights, Network, NetworkWeights, RotaryTables } from './network.ts';
 import { tablesAt } from './network.ts';
 import type { SourceMatrix } from './pack.ts';
-import { weightAt } from './reshape.ts';
+import { readRow } from './reshape.ts';
 
 export interface ReferenceOptions {
   /** Largest integer of rounded activations for 4-bit and 8-bit weights; absent = not rounded. */
@@ -20,8 +20,7 @@ export async function referenceLogits(
   tokens: readonly number[],
   options: ReferenceOptions = {},
 ): Promise<Float64Array[]> {
-  const product = (m: SourceMatrix, x: Float64Array, bias?: Float32Array): Float64Array =>
-    multiply(m, x, bias, options);
+  const product: Product = (m, rows, bias) => multiply(m, rows, bias, options);
   let rows: Float64Array[] = tokens.map((token) => {
     const row = new Float32Array(network.hidden);
     weights.embed(token, row);
@@ -41,30 +40,30 @@ export async function referenceLogits(
       w.postAttentionNorm,
       network,
     );
-    const branch = rows.map((x) => {
-      const h = w.feedForwardNorm ? normalise(x, w.feedForwardNorm, network.epsilon) : x;
-      const gate = product(w.gate, h, w.gateBias);
-      const up = product(w.up, h, w.upBias);
-      const inner = gate.map((g, i) => activate(g, network.activation) * up[i]!);
-      return product(w.down, inner, w.downBias);
-    });
-    rows = add(rows, branch, w.postFeedForwardNorm, network);
+    const fed = rows.map((x) => (w.feedForwardNorm ? normalise(x, w.feedForwardNorm, network.epsilon) : x));
+    const gate = product(w.gate, fed, w.gateBias);
+    const up = product(w.up, fed, w.upBias);
+    const inner = gate.map((row, t) => row.map((g, i) => activate(g, network.activation) * up[t]![i]!));
+    rows = add(rows, product(w.down, inner, w.downBias), w.postFeedForwardNorm, network);
   }
   const finalNorm = await weights.finalNorm();
   const head = await weights.head();
-  return rows.map((x) => {
-    const logits = product(head.matrix, normalise(x, finalNorm, network.epsilon), head.bias);
-    const cap = network.logitCap;
-    return cap ? logits.map((v) => cap * Math.tanh(v / cap)) : logits;
-  });
+  const last = rows.map((x) => normalise(x, finalNorm, network.epsilon));
+  const cap = network.logitCap;
+  return product(head.matrix, last, head.bias).map((logits) =>
+    cap ? logits.map((v) => cap * Math.tanh(v / cap)) : logits,
+  );
 }
+
+/** Every row of inputs times a matrix. */
+type Product = (m: SourceMatrix, rows: readonly Float64Array[], bias?: Float32Array) => Float64Array[];
 
 function attention(
   network: Network,
   shape: Network['layers'][number],
   w: LayerWeights,
   rows: Float64Array[],
-  product: (m: SourceMatrix, x: Float64Array, bias?: Float32Array) => Float64Array,
+  product: Product,
 ): Float64Array[] {
   const { heads, keyValueHeads, headWidth: width, attentionScale, attentionCap: cap } = network;
   const rotary = tablesAt(network.rotary[shape.rotary]!, rows.length);
@@ -82,10 +81,10 @@ function attention(
       if (rotate) turn(head, rotary, position);
       return head;
     });
-  const q = rows.map((x, t) => split(product(w.query, x, w.queryBias), heads, t, w.queryNorm));
-  const k = rows.map((x, t) => split(product(w.key, x, w.keyBias), keyValueHeads, t, w.keyNorm));
-  const v = rows.map((x, t) => split(product(w.value, x, w.valueBias), keyValueHeads, t, undefined, false));
-  return rows.map((_, t) => {
+  const q = product(w.query, rows, w.queryBias).map((x, t) => split(x, heads, t, w.queryNorm));
+  const k = product(w.key, rows, w.keyBias).map((x, t) => split(x, keyValueHeads, t, w.keyNorm));
+  const v = product(w.value, rows, w.valueBias).map((x, t) => split(x, keyValueHeads, t, undefined, false));
+  const attended = rows.map((_, t) => {
     const out = new Float64Array(heads * width);
     const begin = shape.window ? Math.max(0, t + 1 - shape.window) : 0;
     for (let h = 0; h < heads; h++) {
@@ -104,8 +103,9 @@ function attention(
         for (let i = 0; i < width; i++) out[h * width + i]! += p * v[s]![group]![i]!;
       }
     }
-    return product(w.output, out, w.outputBias);
+    return out;
   });
+  return product(w.output, attended, w.outputBias);
 }
 
 function add(
@@ -151,21 +151,28 @@ function erf(x: number): number {
   return (2 / Math.sqrt(Math.PI)) * sum;
 }
 
+/** A row of the matrix is read once for all rows of inputs: reading it is most of the work. */
 function multiply(
   m: SourceMatrix,
-  source: Float64Array,
+  sources: readonly Float64Array[],
   bias: Float32Array | undefined,
   options: ReferenceOptions,
-): Float64Array {
+): Float64Array[] {
   const limit = m.kind === 'f32' ? undefined : options.activationLimit?.[m.kind];
-  const x = limit ? rounded(source, limit) : source;
-  const out = new Float64Array(m.rows);
+  const inputs = limit ? sources.map((source) => rounded(source, limit)) : sources;
+  const outs = inputs.map(() => new Float64Array(m.rows));
+  const row = new Float64Array(m.inputs);
   for (let r = 0; r < m.rows; r++) {
-    let sum = bias?.[r] ?? 0;
-    for (let k = 0; k < m.inputs; k++) sum += weightAt(m, r, k, options.scaleCodes ?? false) * x[k]!;
-    out[r] = sum;
+    readRow(m, r, row, options.scaleCodes ?? false);
+    for (const [t, x] of inputs.entries()) outs[t]![r] = dot(row, x) + (bias?.[r] ?? 0);
   }
-  return out;
+  return outs;
+}
+
+function dot(a: Float64Array, b: Float64Array): number {
+  let sum = 0;
+  for (let k = 0; k < a.length; k++) sum += a[k]! * b[k]!;
+  return sum;
 }
 
 function rounded(x: Float64Array, limit: number): Float64Array {

@@ -3,23 +3,42 @@
 import type { SourceMatrix } from './pack.ts';
 import { scaleCode, scaleValue } from './pack.ts';
 
-/** The number that row r, input k of a source matrix stands for; `scaleCodes` with the rounding of packed scales. */
-export function weightAt(m: SourceMatrix, r: number, k: number, scaleCodes = false): number {
-  if (m.kind === 'f32') return m.data[r * m.inputs + k]!;
-  const raw = m.scales[r * Math.ceil(m.inputs / m.group) + Math.floor(k / m.group)]!;
-  const scale = scaleCodes ? scaleValue(scaleCode(raw)) : raw;
-  if (m.kind === 'int8') return m.data[r * m.inputs + k]! * scale;
-  const nibble = (m.data[r * Math.ceil(m.inputs / 2) + (k >> 1)]! >> (4 * (k & 1))) & 15;
-  return (m.offset ? nibble - 8 : (nibble << 28) >> 28) * scale;
+/** Writes the numbers that row r of a matrix stands for to out[0 ..]; `scaleCodes` with the rounding of packed scales. */
+export function readRow(
+  m: SourceMatrix,
+  r: number,
+  out: Float32Array | Float64Array,
+  scaleCodes = false,
+): void {
+  const { inputs } = m;
+  if (m.kind === 'f32') {
+    out.set(m.data.subarray(r * inputs, (r + 1) * inputs));
+    return;
+  }
+  const groups = Math.ceil(inputs / m.group);
+  const stride = m.kind === 'int8' ? inputs : Math.ceil(inputs / 2);
+  for (let g = 0; g < groups; g++) {
+    const raw = m.scales[r * groups + g]!;
+    const scale = scaleCodes ? scaleValue(scaleCode(raw)) : raw;
+    const end = Math.min(inputs, (g + 1) * m.group);
+    if (m.kind === 'int8') {
+      for (let k = g * m.group; k < end; k++) out[k] = m.data[r * stride + k]! * scale;
+      continue;
+    }
+    for (let k = g * m.group; k < end; k++) {
+      const nibble = (m.data[r * stride + (k >> 1)]! >> (4 * (k & 1))) & 15;
+      out[k] = (m.offset ? nibble - 8 : (nibble << 28) >> 28) * scale;
+    }
+  }
 }
 
 /** The same matrix in f32. */
 export function dequantise(m: SourceMatrix): SourceMatrix & { kind: 'f32' } {
   if (m.kind === 'f32') return m;
-  const data = new Float32Array(m.rows * m.inputs);
-  for (let r = 0; r < m.rows; r++)
-    for (let k = 0; k < m.inputs; k++) data[r * m.inputs + k] = weightAt(m, r, k);
-  return { kind: 'f32', rows: m.rows, inputs: m.inputs, data };
+  const { rows, inputs } = m;
+  const data = new Float32Array(rows * inputs);
+  for (let r = 0; r < rows; r++) readRow(m, r, data.subarray(r * inputs, (r + 1) * inputs));
+  return { kind: 'f32', rows, inputs, data };
 }
 
 /** Parts as they are if all have one kind, else all in f32 (a model may keep sensitive tensors wider). */
