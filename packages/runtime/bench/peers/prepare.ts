@@ -19,7 +19,7 @@ export async function prepare(
 ): Promise<void> {
   const once = async (name: string, work: (to: string) => Promise<void>): Promise<void> => {
     const done = path.join(folder, `${name.replaceAll('/', '-')}.done`);
-    const key = JSON.stringify({ shape, slots });
+    const key = JSON.stringify({ shape, slots, models: BATON_MODELS });
     if ((await readFile(done, 'utf8').catch(() => '')) === key) return;
     say(`preparing ${name}`);
     const to = path.join(folder, name);
@@ -31,11 +31,12 @@ export async function prepare(
   await once('checkpoint', async (to) => void (await writeRandomCheckpoint(to, shape)));
   for (const subject of subjects) {
     if (subject.reads === 'baton') {
-      const { weights, lowering, chunk } = BATON_MODELS[subject.model];
+      const { weights, lowering, chunk, slots: first } = BATON_MODELS[subject.model];
+      const context = [...first.filter((n) => n < slots), slots];
       await once(`baton/${subject.model}`, async (to) => {
         await rm(to, { recursive: true, force: true });
         // The head is a quarter of the 100m shape's weights; figures for a width are figures for all of it.
-        await compileDirectory(checkpoint, to, { context: slots, weights, head: weights, lowering, chunk });
+        await compileDirectory(checkpoint, to, { context, weights, head: weights, lowering, chunk });
       });
     } else if (subject.reads === 'gguf') {
       await once(`gguf/${subject.type}.gguf`, async (to) => void (await writeGguf(to, shape, subject.type)));

@@ -16,15 +16,18 @@ export type Subject = { id: string; place: Place; bitsPerWeight: number; weights
   | { runtime: 'transformers.js' | 'onnxruntime-node'; reads: 'onnx'; type: OnnxType }
 );
 
-/** Compiled variants, by the name of their folder. ONNX Runtime's CPU kernels want long chunks; ours do not care. */
+/**
+ * Compiled variants, by the name of their folder. ONNX Runtime's CPU kernels want long chunks, and its graphs compute with
+ * every slot that they have, so these begin with a small cache that grows (`slots` in front of all that are asked for).
+ */
 export const BATON_MODELS = {
-  int4: { weights: 'int4', lowering: 'fused', chunk: 64 },
-  'int4-wide': { weights: 'int4', lowering: 'fused', chunk: 256 },
-  int8: { weights: 'int8', lowering: 'fused', chunk: 64 },
-  'int8-integer': { weights: 'int8', lowering: 'integer', chunk: 256 },
-  f32: { weights: 'f32', lowering: 'portable', chunk: 64 },
-  'f32-wide': { weights: 'f32', lowering: 'portable', chunk: 256 },
-  'int8-portable': { weights: 'int8', lowering: 'portable', chunk: 64 },
+  int4: { weights: 'int4', lowering: 'fused', chunk: 64, slots: [] },
+  'int4-wide': { weights: 'int4', lowering: 'fused', chunk: 256, slots: [512] },
+  int8: { weights: 'int8', lowering: 'fused', chunk: 64, slots: [] },
+  'int8-integer': { weights: 'int8', lowering: 'integer', chunk: 256, slots: [512] },
+  f32: { weights: 'f32', lowering: 'portable', chunk: 64, slots: [] },
+  'f32-wide': { weights: 'f32', lowering: 'portable', chunk: 256, slots: [512] },
+  'int8-portable': { weights: 'int8', lowering: 'portable', chunk: 64, slots: [] },
 } as const;
 export type BatonModel = keyof typeof BATON_MODELS;
 
