@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { ensureInstalled } from './install.mjs';
 import { pinnedNode, root } from './node.mjs';
-import { trainingTests } from './training-tests.mjs';
+import { findPython, trainingTests } from './training-tests.mjs';
 
 ensureInstalled();
 const out = mkdtempSync(path.join(os.tmpdir(), 'baton-test-'));
@@ -14,10 +14,13 @@ const report = path.join(out, 'vitest.json');
 const vitest = path.join(root, 'node_modules', 'vitest', 'vitest.mjs');
 const extra = process.argv.slice(2);
 
+const python = extra.length === 0 ? findPython(root) : { path: null };
+const env = python.path === null ? process.env : { ...process.env, BATON_PYTHON: python.path };
+
 const run = spawnSync(
   pinnedNode(),
   [vitest, 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...extra],
-  { cwd: root, stdio: 'inherit' },
+  { cwd: root, stdio: 'inherit', env },
 );
 
 const total = { passed: 0, failed: 0, skipped: 0 };
@@ -38,11 +41,11 @@ if (run.status !== 0 && total.failed === 0) total.failed += 1;
 rmSync(out, { recursive: true, force: true });
 
 if (extra.length === 0) {
-  const python = trainingTests(root);
-  console.log(python.note);
-  total.passed += python.passed;
-  total.failed += python.failed;
-  total.skipped += python.skipped;
+  const training = trainingTests(root, python);
+  console.log(training.note);
+  total.passed += training.passed;
+  total.failed += training.failed;
+  total.skipped += training.skipped;
 }
 
 const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : '';

@@ -1,15 +1,18 @@
 // Runs training/tests with pytest where a Python that has the training packages is at hand: BATON_PYTHON, or a
-// virtual environment made here from training/pyproject.toml's declared versions when pip can reach them.
+// virtual environment made here from training/pyproject.toml's declared versions when pip can reach them. The compiler's
+// tests use the same Python for onnx's checker.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 
-const needs = 'import torch, transformers, tokenizers, safetensors, pytest';
+const needs = 'import torch, transformers, tokenizers, safetensors, pytest, onnx';
 
-/** @returns {{passed: number, failed: number, skipped: number, note: string}} counts, and one line for the log */
-export function trainingTests(root) {
+/**
+ * @param {{path: string | null, why?: string, version?: string}} python what findPython gave
+ * @returns {{passed: number, failed: number, skipped: number, note: string}} counts, and one line for the log
+ */
+export function trainingTests(root, python) {
   const folder = path.join(root, 'training');
-  const python = findPython(folder);
   if (python.path === null)
     return { passed: 0, failed: 0, skipped: 0, note: `training tests skipped, because ${python.why}` };
   const run = spawnSync(python.path, ['-m', 'pytest', '-q', '-p', 'no:cacheprovider', 'tests'], {
@@ -30,7 +33,9 @@ export function trainingTests(root) {
   return { ...counts, note: `training tests: pytest under ${python.version}` };
 }
 
-function findPython(folder) {
+/** A Python with the packages, made where there is none; `path` is null where that cannot be, and `why` says the reason. */
+export function findPython(root) {
+  const folder = path.join(root, 'training');
   const venv = path.join(folder, '.venv', 'bin', 'python');
   const candidates = [process.env.BATON_PYTHON, venv, 'python3'].filter(Boolean);
   for (const candidate of candidates) {

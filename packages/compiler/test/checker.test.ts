@@ -13,7 +13,7 @@ import { fixture, fixtureNames, withFolder } from './fixtures.ts';
 
 const python = process.env['BATON_PYTHON'] ?? 'python3';
 const hasOnnx = spawnSync(python, ['-c', 'import onnx']).status === 0;
-const WHY = `skipped, because ${python} has no onnx; set BATON_PYTHON to one that has`;
+const WHY = `skipped, because ${python} has no onnx; npm test makes one that has where pip can`;
 
 /** Every weight type in both lowerings, and every other option that changes a graph. */
 const FORMS: readonly CompileOptions[] = [
