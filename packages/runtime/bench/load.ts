@@ -12,7 +12,7 @@ import type { WeightType } from '@baton/compiler';
 import type { TargetId } from '../src/backend.ts';
 import { openTestBrowser, type TestBrowser } from '../test/browser/harness.ts';
 import { preparedModel } from './prepared.ts';
-import { SHAPES } from './shapes.ts';
+import { shapeNamed } from './shapes.ts';
 import { timing, type Timing } from './statistics.ts';
 
 export interface LoadFigures {
@@ -32,8 +32,7 @@ const { values } = parseArgs({
     out: { type: 'string' },
   },
 });
-const shape = Object.values(SHAPES).find((s) => s.name === values.shape);
-if (!shape) throw new Error(`--shape: ${values.shape} is none of ${Object.keys(SHAPES).join(', ')}`);
+const shape = shapeNamed(values.shape);
 const weights = values.weights as WeightType;
 const rounds = Number(values.rounds);
 const folder = await mkdtemp(path.join(os.tmpdir(), 'baton-load-'));

@@ -14,7 +14,7 @@ import type { TargetId } from '../src/backend.ts';
 import { openTestBrowser } from '../test/browser/harness.ts';
 import { preparedModel } from './prepared.ts';
 import { familyBytes } from './process-memory.ts';
-import { SHAPES } from './shapes.ts';
+import { shapeNamed } from './shapes.ts';
 
 export interface MemoryFigures {
   schema: 'baton.bench.memory/1';
@@ -55,8 +55,7 @@ const { values } = parseArgs({
     out: { type: 'string' },
   },
 });
-const shape = Object.values(SHAPES).find((s) => s.name === values.shape);
-if (!shape) throw new Error(`--shape: ${values.shape} is none of ${Object.keys(SHAPES).join(', ')}`);
+const shape = shapeNamed(values.shape);
 const only = values.only.split(',').filter(Boolean);
 const folder = values.models ?? (await mkdtemp(path.join(os.tmpdir(), 'baton-memory-')));
 const result: MemoryFigures = {

@@ -52,6 +52,13 @@ export const SHAPES = {
   },
 } as const satisfies Record<string, Shape>;
 
+/** The shape that a command's `--shape` names. Throws one line with the names there are. */
+export function shapeNamed(name: string): (typeof SHAPES)[keyof typeof SHAPES] {
+  const shape = Object.values(SHAPES).find((s) => s.name === name);
+  if (!shape) throw new Error(`--shape: ${name} is none of ${Object.keys(SHAPES).join(', ')}`);
+  return shape;
+}
+
 /** Weights that a decode step reads, without embeddings, norms and biases. */
 export function graphWeights(shape: Shape): number {
   const attention = shape.headWidth * (2 * shape.heads + 2 * shape.keyValueHeads) * shape.hidden;

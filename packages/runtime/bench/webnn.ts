@@ -10,7 +10,7 @@ import type { Page } from 'playwright';
 import type { Backend, Sequence } from '../src/backend.ts';
 import { openTestBrowser } from '../test/browser/harness.ts';
 import { preparedModel } from './prepared.ts';
-import { SHAPES } from './shapes.ts';
+import { shapeNamed } from './shapes.ts';
 import { timing, type Timing } from './statistics.ts';
 
 export interface WebNnFigures {
@@ -44,8 +44,7 @@ const { values } = parseArgs({
     out: { type: 'string' },
   },
 });
-const shape = Object.values(SHAPES).find((s) => s.name === values.shape);
-if (!shape) throw new Error(`--shape: ${values.shape} is none of ${Object.keys(SHAPES).join(', ')}`);
+const shape = shapeNamed(values.shape);
 const target = values.target as 'webnn-cpu' | 'webnn-gpu' | 'webnn-npu';
 const folder = values.models ?? (await mkdtemp(path.join(os.tmpdir(), 'baton-webnn-')));
 const result: WebNnFigures = {

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { openTestBrowser } from '../../test/browser/harness.ts';
 import type { WeightKind } from '../random-network.ts';
-import { SHAPES } from '../shapes.ts';
+import { shapeNamed } from '../shapes.ts';
 import type { BrowserBench, PageJob } from './job.ts';
 
 const { values } = parseArgs({
@@ -17,10 +17,8 @@ const { values } = parseArgs({
     shape: { type: 'string', default: '100m' },
   },
 });
-const shape = Object.keys(SHAPES).find((name) => name === values.shape) as keyof typeof SHAPES | undefined;
-if (!shape) throw new Error(`--shape: ${values.shape} is none of ${Object.keys(SHAPES).join(', ')}`);
 const job = {
-  shape,
+  shape: shapeNamed(values.shape).name,
   contexts: values.context.split(',').map(Number),
   rounds: Number(values.rounds),
   ...(values.threads === undefined ? {} : { threads: Number(values.threads) }),

@@ -5,6 +5,7 @@ import { openLocal } from '../../src/node/open-local.ts';
 import { nodeTargets } from '../../src/node/targets.ts';
 import { SHAPES } from '../shapes.ts';
 import type { OnnxType } from './export-onnx.ts';
+import { modelTurn } from './model-turn.ts';
 import { modelPath, onnxFile, type Subject } from './subjects.ts';
 import { prompt, timeTokens, type Runner, type Turn, type TurnTimes } from './turn.ts';
 
@@ -43,18 +44,7 @@ async function open({ subject, folder, threads, slots }: Open): Promise<Runner> 
     });
     return {
       description: model.backend.description,
-      turn: async (turn) => {
-        const session = await model.openSession();
-        try {
-          return await timeTokens(async function* () {
-            await session.sync(prompt(turn.context));
-            for await (const { tokenIds } of session.generate({ maxTokens: turn.tokens }))
-              for (const _ of tokenIds) yield performance.now();
-          }, turn);
-        } finally {
-          await session.close();
-        }
-      },
+      turn: (turn) => modelTurn(model, turn),
       close: () => model.close(),
     };
   }

@@ -1,7 +1,8 @@
 // Baton as an application uses it: a model in a worker, from the browser's store.
 import type { TargetId } from '../../../src/backend.ts';
 import { openWorkerModel, probeTargets } from '../../../src/browser/index.ts';
-import { prompt, timeTokens, type Runner } from '../turn.ts';
+import { modelTurn } from '../model-turn.ts';
+import type { Runner } from '../turn.ts';
 import type { Served } from './main.ts';
 
 export async function openBaton(target: TargetId, { url }: Served): Promise<Runner> {
@@ -9,18 +10,7 @@ export async function openBaton(target: TargetId, { url }: Served): Promise<Runn
   const model = await openWorkerModel({ kind: 'compiled', url }, { target, fallback: false });
   return {
     description: model.description,
-    turn: async (turn) => {
-      const session = await model.openSession();
-      try {
-        return await timeTokens(async function* () {
-          await session.sync(prompt(turn.context));
-          for await (const { tokenIds } of session.generate({ maxTokens: turn.tokens }))
-            for (const _ of tokenIds) yield performance.now();
-        }, turn);
-      } finally {
-        await session.close();
-      }
-    },
+    turn: (turn) => modelTurn(model, turn),
     close: () => model.close(),
   };
 }
