@@ -178,6 +178,45 @@ describe('an endpoint that breaks while it writes', () => {
   });
 });
 
+describe('an endpoint whose events have another form', () => {
+  const data = (text: string, finish: string | null = null): string =>
+    JSON.stringify({ choices: [{ index: 0, text, finish_reason: finish }] });
+  const pretty = (text: string): string =>
+    JSON.stringify({ choices: [{ text }] }, null, 1)
+      .split('\n')
+      .map((line) => `data: ${line}`)
+      .join('\n');
+  it.each([
+    ['lines that end in CR LF', `data: ${data(SPAN)}\r\n\r\ndata: ${data('', 'stop')}\r\n\r\n`],
+    ['lines that end in CR', `data: ${data(SPAN)}\r\rdata: ${data('', 'stop')}\r\r`],
+    ['comments and other fields', `: hi\nid: 1\nevent: message\nretry: 9\ndata: ${data(SPAN, 'stop')}\n\n`],
+    ['data over several lines', `${pretty(SPAN)}\n\ndata: ${data('', 'stop')}\n\n`],
+    ['a byte order mark', `\uFEFFdata: ${data(SPAN, 'stop')}\n\n`],
+    ['no space behind the colon', `data:${data(SPAN, 'stop')}\n\n`],
+    ['no [DONE]', `data: ${data(SPAN)}\n\ndata: ${data('', 'stop')}\n\n`],
+    ['no blank line at the end', `data: ${data(SPAN)}\n\ndata: ${data('', 'stop')}`],
+    ['only [DONE] at the end, without a blank line', `data: ${data(SPAN)}\n\ndata: [DONE]`],
+    ['nothing in between', `data: ${data('')}\n\ndata: {"choices":[]}\n\ndata: ${data(SPAN, 'stop')}\n\n`],
+  ])('%s', async (_, body) => {
+    const bytes = Buffer.from(body);
+    const { url } = await server((response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      for (let i = 0; i < bytes.length; i += 5) response.write(bytes.subarray(i, i + 5));
+      response.end();
+    });
+    const trace = await run(url);
+    expect(trace.text).toBe(ANSWER);
+    expect(trace.notes).toEqual([]);
+  });
+
+  it('reports an error as an object of its own', async () => {
+    const bad = stream(['1200+'], (response) =>
+      response.end('data: {"object":"error","message":"out of slots","code":400}\n\n'),
+    );
+    carriedOn(await run((await server(bad)).url), /out of slots/);
+  });
+});
+
 describe('an endpoint that does not know when to stop', () => {
   it('is stopped at the span limit', async () => {
     const endless: Script = (response) => {

@@ -19,7 +19,7 @@ import {
 import type { SolveEvent, TraceSegment } from './index.ts';
 import { admit } from './relay/budget.ts';
 import type { Spent } from './relay/budget.ts';
-import { neutralise, stripTags, TagScanner } from './text/tags.ts';
+import { neutralise, stripTags, TagScanner, withoutTagAcross } from './text/tags.ts';
 
 const cleanups: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -238,15 +238,39 @@ describe('tags in streamed text', () => {
     );
   });
 
+  it('are not completed across a seam, however often it is tried', () => {
+    const part = fc.constantFrom('<', '<big', 'model>', 'igmodel>', '</', 'bigmodel>', 'a');
+    const parts = fc.array(part, { maxLength: 6 }).map((list) => list.join(''));
+    fc.assert(
+      fc.property(parts, parts, (before, after) => {
+        fc.pre(noTags(before) && noTags(after));
+        const kept = withoutTagAcross(before, after, TAGS);
+        expect(noTags(before + kept)).toBe(true);
+        expect(after.endsWith(kept)).toBe(true);
+      }),
+    );
+  });
+
   it('are neutralised in a question without losing a word of it', () => {
     const parts = fc.array(
-      fc.constantFrom(TAGS.open, TAGS.close, '<|user|>', '<think>', '</s>', 'a', ' ', '<', '[INST]'),
+      fc.constantFrom(
+        TAGS.open,
+        TAGS.close,
+        '<|user|>',
+        '<think>',
+        '</s>',
+        '[|user|]',
+        'a',
+        ' ',
+        '<',
+        '[INST]',
+      ),
     );
     fc.assert(
       fc.property(parts, (list) => {
         const question = list.join('');
         const safe = neutralise(question, TAGS);
-        expect(safe).not.toMatch(/<\/?bigmodel>|<\|user\|>|<think>|<\/s>|\[INST\]/);
+        expect(safe).not.toMatch(/<\/?bigmodel>|<\|user\|>|<think>|<\/s>|\[INST\]|\[\|user/);
         expect(safe.replaceAll(' ', '')).toBe(question.replaceAll(' ', ''));
       }),
     );

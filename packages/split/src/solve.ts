@@ -20,6 +20,7 @@ import { SmallSide } from './relay/small-side.ts';
 import { SplitError, messageOf } from './split-error.ts';
 import { plainPrompt } from './text/plain-prompt.ts';
 import { TAGS, neutralise } from './text/tags.ts';
+import { timerMs } from './timer.ts';
 import type { Tags } from './text/tags.ts';
 import { buildTrace } from './relay/build-trace.ts';
 import type { Trace, TraceModel, TraceStopReason } from './trace.ts';
@@ -116,8 +117,12 @@ function check(question: string, options: SolveOptions, policy: Policy): void {
   if (policy.needs.small && !options.small)
     throw new SplitError('unsuitable-model', `policy ${policy.name} needs a small model`);
   const { tags } = options;
-  if (tags && (tags.open === '' || tags.close === '' || tags.open === tags.close))
-    throw new SplitError('bad-input', 'the open and the close tag must be two different, non-empty texts');
+  // One character could not be told from the same character in a question.
+  if (tags && (tags.open.length < 2 || tags.close.length < 2 || tags.open === tags.close))
+    throw new SplitError(
+      'bad-input',
+      'the open and the close tag must be two different texts of at least two characters',
+    );
   checkBudget(options.budget ?? {});
 }
 
@@ -131,14 +136,36 @@ async function start(
   const clock = options.clock ?? (() => performance.now());
   const tags = options.tags ?? TAGS;
   const sampling = options.sampling ?? {};
-  const budget = options.budget ?? {};
+  const { mostSpans } = policy;
+  const budget = { ...(mostSpans === undefined ? {} : { maxSpans: mostSpans }), ...options.budget };
   const asked = neutralise(question, tags);
   const startedAt = new Date().toISOString();
   const begin = clock();
   const now = (): number => clock() - begin;
   const emit = (event: SolveEvent): void => channel.push(event);
-  const prompt = await renderPrompt(asked, options);
-  const largePrompt = (await options.renderLarge?.(asked)) ?? prompt;
+  const { signal } = control;
+  const timer =
+    budget.maxMs === undefined
+      ? undefined
+      : setTimeout(() => control.abort(OUT_OF_TIME), timerMs(budget.maxMs));
+  let failed: unknown = null;
+  const orFail = async <T>(work: Promise<T>, otherwise: T): Promise<T> => {
+    try {
+      return await work;
+    } catch (error) {
+      // What cannot work at all is the caller's mistake; what fails now ends in a trace like any other failure.
+      if (error instanceof SplitError) {
+        clearTimeout(timer);
+        throw error;
+      }
+      failed ??= error;
+      return otherwise;
+    }
+  };
+  const rendering = renderPrompt(asked, options);
+  const prompt = await orFail(underSignal(rendering, signal), plainPrompt(asked));
+  const renderedLarge = Promise.resolve(options.renderLarge?.(asked) ?? prompt);
+  const largePrompt = await orFail(underSignal(renderedLarge, signal), prompt);
   const models = {
     small: describe(options.small, 'none'),
     large: options.large ? describe(options.large, '') : null,
@@ -147,19 +174,8 @@ async function start(
   emit({ type: 'start', question, prompt, models, policy: policy.name, seed, startedAt });
 
   const ledger = new Ledger(emit, now);
-  const timer =
-    budget.maxMs === undefined ? undefined : setTimeout(() => control.abort(OUT_OF_TIME), budget.maxMs);
-  let smallFailed: unknown = null;
-  const small =
-    options.small && policy.needs.small
-      ? await openSmall(options.small, tags, control.signal).catch((error: unknown) => {
-          clearTimeout(timer);
-          // A model that cannot do it at all is the caller's mistake; one that fails now ends in a trace like any other.
-          if (error instanceof SplitError) throw error;
-          smallFailed = error;
-          return null;
-        })
-      : null;
+  const wanted = failed === null && policy.needs.small ? options.small : null;
+  const small = wanted ? await orFail<SmallSide | null>(openSmall(wanted, tags, signal), null) : null;
   const large = options.large
     ? new LargeSide({
         model: options.large,
@@ -190,19 +206,19 @@ async function start(
     early: options.earlyRequest ?? true,
     overlap: options.overlap ?? true,
     random: seededRandom(sampling.seed ?? 0),
-    signal: control.signal,
+    signal,
     now,
     emit,
     priced: options.prices !== undefined,
   });
   let stopReason: TraceStopReason;
   try {
-    if (smallFailed !== null) throw smallFailed;
+    if (failed !== null) throw failed;
     const gated = await options.gate?.(asked, relay);
     if (gated) ledger.note(gated.note);
     stopReason = await (gated?.policy ?? policy).run(relay);
   } catch (error) {
-    stopReason = control.signal.aborted ? relay.stopReason() : 'error';
+    stopReason = signal.aborted ? relay.stopReason() : 'error';
     if (stopReason === 'error') ledger.note(`stopped: ${messageOf(error)}`);
     ledger.end(stopReason === 'error' ? 'small-error' : stopReason, { detail: messageOf(error) });
   } finally {
@@ -226,15 +242,22 @@ async function start(
 /** Opened under the run's signal: a model behind a network may keep one waiting. */
 async function openSmall(model: TextModel, tags: Tags, signal: AbortSignal): Promise<SmallSide> {
   const opening = SmallSide.create(model, tags);
+  try {
+    return await underSignal(opening, signal);
+  } catch (error) {
+    void opening.then((small) => small.dispose()).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** `work`, or an AbortError as soon as the signal is aborted. */
+async function underSignal<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise: stopped, reject } = Promise.withResolvers<never>();
   const onAbort = (): void => reject(new DOMException('the run was cancelled', 'AbortError'));
   signal.addEventListener('abort', onAbort, { once: true });
   if (signal.aborted) onAbort();
   try {
-    return await Promise.race([opening, stopped]);
-  } catch (error) {
-    void opening.then((small) => small.dispose()).catch(() => undefined);
-    throw error;
+    return await Promise.race([work, stopped]);
   } finally {
     signal.removeEventListener('abort', onAbort);
   }

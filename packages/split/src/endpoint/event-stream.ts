@@ -4,6 +4,7 @@
 import { createParser } from 'eventsource-parser';
 
 import { EndpointError, isAbort } from '../split-error.ts';
+import { timerMs } from '../timer.ts';
 import { fromFetchFailure, fromStatus } from './http-errors.ts';
 
 export interface HttpOptions {
@@ -175,10 +176,26 @@ async function* readEvents(
         if (data.trim() === '[DONE]') return 'done';
         yield data;
       }
-      if (done) return 'eof';
+      if (!done) continue;
+      // A last event that the server did not finish with a blank line counts where it is whole.
+      parser.feed('\n\n');
+      for (const data of events) {
+        if (data.trim() === '[DONE]') return 'done';
+        if (isJson(data)) yield data;
+      }
+      return 'eof';
     }
   } finally {
     reader.cancel().catch(() => undefined);
+  }
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -210,7 +227,7 @@ async function within<T>(work: Promise<T>, ms: number, url: string, control: Abo
     timer = setTimeout(() => {
       reject(new EndpointError('silence', `${url}: nothing arrived for ${ms} ms`));
       control.abort();
-    }, ms);
+    }, timerMs(ms));
   });
   work.catch(() => undefined);
   try {

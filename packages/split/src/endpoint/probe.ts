@@ -10,6 +10,7 @@ import { headersOf, requestFields } from './openai-completions.ts';
 import type { EndpointOptions } from './openai-completions.ts';
 import { presetByOwner } from './presets.ts';
 import type { Preset } from './presets.ts';
+import { timerMs } from '../timer.ts';
 import { streamChunks } from './stream-chunks.ts';
 import { parseEvent } from './wire.ts';
 
@@ -65,7 +66,7 @@ export async function probeEndpoint(
   const timer = setTimeout(() => {
     late = true;
     control.abort();
-  }, deadlineMs);
+  }, timerMs(deadlineMs));
   try {
     return await new Prober(options, control.signal).run(echo);
   } catch (error) {

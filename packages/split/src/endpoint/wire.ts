@@ -32,6 +32,9 @@ export function parseEvent(data: string, url: string): WireEvent {
     const message = typeof json.error === 'string' ? json.error : (json.error as Json).message;
     throw new EndpointError('server', `${url}: the server stopped with an error: ${String(message)}`);
   }
+  // SGLang, and vLLM before 0.10: the error is the event itself.
+  if (json.object === 'error' && typeof json.message === 'string')
+    throw new EndpointError('server', `${url}: the server stopped with an error: ${json.message}`);
   const choice = Array.isArray(json.choices) ? (json.choices[0] as Json | undefined) : undefined;
   const usage = parseUsage(json);
   if (choice === undefined) {

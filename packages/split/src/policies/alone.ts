@@ -34,13 +34,20 @@ export const largeAlone: Policy = {
   name: 'large',
   needs: { small: false, large: true },
   async run(relay): Promise<TraceStopReason> {
-    const maxTokens = relay.tokensLeft;
-    const result = await relay.span({ rule: { kind: 'end' }, maxTokens, markers: { open: '', close: '' } });
+    if (relay.tokensLeft < 1) return 'length';
+    const answer = relay.allowance();
+    if (!answer.admitted) {
+      relay.ledger.note(`nothing was asked of the large model: ${answer.why}`);
+      return 'budget';
+    }
+    const { maxTokens } = answer;
+    const markers = { open: '', close: '' };
+    const result = await relay.span({ rule: { kind: 'end' }, maxTokens, markers });
     switch (result.kind) {
       case 'final':
         return 'end';
       case 'hand-back':
-        return 'length';
+        return relay.tokensLeft > 0 && !relay.allowance().admitted ? 'budget' : 'length';
       case 'large-failed':
         return largeGone(relay, result.error);
       case 'small-failed':

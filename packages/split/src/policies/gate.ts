@@ -12,7 +12,9 @@ export type Gate = (question: string, relay: Relay) => Promise<{ policy: Policy;
 export function gated(name: string, gate: Gate, inner: Policy): Policy {
   return {
     name,
-    needs: inner.needs,
+    // The gate is the small model's, also in front of the large one alone.
+    needs: { ...inner.needs, small: true },
+    ...(inner.mostSpans === undefined ? {} : { mostSpans: inner.mostSpans }),
     async run(relay) {
       const answer = await gate(relay.parts.question, relay);
       if (answer) relay.ledger.note(answer.note);

@@ -3,7 +3,7 @@
 
 import type { Relay } from '../relay/relay.ts';
 import type { TraceStopReason } from '../trace.ts';
-import { endSmall, finishAlone, largeGone } from './alone.ts';
+import { endSmall } from './alone.ts';
 import type { Policy } from './policy.ts';
 
 const CALL_OPEN = '<call>';
@@ -12,21 +12,30 @@ const CALL_CLOSE = '</call>';
 export const lengthCall: Policy = {
   name: 'call',
   needs: { small: true, large: true },
+  // It knows how much help it asks for.
+  mostSpans: Infinity,
   async run(relay: Relay): Promise<TraceStopReason> {
     let declined = false;
+    let refused = false;
     for (;;) {
-      if (relay.largeFailed !== null) return finishAlone(relay);
-      const stop = await relay.write({ ban: declined ? 'first' : 'always', stops: [CALL_OPEN] });
+      const stop = await relay.write({
+        ban: declined ? 'first' : 'always',
+        stops: [CALL_OPEN],
+        // Right after a refusal it would only ask for the same again.
+        ...(refused ? { bannedFirst: await relay.small.beginningsOf(CALL_OPEN) } : {}),
+      });
       declined = stop.kind === 'hand-off';
+      refused = false;
       if (stop.kind === 'failed') return relay.smallFailed(stop.error);
       if (stop.kind === 'pause' || stop.kind === 'hand-off' || stop.kind === 'step') continue;
       if (stop.kind !== 'text') return endSmall(relay, stop.kind);
       const wanted = await requestedLength(relay);
       if (typeof wanted !== 'number') return relay.smallFailed(wanted.error);
       const answer = relay.admission();
-      if (wanted < 1 || !answer.admitted) {
+      if (!(wanted >= 1) || !answer.admitted) {
         const why = answer.admitted ? 'the requested length is not a number' : answer.why;
         relay.ledger.end('rejected', { detail: why });
+        refused = true;
         continue;
       }
       relay.ledger.end('hand-off', { detail: `asked for ${wanted} tokens` });
@@ -40,7 +49,8 @@ export const lengthCall: Policy = {
         endIsFinal: true,
       });
       if (result.kind === 'final') return 'end';
-      if (result.kind === 'large-failed') return largeGone(relay, result.error);
+      // On its own the small model may ask on; each request is declined and none is shown.
+      if (result.kind === 'large-failed') relay.failLarge(result.error);
       if (result.kind === 'small-failed') return relay.smallFailed(result.error);
       if (relay.tokensLeft <= 0) return 'length';
     }
@@ -54,7 +64,7 @@ async function requestedLength(relay: Relay): Promise<number | { error: unknown 
   let tokens = 0;
   try {
     for await (const token of small.write(relay.smallText + CALL_OPEN, {
-      maxTokens: 12,
+      maxTokens: Math.max(1, Math.min(12, relay.tokensLeft)),
       sampling: relay.nextSampling(),
       signal: parts.signal,
     })) {
@@ -65,7 +75,7 @@ async function requestedLength(relay: Relay): Promise<number | { error: unknown 
   } catch (error) {
     return { error };
   }
-  ledger.add('', tokens);
+  ledger.add('', Math.min(tokens, relay.tokensLeft));
   const match = /^\s*(\d{1,6})\s*<\/call>/.exec(inside);
   return match ? Number(match[1]) : Number.NaN;
 }

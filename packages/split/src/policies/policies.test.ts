@@ -4,10 +4,11 @@
 import { afterEach, describe, expect, it } from 'vitest';
 
 import type { LocalModel } from '@baton/runtime';
+import type { TextModel } from '@baton/runtime/text-model';
 
 import { ANSWER, LARGE_DOCUMENTS, QUESTION, SPAN, largeModel, smallModel } from '../../test/pair.ts';
 import { ngramModel, promptOf } from '../../test/ngram-model.ts';
-import { POLICY_HELP, parsePolicy, solveToTrace } from '../index.ts';
+import { EndpointError, POLICY_HELP, parsePolicy, solveToTrace } from '../index.ts';
 import type { SolveOptions, Trace } from '../index.ts';
 
 const open: LocalModel[] = [];
@@ -102,6 +103,33 @@ describe('policies', () => {
     expect(trace.text).not.toContain('call>');
   });
 
+  it('call answers on its own where nothing is granted or the endpoint is gone, and shows no request', async () => {
+    const prompt = promptOf(QUESTION);
+    const asks = `First: 47*36=<call>5</call>`;
+    const alone = '1200 then.\n</think>\n\\boxed{1200}';
+    const documents = [
+      ...Array<string>(3).fill(`${prompt}${asks}${alone}`),
+      `${prompt}First: 47*36=${alone}`,
+    ];
+    const small = (): LocalModel => keep(ngramModel({ documents }));
+    const dead: TextModel = {
+      id: 'gone',
+      location: 'nowhere',
+      capabilities: { logprobs: false, sessions: false, rawCompletion: true, billed: true },
+      // eslint-disable-next-line require-yield
+      async *generate() {
+        throw new EndpointError('refused', 'nobody is there');
+      },
+    };
+    for (const options of [{ budget: { maxSpans: 0 } }, { large: dead }]) {
+      const trace = await run('call', { small: small(), ...options });
+      expect(trace.stopReason).toBe('end');
+      expect(trace.answer).toBe('1200');
+      expect(trace.text).not.toMatch(/call/);
+      expect(trace.segments.filter((s) => s.reason === 'rejected').length).toBeLessThanOrEqual(2);
+    }
+  });
+
   it('spec-reason rewrites what the large model rates below the mark', async () => {
     // The large model rates 3: it was taught to.
     const rated = (digit: string): LocalModel =>
@@ -150,6 +178,9 @@ describe('policies', () => {
     expect(easy.totals.largeTokens).toBe(0);
     expect(easy.notes.join()).toMatch(/gate: small only \(mean log-probability/);
     expect(easy.policy).toBe('gated:-100:learned');
+    const routed = await run('gated:-100:large');
+    expect(routed.answer).toBe('1480');
+    expect((await run('gated:0:large')).text).toBe(ANSWER);
     const hard = await run('gated:-0:threshold:0.5');
     expect(hard.text).toBe(ANSWER);
     expect(hard.policy).toBe('gated:0:threshold:0.5');

@@ -9,6 +9,8 @@ export interface Policy {
   readonly name: string;
   /** Models it cannot do without. */
   readonly needs: { small: boolean; large: boolean };
+  /** Spans that it may have where the budget does not say. Default 64, which stops a small model that keeps asking. */
+  readonly mostSpans?: number;
   /** Ends every segment it began. */
   run(relay: Relay): Promise<TraceStopReason>;
 }

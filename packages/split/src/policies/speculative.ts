@@ -18,12 +18,21 @@ export function speculative(draftTokens = 8): Policy {
   return {
     name: `speculative:${draftTokens}`,
     needs: { small: true, large: true },
+    // Every correction is a span of one token.
+    mostSpans: Infinity,
     async run(relay: Relay): Promise<TraceStopReason> {
       if (!canScore(relay.large.model))
         throw new SplitError('unsuitable-model', `${relay.large.model.id} gives no prompt log-probabilities`);
       for (;;) {
         if (relay.largeFailed !== null) return finishAlone(relay);
         if (relay.tokensLeft <= 0) return end(relay, 'length');
+        const { input, perToken } = relay.large.nextCost(relay.answer);
+        // A pass over the draft, then perhaps a token of the large model's own.
+        const affordable = relay.admission({ cost: input + perToken, shortest: 2 });
+        if (!affordable.admitted || affordable.maxTokens < 2) {
+          relay.ledger.end('rejected', affordable.admitted ? {} : { detail: affordable.why });
+          return finishAlone(relay);
+        }
         let draft: Draft;
         try {
           const maxTokens = Math.min(draftTokens, relay.tokensLeft);
@@ -38,7 +47,6 @@ export function speculative(draftTokens = 8): Policy {
             const { tokens, covered } = await scorePiece(relay, relay.answer, draft.text);
             // A token that straddles the seam cannot be compared; the large model then writes here itself.
             accepted = covered ? agreed(tokens) : accepted;
-            relay.overhead.largeTokens++;
           }
         } catch (error) {
           if (relay.parts.signal.aborted) return relay.smallFailed(error);
@@ -52,7 +60,7 @@ export function speculative(draftTokens = 8): Policy {
         relay.overhead.smallTokens += draft.tokens - tokens;
         acceptDraft(relay, accepted.text, tokens, draft);
         if (whole && draft.end === 'length' && draft.text !== '') continue;
-        const answer = relay.admission();
+        const answer = relay.admission({ shortest: 1 });
         if (!answer.admitted) {
           relay.ledger.end('rejected', { detail: answer.why });
           return finishAlone(relay);

@@ -4,6 +4,7 @@
 
 import { acceptDraft, writeDraft } from '../relay/draft.ts';
 import type { Draft } from '../relay/draft.ts';
+import { LargeStream } from '../relay/large-stream.ts';
 import type { Relay } from '../relay/relay.ts';
 import { isAbort } from '../split-error.ts';
 import type { TraceStopReason } from '../trace.ts';
@@ -13,8 +14,8 @@ import type { Policy } from './policy.ts';
 interface Piece {
   text: string;
   tokens: number;
-  origin: 'small' | 'large';
-  draft: Draft | null;
+  /** What the small model wrote, or where the large one's text came from. */
+  from: Draft | LargeStream;
 }
 
 interface Candidate {
@@ -38,6 +39,7 @@ export function subselection(options: SubselectionOptions = {}): Policy {
   return {
     name: `subselect:${candidates}`,
     needs: { small: true, large: true },
+    mostSpans: Infinity,
     async run(relay: Relay): Promise<TraceStopReason> {
       let pool: Candidate[] = [{ pieces: [], done: false, score: 0 }];
       try {
@@ -49,22 +51,19 @@ export function subselection(options: SubselectionOptions = {}): Policy {
           pool.sort((a, b) => b.score - a.score);
           const thinking = pool.filter((one) => !one.done && !textOf(one).includes('</think>'));
           if (thinking.length < pool.length / 3 || relay.largeFailed !== null || full(relay, pool)) break;
-          const survivors = Math.ceil(pool.length / 2);
-          for (const lost of pool.slice(survivors)) countLost(relay, lost);
-          pool = pool.slice(0, survivors);
+          pool = pool.slice(0, Math.ceil(pool.length / 2));
         }
       } catch (error) {
         if (!isAbort(error)) return relay.smallFailed(error);
       }
-      const [winner, ...others] = pool;
-      for (const lost of others) countLost(relay, lost);
-      keep(relay, winner!);
+      const winner = pool[0]!;
+      keep(relay, winner);
       if (relay.parts.signal.aborted) {
         if (!relay.ledger.current) relay.ledger.begin('small');
         relay.ledger.end(relay.stopReason());
         return relay.stopReason();
       }
-      if (winner!.done) {
+      if (winner.done) {
         relay.ledger.end('end');
         return 'end';
       }
@@ -73,44 +72,77 @@ export function subselection(options: SubselectionOptions = {}): Policy {
   };
 }
 
-const full = (relay: Relay, pool: readonly Candidate[]): boolean =>
-  Math.max(...pool.map((one) => one.pieces.reduce((n, p) => n + p.tokens, 0))) >= relay.tokensLeft;
+const tokensIn = (candidate: Candidate): number => candidate.pieces.reduce((sum, p) => sum + p.tokens, 0);
 
+const full = (relay: Relay, pool: readonly Candidate[]): boolean =>
+  Math.max(...pool.map(tokensIn)) >= relay.tokensLeft;
+
+/** Tokens are nobody's as long as nobody knows which candidate wins: they are counted as overhead, and taken out again. */
 async function extend(relay: Relay, one: Candidate, smallTokens: number, largeTokens: number): Promise<void> {
-  const draft = await writeDraft(relay, relay.smallText + textOf(one), { maxTokens: smallTokens });
-  one.pieces.push({ text: draft.text, tokens: draft.tokens, origin: 'small', draft });
+  const { overhead, large, parts } = relay;
+  const room = relay.tokensLeft - tokensIn(one);
+  if (room < 1) return;
+  const prefix = relay.smallText + textOf(one);
+  const draft = await writeDraft(relay, prefix, { maxTokens: Math.min(smallTokens, room) });
+  one.pieces.push({ text: draft.text, tokens: draft.tokens, from: draft });
+  overhead.smallTokens += draft.tokens;
   if (draft.end === 'stop' || draft.end === 'context') one.done = true;
-  if (one.done || relay.largeFailed !== null || !relay.admission().admitted) return;
-  const { large } = relay;
-  const stream = large.stream(relay.answer + textOf(one), largeTokens, 'hand-off');
+  if (one.done || !relay.largeUsable) return;
+  const answer = relay.admission({ ...countOf(one), answer: relay.answer + textOf(one), shortest: 1 });
+  const most = Math.min(
+    largeTokens,
+    relay.tokensLeft - tokensIn(one),
+    answer.admitted ? answer.maxTokens : 0,
+  );
+  if (most < 1) return;
+  const text = relay.answer + textOf(one);
+  const stream = large.stream(text, most, 'hand-off');
   const abort = (): void => stream.abort();
-  relay.parts.signal.addEventListener('abort', abort, { once: true });
+  parts.signal.addEventListener('abort', abort, { once: true });
+  if (parts.signal.aborted) abort();
   await stream.finished;
-  relay.parts.signal.removeEventListener('abort', abort);
-  const { usage } = large.usageOf(stream, relay.answer + textOf(one));
-  large.otherCost += large.costOf(usage) ?? 0;
-  relay.overhead.requests++;
+  parts.signal.removeEventListener('abort', abort);
+  for (const note of stream.notes) relay.ledger.note(note);
+  const { usage, exact } = large.usageOf(stream, text);
+  const cost = large.costOf(usage) ?? 0;
+  large.otherCost += cost;
+  large.estimated ||= !exact && cost > 0;
+  overhead.requests++;
+  overhead.largeTokens += stream.tokens;
+  // An endpoint that does not keep to the limit is cut off at it.
+  const kept = stream.tokens > most ? stream.text.slice(0, stream.lengthAt(most)) : stream.text;
+  one.pieces.push({ text: kept, tokens: Math.min(most, stream.tokens), from: stream });
   if (stream.ended === 'error') return relay.failLarge(stream.error);
-  one.pieces.push({ text: stream.text, tokens: stream.tokens, origin: 'large', draft: null });
   if (Number.isFinite(stream.meanLogprob)) one.score = stream.meanLogprob;
   if (stream.ended === 'end') one.done = true;
 }
 
-function countLost(relay: Relay, lost: Candidate): void {
-  for (const piece of lost.pieces) {
-    if (piece.origin === 'small') relay.overhead.smallTokens += piece.tokens;
-    else relay.overhead.largeTokens += piece.tokens;
+/** What a candidate would add to the book. */
+function countOf(one: Candidate): { smallTokens: number; largeTokens: number; spans: number } {
+  const counts = { smallTokens: 0, largeTokens: 0, spans: 0 };
+  for (const { tokens, from } of one.pieces) {
+    if (from instanceof LargeStream) {
+      counts.largeTokens += tokens;
+      counts.spans++;
+    } else counts.smallTokens += tokens;
   }
+  return counts;
 }
 
 function keep(relay: Relay, winner: Candidate): void {
-  for (const piece of winner.pieces) {
-    if (piece.origin === 'small') acceptDraft(relay, piece.text, piece.tokens, piece.draft!);
-    else {
-      relay.ledger.end('hand-off');
-      relay.ledger.begin('large');
-      relay.append(piece.text, piece.tokens);
-      relay.ledger.end('hand-back');
+  const { ledger, overhead } = relay;
+  for (const { text, tokens, from } of winner.pieces) {
+    if (from instanceof LargeStream) {
+      ledger.end('hand-off');
+      overhead.largeTokens -= tokens;
+      ledger.begin('large', from.sentMs);
+      relay.append(text, tokens, from.firstMs ?? from.sentMs);
+      ledger.end(from.ended === 'error' ? 'endpoint-error' : 'hand-back', {
+        lastTokenMs: from.arrivedMs(text.length),
+      });
+    } else {
+      overhead.smallTokens -= tokens;
+      acceptDraft(relay, text, tokens, from);
     }
   }
 }

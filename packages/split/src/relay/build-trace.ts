@@ -4,6 +4,7 @@ import { TRACE_SCHEMA } from '../trace.ts';
 import type { Trace, TraceModel, TraceStopReason, TraceTotals } from '../trace.ts';
 import { lastBoxed } from '../text/boxed.ts';
 import type { Relay } from './relay.ts';
+import { ESTIMATED } from './span.ts';
 
 export interface TraceHead {
   question: string;
@@ -17,6 +18,7 @@ export interface TraceHead {
 
 export function buildTrace(relay: Relay, head: TraceHead): Trace {
   const { ledger, large, priced, now } = relay.parts;
+  if (priced && large?.estimated) ledger.note(ESTIMATED);
   const smallTokens = ledger.tokens('small');
   const largeTokens = ledger.tokens('large');
   const all = smallTokens + largeTokens;

@@ -6,7 +6,9 @@ import type { Sampling, TextChunk, TextModel, TextSession, Usage } from '@baton/
 import type { Emit } from '../events.ts';
 import type { WarmUpTotals } from '../trace.ts';
 import type { Tags } from '../text/tags.ts';
-import { LargeStream } from './large-stream.ts';
+import { EndpointError } from '../split-error.ts';
+import { timerMs } from '../timer.ts';
+import { LargeStream, tokensOf } from './large-stream.ts';
 import { priceOf } from './prices.ts';
 import type { Prices } from './prices.ts';
 
@@ -49,6 +51,8 @@ export class LargeSide {
   readonly warmUp: WarmUpTotals = { requests: 0, promptTokens: 0, cachedTokens: 0, tokens: 0 };
   /** Money spent on requests that belong to no segment. */
   otherCost = 0;
+  /** Something of it is an estimate: a request ended before its usage came. */
+  estimated = false;
   readonly #parts: LargeSideParts;
   #session: Promise<TextSession> | null = null;
   #requests = 0;
@@ -98,34 +102,82 @@ export class LargeSide {
       return notes;
     }
     const notes: string[] = [];
-    for await (const chunk of this.#generate(answer, {
-      maxTokens: 1,
-      sampling: { temperature: 0 },
-      signal,
-    })) {
-      this.warmUp.tokens += chunk.tokenIds.length > 0 ? chunk.tokenIds.length : chunk.text === '' ? 0 : 1;
-      if (chunk.notes) notes.push(...chunk.notes);
-      if (!chunk.usage) continue;
-      this.#learn(this.prompt + answer, chunk.usage);
-      this.warmUp.promptTokens += chunk.usage.promptTokens;
-      this.warmUp.cachedTokens += chunk.usage.cachedTokens ?? 0;
-      if (this.#parts.prices) this.otherCost += priceOf(chunk.usage, this.#parts.prices);
+    let tokens = 0;
+    let usage: Usage | null = null;
+    let refused = false;
+    try {
+      const options = { maxTokens: 1, sampling: { temperature: 0 }, signal };
+      for await (const chunk of this.#generate(answer, options)) {
+        tokens += tokensOf(chunk);
+        if (chunk.notes) notes.push(...chunk.notes);
+        usage = chunk.usage ?? usage;
+      }
+    } catch (error) {
+      refused = error instanceof EndpointError && tokens === 0;
+      throw error;
+    } finally {
+      this.warmUp.tokens += tokens;
+      this.warmUp.promptTokens += usage?.promptTokens ?? 0;
+      this.warmUp.cachedTokens += usage?.cachedTokens ?? 0;
+      // Also where it was withdrawn: the endpoint reads the text all the same, and bills it.
+      if (!refused) this.spend(usage, this.prompt + answer, tokens);
     }
     return notes;
   }
 
-  /** Asks about the answer so far instead of going on with it, and tells what was sent: a few tokens, greedily. */
-  ask(answer: string, instruction: string, signal: AbortSignal): AsyncIterable<TextChunk> {
-    const { emit, now, question } = this.#parts;
+  /** Tokens that an answer to `ask` may have: a chat model's may begin with a space or a mark. */
+  get askTokens(): number {
+    return isContinuing(this.model) ? 4 : 1;
+  }
+
+  /**
+   * Asks about the answer so far instead of going on with it, and tells what was sent: a few tokens, greedily. Paid for when
+   * it ends. Throws EndpointError `silence` where it takes longer than a span may.
+   */
+  async *ask(answer: string, instruction: string, signal: AbortSignal): AsyncGenerator<TextChunk> {
     const prompt = `${this.prompt}${answer}\n\n${instruction}`;
+    const late = AbortSignal.timeout(timerMs(this.#parts.spanMs));
+    let tokens = 0;
+    let usage: Usage | null = null;
+    let refused = false;
+    try {
+      for await (const chunk of this.#asked(answer, instruction, prompt, AbortSignal.any([signal, late]))) {
+        tokens += tokensOf(chunk);
+        usage = chunk.usage ?? usage;
+        if (late.aborted) break;
+        yield chunk;
+        if (tokens > this.askTokens) break;
+      }
+    } catch (error) {
+      refused = error instanceof EndpointError && tokens === 0;
+      if (!late.aborted || signal.aborted) throw error;
+    } finally {
+      if (!refused) this.spend(usage, prompt, tokens);
+    }
+    if (late.aborted && !signal.aborted)
+      throw new EndpointError('silence', `the answer took longer than ${this.#parts.spanMs} ms`);
+  }
+
+  /** Pays for a request that belongs to no segment; by an estimate where its usage is not known. */
+  spend(usage: Usage | null, prompt: string, tokens: number): void {
+    if (usage) this.#learn(prompt, usage);
+    const known = usage ?? {
+      promptTokens: Math.round(prompt.length * this.#density),
+      completionTokens: tokens,
+    };
+    this.otherCost += this.costOf(known) ?? 0;
+    if (!usage) this.estimated = true;
+  }
+
+  #asked(answer: string, instruction: string, prompt: string, signal: AbortSignal): AsyncIterable<TextChunk> {
+    const { emit, now, question } = this.#parts;
     emit({ type: 'request', kind: 'score', to: this.model.location, prompt, atMs: now() });
     const options = { topLogprobs: 10, sampling: { temperature: 0 }, signal };
     const { model } = this;
-    if (!isContinuing(model)) return model.generate(prompt, { ...options, maxTokens: 1 });
-    // A chat model answers a question about the text; some begin with a space or a mark.
+    if (!isContinuing(model)) return model.generate(prompt, { ...options, maxTokens: this.askTokens });
     const asked = `${question}\n\nA solution so far:\n---\n${answer}\n---\n\n${instruction}`;
     const turn = { question: asked, partial: '', prompt, answer: '', bare: true };
-    return model.continueAssistant(turn, { ...options, maxTokens: 4 });
+    return model.continueAssistant(turn, { ...options, maxTokens: this.askTokens });
   }
 
   /** Usage of a stream: the server's, or, where it was cut short before saying, an estimate from earlier requests. */
@@ -137,7 +189,9 @@ export class LargeSide {
         exact: true,
       };
     }
-    const promptTokens = Math.round((this.prompt.length + answer.length) * this.#density);
+    // Where nothing came but a failure, nobody is billed.
+    const refused = stream.ended === 'error' && stream.tokens === 0;
+    const promptTokens = refused ? 0 : Math.round((this.prompt.length + answer.length) * this.#density);
     return { usage: { promptTokens, completionTokens: stream.tokens }, exact: false };
   }
 

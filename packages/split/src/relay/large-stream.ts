@@ -7,6 +7,7 @@ import type { TextChunk, Usage } from '@baton/runtime/text-model';
 import { EndpointError, isAbort } from '../split-error.ts';
 import { TagScanner, wholeCharacters } from '../text/tags.ts';
 import type { Tags } from '../text/tags.ts';
+import { timerMs } from '../timer.ts';
 import type { TracePiece } from '../trace.ts';
 
 /** Why no more text comes. 'tag': the large model wrote the close tag itself. */
@@ -29,6 +30,11 @@ export class LargeStream {
   error: unknown = null;
   usage: Usage | null = null;
   readonly notes: string[] = [];
+  /**
+   * Its tokens are counted by pieces of text, because the endpoint names none: a lower bound where it sends several at once,
+   * until its usage says more.
+   */
+  countsPieces = false;
   /** Resolves when the stream has ended and its connection is closed. */
   readonly finished: Promise<void>;
   readonly #control: AbortController;
@@ -121,7 +127,7 @@ export class LargeStream {
     const timer = setTimeout(() => {
       const late = new EndpointError('silence', `the span took longer than ${this.#options.deadlineMs} ms`);
       this.#fail(late);
-    }, this.#options.deadlineMs);
+    }, timerMs(this.#options.deadlineMs));
     try {
       for await (const chunk of start(this.#control.signal)) {
         if (this.ended !== null) break;
@@ -145,6 +151,7 @@ export class LargeStream {
     if (chunk.usage) this.usage = chunk.usage;
     if (chunk.notes) this.notes.push(...chunk.notes);
     const count = tokensOf(chunk);
+    if (count > 0 && chunk.tokenIds.length === 0 && !chunk.logprobs?.length) this.countsPieces = true;
     if (count > 0 || chunk.text !== '') this.firstMs ??= this.#options.now();
     this.#tokens += count;
     for (const { logprob } of chunk.logprobs ?? []) {

@@ -64,9 +64,10 @@ export class Ledger {
     this.#emit({ type: 'note', note });
   }
 
-  /** Begins a segment; `startMs` when it began earlier than now. */
-  begin(origin: Origin, startMs = this.#now()): TraceSegment {
+  /** Begins a segment; `beganMs` when it began earlier than now, though never before the segment in front of it. */
+  begin(origin: Origin, beganMs = this.#now()): TraceSegment {
     if (this.#open) throw new Error(`segment ${this.segments.length} is still open`);
+    const startMs = Math.max(beganMs, this.segments.at(-1)?.startMs ?? 0);
     this.#open = emptySegment(origin, startMs);
     this.#emit({ type: 'segment-start', index: this.segments.length, origin, startMs });
     return this.#open;

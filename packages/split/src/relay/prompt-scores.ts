@@ -38,7 +38,9 @@ export async function scorePiece(
   parts.emit({ type: 'request', kind: 'score', to: large.location, prompt: text, atMs: parts.now() });
   relay.overhead.requests++;
   const { tokens, next, usage } = await scorerOf(large.model)(text, parts.signal);
-  if (usage) large.otherCost += large.costOf(usage) ?? 0;
+  // Endpoints write one token behind the text, which nobody keeps.
+  relay.overhead.largeTokens += usage?.completionTokens ?? 1;
+  large.spend(usage, text, usage ? 0 : 1);
   const covering: PromptToken[] = [];
   let left = piece.length;
   for (let i = tokens.length - 1; i >= 0 && left > 0; i--) {

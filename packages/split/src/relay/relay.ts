@@ -10,7 +10,7 @@ import { stripTags, withoutTagAcross } from '../text/tags.ts';
 import type { Tags } from '../text/tags.ts';
 import type { TraceStopReason } from '../trace.ts';
 import { admit } from './budget.ts';
-import type { Admission, Budget } from './budget.ts';
+import type { Admission, Budget, Spent } from './budget.ts';
 import type { KeepWarm } from './keep-warm.ts';
 import type { LargeSide } from './large-side.ts';
 import type { LargeStream } from './large-stream.ts';
@@ -40,6 +40,20 @@ export interface RelayParts {
   now: () => number;
   emit: Emit;
   priced: boolean;
+}
+
+/** What a request would follow on beyond the answer as it stands, and what it is asked for. */
+export interface Pending {
+  /** The text that it follows on; the answer where absent. */
+  answer?: string;
+  /** Tokens and spans of that text that the book does not have yet; its large tokens are among the overhead. */
+  smallTokens?: number;
+  largeTokens?: number;
+  spans?: number;
+  /** Money that is spent before it. */
+  cost?: number;
+  /** Tokens below which it is not worth having. */
+  shortest?: number;
 }
 
 export class Relay {
@@ -106,13 +120,46 @@ export class Relay {
     );
   }
 
-  /** Whether a span may start now. */
-  admission(): Admission {
+  /** Whether a span may start now; `pending` where it would not follow on the answer as it stands. */
+  admission(pending: Pending = {}): Admission {
     if (!this.parts.large) return { admitted: false, why: 'no large model is configured', lasting: true };
     if (this.largeFailed !== null) return { admitted: false, why: this.largeFailed, lasting: true };
     if (this.closedWhy !== null) return { admitted: false, why: this.closedWhy, lasting: true };
-    const { ledger, budget, now, priced } = this.parts;
-    const spent = {
+    const { ledger, budget, priced, large } = this.parts;
+    const { smallTokens = 0, largeTokens = 0, spans = 0, cost = 0 } = pending;
+    const spent = this.#spent;
+    const next = priced ? large.nextCost(pending.answer ?? this.answer) : null;
+    const answer = admit(
+      budget,
+      {
+        ...spent,
+        smallTokens: spent.smallTokens + smallTokens,
+        largeTokens: spent.largeTokens + largeTokens,
+        discardedTokens: spent.discardedTokens - largeTokens,
+        spans: spent.spans + spans,
+        cost: spent.cost + cost,
+      },
+      next,
+      pending.shortest,
+    );
+    if (!answer.admitted && answer.lasting && pending.answer === undefined) {
+      this.closedWhy = answer.why;
+      ledger.note(`no more hand-offs: ${answer.why}`);
+    }
+    return answer;
+  }
+
+  /** What the large model may write where it writes everything: shares, spans and their lengths say nothing there. */
+  allowance(): Admission {
+    const { maxOffload: _, ...budget } = this.parts.budget;
+    const next = this.parts.priced ? this.large.nextCost(this.answer) : null;
+    const unlimited = { ...budget, maxSpans: Infinity, maxSpanTokens: Infinity };
+    return admit(unlimited, this.#spent, next, 1);
+  }
+
+  get #spent(): Spent {
+    const { ledger, now } = this.parts;
+    return {
       smallTokens: ledger.tokens('small'),
       largeTokens: ledger.tokens('large'),
       discardedTokens: ledger.discarded + this.overhead.largeTokens,
@@ -120,14 +167,6 @@ export class Relay {
       cost: this.cost,
       elapsedMs: now(),
     };
-    const { large } = this.parts;
-    const next = priced ? large.nextCost(this.answer) : null;
-    const answer = admit(budget, spent, next);
-    if (!answer.admitted && answer.lasting) {
-      this.closedWhy = answer.why;
-      ledger.note(`no more hand-offs: ${answer.why}`);
-    }
-    return answer;
   }
 
   /** The small model writes on; the segment stays open for the caller to end. */

@@ -103,7 +103,15 @@ export function recordedLarge(trace: Trace): TextModel {
 /** Tokens and characters of each chunk as it came: text that was held back for a while joins the chunk it came in. */
 function chunksOf(segment: TraceSegment): [tokens: number, characters: number][] {
   const chunks: [number, number][] = [];
-  for (const [, tokens, length] of [...piecesOf(segment), ...(segment.discardedPieces ?? [])]) {
+  for (const [, tokens, length] of piecesOf(segment)) {
+    const last = chunks.at(-1);
+    // Tokens that were counted behind the text belong to its last chunk.
+    if (last && (tokens === 0 || length === 0)) {
+      last[0] += tokens;
+      last[1] += length;
+    } else chunks.push([tokens, length]);
+  }
+  for (const [, tokens, length] of segment.discardedPieces ?? []) {
     const last = chunks.at(-1);
     if (tokens === 0 && last) last[1] += length;
     else chunks.push([tokens, length]);

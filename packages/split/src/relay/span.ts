@@ -4,7 +4,7 @@
 import type { WatchedPosition } from '@baton/runtime/text-model';
 
 import { isAbort, messageOf } from '../split-error.ts';
-import type { SegmentReason } from '../trace.ts';
+import type { SegmentReason, TracePiece } from '../trace.ts';
 import { findHandBack, withoutEnd } from './hand-back.ts';
 import type { HandBackDecision, HandBackRule } from './hand-back.ts';
 import type { LargeStream } from './large-stream.ts';
@@ -217,18 +217,27 @@ function settle(
   const whole = progress.decision === null && progress.confirmed >= stream.text.length;
   if (whole && stream.ended !== 'error') ledger.add('', stream.tokens - span.tokens);
   const { usage, exact } = large.usageOf(stream, answer);
+  const uncounted = stream.countsPieces ? Math.max(0, usage.completionTokens - stream.tokens) : 0;
+  const share = stream.text.length === 0 ? 0 : progress.confirmed / stream.text.length;
+  const keptMore = Math.round(uncounted * share);
+  ledger.add('', keptMore);
+  const arrived = stream.tokens + uncounted;
   const cost = large.costOf(usage);
-  if (cost !== undefined && !exact)
-    ledger.note('some prices are estimated: a request was stopped before its usage came');
+  if (cost !== undefined && cost > 0 && !exact) ledger.note(ESTIMATED);
   const { reason, detail, result } = outcome(relay, stream, options, progress);
   ledger.end(reason, {
-    discardedTokens: Math.max(0, stream.tokens - span.tokens),
+    discardedTokens: Math.max(0, arrived - span.tokens),
     ...(progress.confirmed > 0 ? { lastTokenMs: stream.arrivedMs(progress.confirmed) } : {}),
     ...(stream.text.length > progress.confirmed
       ? { discardedText: stream.text.slice(progress.confirmed) }
       : {}),
-    ...(stream.tokens > span.tokens
-      ? { discardedPieces: stream.piecesFrom(progress.confirmed, span.tokens) }
+    ...(arrived > span.tokens
+      ? {
+          discardedPieces: [
+            ...stream.piecesFrom(progress.confirmed, span.tokens - keptMore),
+            ...piecesOf(parts.now(), uncounted - keptMore),
+          ],
+        }
       : {}),
     ...(exact ? { promptTokens: usage.promptTokens } : {}),
     ...(usage.cachedTokens === undefined ? {} : { cachedTokens: usage.cachedTokens }),
@@ -240,6 +249,14 @@ function settle(
   parts.keepWarm?.seen(relay.answer);
   return result;
 }
+
+/** Tokens that only the usage tells of. */
+function piecesOf(atMs: number, tokens: number): TracePiece[] {
+  return tokens > 0 ? [[atMs, tokens, 0]] : [];
+}
+
+/** Note of a run whose money is partly reckoned. */
+export const ESTIMATED = 'some prices are estimated: a request was stopped before its usage came';
 
 function outcome(
   relay: Relay,

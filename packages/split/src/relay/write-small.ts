@@ -25,6 +25,8 @@ export interface WriteSmallOptions {
   maxTokens?: number;
   /** Tag tokens must not be drawn. 'first': only not as the next token (after a rejection). */
   ban?: 'always' | 'first' | 'never';
+  /** Further ids that must not be the next token. */
+  bannedFirst?: readonly number[];
   /** Added to the open tag's logit: a dial on how readily the model hands off. Only for tags of one token. */
   openBias?: number;
   trigger?: Trigger;
@@ -58,10 +60,11 @@ export async function writeSmall(relay: Relay, options: WriteSmallOptions): Prom
   const all = bannable(relay, ban);
   try {
     // After a rejection the model must write one token that is not the tag; from then on it is free again.
-    if (ban === 'first' && all.length > 0) {
-      const stop = await writer.run(1, all);
+    const once = options.bannedFirst ?? [];
+    if ((ban === 'first' && all.length > 0) || once.length > 0) {
+      const stop = await writer.run(1, [...all, ...once]);
       if (stop.kind !== 'pause' || budget === 1) return await settled(stop, writer, all);
-      const free = bannable(relay, 'never');
+      const free = ban === 'first' ? bannable(relay, 'never') : all;
       return await settled(await writer.run(budget - 1, free), writer, free);
     }
     return await settled(await writer.run(budget, all), writer, all);

@@ -69,8 +69,9 @@ export class TagScanner {
 export function withoutTagAcross(before: string, text: string, tags: Tags): string {
   for (const tag of [tags.open, tags.close]) {
     for (let n = Math.min(tag.length - 1, before.length); n > 0; n--)
+      // What comes next may complete the same tag again.
       if (text.startsWith(tag.slice(n)) && before.endsWith(tag.slice(0, n)))
-        return text.slice(tag.length - n);
+        return withoutTagAcross(before, text.slice(tag.length - n), tags);
   }
   return text;
 }
@@ -87,7 +88,7 @@ export function stripTags(text: string, tags: readonly string[]): string {
 
 /**
  * Markers of chat templates: `<|user|>`, DeepSeek's full-width form, thinking and tool tags, `<s>` and its kin, Llama 2's and
- * Mistral's brackets, Gemma's turns, ChatGLM's masks.
+ * Mistral's brackets, Gemma's turns, ChatGLM's masks, EXAONE's `[|user|]`.
  */
 const CHAT_MARKERS = new RegExp(
   [
@@ -97,6 +98,7 @@ const CHAT_MARKERS = new RegExp(
     String.raw`<(?=(?:(?:start|end)_of_turn|BOS_TOKEN|EOS_TOKEN)>)`,
     String.raw`\[(?=\/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|THINK)\])`,
     String.raw`\[(?=[gs]?MASK\])`,
+    String.raw`\[(?=\|[a-z]{1,40}\|\])`,
     String.raw`<(?=<\/?SYS>>)`,
   ].join('|'),
   'g',

@@ -1,0 +1,206 @@
+// The books where endpoints make it hard: usage only at the end or never, several tokens in one piece, requests that fail or are
+// withdrawn, limits that no timer can hold.
+
+import type { LocalModel } from '@baton/runtime';
+import { afterEach, describe, expect, it } from 'vitest';
+
+import { event, faultServer, silence, status } from '../test/fault-server.ts';
+import type { FaultServer, Script } from '../test/fault-server.ts';
+import { ANSWER, QUESTION, SPAN, largeModel, smallModel } from '../test/pair.ts';
+import { OpenAICompletionsModel, auditTrace, recordedLarge, solveToTrace } from './index.ts';
+import type { SolveOptions, Trace } from './index.ts';
+
+const cleanups: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  await Promise.allSettled(cleanups.splice(0).map((clean) => clean()));
+});
+
+async function server(...scripts: Script[]): Promise<FaultServer> {
+  const made = await faultServer(...scripts);
+  cleanups.push(() => made.close());
+  return made;
+}
+
+function keep(model: LocalModel): LocalModel {
+  cleanups.push(() => model.close());
+  return model;
+}
+
+const PRICES = { input: 2, cachedInput: 0.5, output: 8 };
+
+async function run(url: string, options: Partial<SolveOptions> = {}): Promise<Trace> {
+  const large = new OpenAICompletionsModel({ url, model: 'm', retries: 0, idleMs: 500, connectMs: 500 });
+  const small = options.small ?? keep(smallModel());
+  const trace = await solveToTrace(QUESTION, { keepWarm: false, prices: PRICES, ...options, small, large });
+  expect(auditTrace(trace)).toEqual([]);
+  return trace;
+}
+
+const usage = (prompt: number, completion: number, cached?: number): string =>
+  `data: ${JSON.stringify({
+    choices: [],
+    usage: {
+      prompt_tokens: prompt,
+      completion_tokens: completion,
+      ...(cached === undefined ? {} : { prompt_tokens_details: { cached_tokens: cached } }),
+    },
+  })}\n\n`;
+
+/** Events, and then the end with whatever usage. */
+const answers =
+  (pieces: readonly string[], ...more: string[]): Script =>
+  (response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    for (const piece of pieces) response.write(event(piece));
+    response.end(`${event('', 'stop')}${more.join('')}data: [DONE]\n\n`);
+  };
+
+const spanOf = (trace: Trace): Trace['segments'][number] => trace.segments.find((s) => s.origin === 'large')!;
+/** Reads whole streams before it decides. */
+const slow = (): LocalModel => keep(smallModel({ latency: { pass: 8, token: 0 } }));
+
+describe('tokens', () => {
+  it('that come several in a piece are all somebody’s, as the usage counts them', async () => {
+    const { url } = await server(answers([SPAN, '\nThen, the'], usage(40, 26, 10)));
+    const trace = await run(url, { small: slow() });
+    expect(trace.text).toBe(ANSWER);
+    const span = spanOf(trace);
+    expect(span.tokens + span.discardedTokens).toBe(26);
+    // In proportion to the text: 30 characters of 40 are kept.
+    expect(span.tokens).toBeGreaterThan(15);
+    expect(span.discardedTokens).toBeGreaterThan(3);
+    expect(span.cost).toBeCloseTo((30 * 2 + 10 * 0.5 + 26 * 8) / 1e6, 15);
+    expect(trace.totals.largeTokens).toBe(span.tokens);
+    // The record counts the same when it is played back.
+    const again = await solveToTrace(QUESTION, { small: slow(), large: recordedLarge(trace) });
+    expect(spanOf(again)).toMatchObject({ tokens: span.tokens, discardedTokens: span.discardedTokens });
+  });
+
+  it('of a server that ignores streaming are counted from its one answer', async () => {
+    const { url } = await server((response) => {
+      response.setHeader('content-type', 'application/json');
+      response.end(
+        JSON.stringify({
+          choices: [{ text: SPAN, finish_reason: 'length' }],
+          usage: { prompt_tokens: 40, completion_tokens: 21 },
+        }),
+      );
+    });
+    const trace = await run(url);
+    expect(spanOf(trace)).toMatchObject({ text: SPAN, tokens: 21, discardedTokens: 0 });
+  });
+});
+
+describe('prices', () => {
+  it('are estimated, and the trace says so, where a server never tells its usage', async () => {
+    const { url } = await server(answers([SPAN]));
+    const trace = await run(url);
+    expect(spanOf(trace).cost).toBeGreaterThan(0);
+    expect(trace.notes.join('\n')).toMatch(/some prices are estimated/);
+  });
+
+  it.each<[string, Script]>([
+    ['refuses', status(401)],
+    ['fails', status(500)],
+    ['is silent', silence],
+  ])('are nothing where the endpoint %s', async (_, script) => {
+    const { url } = await server(script);
+    const trace = await run(url);
+    expect(trace.totals.cost).toBe(0);
+    expect(trace.notes.join('\n')).not.toMatch(/estimated/);
+  });
+
+  it('of keep-warm requests that were withdrawn are counted', async () => {
+    const { url } = await server((response, body) => {
+      if (body.max_tokens === 1) return;
+      answers([SPAN], usage(40, 20))(response, body, undefined as never);
+    });
+    const trace = await run(url, { keepWarm: true, small: slow() });
+    expect(trace.text).toBe(ANSWER);
+    expect(trace.totals.warmUp!.requests).toBeGreaterThan(0);
+    expect(trace.totals.otherCost).toBeGreaterThan(0);
+    expect(trace.totals.cost).toBeCloseTo(trace.totals.otherCost! + spanOf(trace).cost!, 15);
+  });
+
+  it('of judgements are counted, usage or not', async () => {
+    for (const more of [[usage(50, 1)], []]) {
+      const { url } = await server(answers(['9'], ...more));
+      const trace = await run(url, { policy: 'spec-reason:5', budget: { maxTokens: 60 } });
+      const asked = trace.totals.overhead!.requests;
+      expect(asked).toBeGreaterThan(0);
+      if (more.length > 0) expect(trace.totals.cost).toBeCloseTo((asked * (50 * 2 + 8)) / 1e6, 12);
+      else expect(trace.totals.cost).toBeGreaterThan(0);
+    }
+  });
+});
+
+describe('deadlines', () => {
+  it.each([Infinity, 1e12])('of %d milliseconds never come', async (forever) => {
+    const { url } = await server(answers([SPAN]));
+    const trace = await run(url, { budget: { maxMs: forever }, spanMs: forever });
+    expect(trace.text).toBe(ANSWER);
+    const endpoint = { url, model: 'm', connectMs: forever, idleMs: forever };
+    const large = new OpenAICompletionsModel(endpoint);
+    expect((await solveToTrace(QUESTION, { small: keep(smallModel()), large })).text).toBe(ANSWER);
+  });
+
+  it('hold for a judgement that only pretends to come', async () => {
+    const { url } = await server((response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      const timer = setInterval(() => response.write(': still here\n\n'), 20);
+      response.once('close', () => clearInterval(timer));
+    });
+    const trace = await run(url, { policy: 'spec-reason:5', spanMs: 300 });
+    expect(trace.stopReason).toBe('end');
+    expect(trace.answer).not.toBeNull();
+    expect(trace.notes.join('\n')).toMatch(/took longer than 300 ms.*carries on alone/);
+  });
+
+  it('hold for a small model that does not render the question', async () => {
+    const small = Object.assign(keep(smallModel()), {
+      renderChat: () => new Promise<string>(() => undefined),
+    });
+    const trace = await solveToTrace(QUESTION, { small, policy: 'small', budget: { maxMs: 200 } });
+    expect(trace).toMatchObject({ stopReason: 'budget', text: '', segments: [] });
+    const control = new AbortController();
+    setTimeout(() => control.abort(), 50);
+    const stopped = await solveToTrace(QUESTION, { small, policy: 'small', signal: control.signal });
+    expect(stopped.stopReason).toBe('aborted');
+  });
+
+  it('a small model whose rendering fails leaves a trace that says why', async () => {
+    const small = Object.assign(keep(smallModel()), {
+      renderChat: () => Promise.reject(new Error('the template is broken')),
+    });
+    const trace = await solveToTrace(QUESTION, { small, large: keep(largeModel()) });
+    expect(trace.stopReason).toBe('error');
+    expect(trace.notes.join('\n')).toMatch(/the template is broken/);
+  });
+});
+
+describe('a span limit that nobody set', () => {
+  it('does not end what is made of many short spans', async () => {
+    const options = { small: keep(smallModel()), large: keep(largeModel()) };
+    const ones = await solveToTrace(QUESTION, { ...options, policy: 'random:1:1' });
+    expect(ones.text).toBe(ANSWER);
+    expect(ones.totals.offloadSpans).toBeGreaterThan(64);
+    // A small model that is wrong everywhere: each token is a correction.
+    const wrong = keep(smallModel({ documents: ['<|assistant|>\n<think>\n?'.repeat(3)] }));
+    const exact = await solveToTrace(QUESTION, { ...options, small: wrong, policy: 'speculative:2' });
+    expect(exact.text).toBe(ANSWER);
+    expect(exact.totals.offloadSpans).toBeGreaterThan(64);
+    expect(auditTrace(exact)).toEqual([]);
+  });
+});
+
+describe('a whole number', () => {
+  it.each(['maxTokens', 'maxLargeTokens', 'maxSpans', 'maxSpanTokens', 'expectedTokens'])(
+    'is what %s must be',
+    async (name) => {
+      const small = keep(smallModel());
+      await expect(
+        solveToTrace(QUESTION, { small, policy: 'small', budget: { [name]: 2.5 } }),
+      ).rejects.toThrow(`budget.${name} is 2.5; it counts, so it must be whole`);
+    },
+  );
+});
