@@ -9,7 +9,7 @@ import type { CheckpointSource, ModelSink } from './files.ts';
 import { columnsGraph, headGraph, layersGraph, type GraphOptions } from './graph/graphs.ts';
 import type { OnnxBuilder } from './graph/onnx-builder.ts';
 import { MANIFEST_FILE, MANIFEST_SCHEMA, type Manifest, type ManifestGraph } from './manifest.ts';
-import { resolveOptions, type CompileOptions, type ResolvedOptions } from './options.ts';
+import { resolveOptions, type Attention, type CompileOptions, type ResolvedOptions } from './options.ts';
 import { startProgress, type ProgressReporter } from './progress.ts';
 import { checkKeep, layOut, WEIGHTS_FILE, type Layout } from './weights/layout.ts';
 import { OutputFile, type OutputEntry } from './weights/output-file.ts';
@@ -68,8 +68,9 @@ async function compileInto(source: CheckpointSource, sink: ModelSink, options: C
     return describe(family, config, { ...textNames(checkpoint), capacities, ignoreConfigFields });
   };
   const { unscaledLength } = describeFor(asked.capacities);
-  const resolved = { ...asked, capacities: withStepAt(unscaledLength, asked) };
-  const description = describeFor(resolved.capacities);
+  const capacities = withStepAt(unscaledLength, asked);
+  const description = describeFor(capacities);
+  const resolved = { ...asked, capacities, attention: attentionOf(description, asked) };
   description.architecture.rmsNormEps = Math.max(description.architecture.rmsNormEps, resolved.epsilonFloor);
   const used = checkWeights(checkpoint, description, 'text_config' in json);
   checkKeep(description, resolved.keep);
@@ -109,6 +110,7 @@ async function compileInto(source: CheckpointSource, sink: ModelSink, options: C
     layersPerGraph: Math.min(resolved.layersPerGraph, description.architecture.layers.length),
     lowering: resolved.lowering,
     cacheUpdate: resolved.cacheUpdate,
+    attention: resolved.attention,
     boundary: resolved.boundary,
     weights: resolved.weights,
     ...(resolved.weights === 'int8' || resolved.weights === 'int4' ? { group: resolved.group } : {}),
@@ -123,6 +125,11 @@ async function compileInto(source: CheckpointSource, sink: ModelSink, options: C
   options.signal?.throwIfAborted();
   await sink.commit();
   return { manifest, sourceBytes: used.bytes };
+}
+
+/** GroupQueryAttention takes heads of multiples of 8 numbers. */
+function attentionOf({ architecture }: Description, { attention }: ResolvedOptions): Attention {
+  return architecture.headDim % 8 === 0 ? attention : 'primitive';
 }
 
 /**
@@ -170,9 +177,9 @@ async function writeGraphs(
   files: OutputEntry[],
   progress: ProgressReporter,
 ): Promise<ManifestGraph[]> {
-  const { lowering, cacheUpdate, boundary } = options;
+  const { lowering, cacheUpdate, attention, boundary } = options;
   const epsilon = description.architecture.rmsNormEps;
-  const build: GraphOptions = { description, tensors, epsilon, lowering, cacheUpdate, boundary };
+  const build: GraphOptions = { description, tensors, epsilon, lowering, cacheUpdate, attention, boundary };
   const graphs: ManifestGraph[] = [];
   const add = async (
     file: string,

@@ -9,10 +9,12 @@ export * from './sources/index.ts';
 export { unsupportedByOpenvino } from './openvino/unsupported-operators.ts';
 export { verifyModel } from './verify.ts';
 export {
+  ATTENTIONS,
   BOUNDARIES,
   CACHE_UPDATES,
   LOWERINGS,
   WEIGHT_TYPES,
+  type Attention,
   type Boundary,
   type CacheUpdate,
   type CompileOptions,

@@ -12,6 +12,7 @@
 //  3. Masks: `mask.m` for every entry m of `masks` (`pastMask`): 0 where row r may see the past slot s, else MASKED.
 //     Full attention [1, 1, 1, S]: s < p. Window W [1, 1, L, S]: s < p and s > p + r - W. Causality inside the chunk is
 //     a constant of the graph. Slots >= p hold stale but finite numbers, so rollback is only a smaller p.
+//     Prefill graphs of `attention` grouped take `total` int32 [1] = p + L instead and know the rest.
 //  4. Run the layer graphs of one length and capacity in order of `firstLayer`, each taking the previous one's `y` as
 //     `x`, with `past_key.i`, `past_value.i` [1, kvHeads, S, headDim] for its layers.
 //  5. Cache: rows 0 .. n - 1 of `key.i`, `value.i` [1, kvHeads, L, headDim] are written to slots p .. p + n - 1. The
@@ -22,7 +23,7 @@
 //     `columns` gives, for `ids` [WATCHED] int32, `chosen` [1, L, WATCHED] logits, `log_sum_exp` [1, L, 1] and
 //     `argmax` [1, L, 1] int32 and `max` [1, L, 1]: log p = chosen - log_sum_exp.
 import * as v from 'valibot';
-import { LOWERINGS } from './options.ts';
+import { ATTENTIONS, LOWERINGS } from './options.ts';
 
 export const MANIFEST_FILE = 'baton.json';
 export const MANIFEST_SCHEMA = 'baton.model/1';
@@ -140,6 +141,8 @@ const manifest = v.object({
   lowering: v.picklist(LOWERINGS),
   /** rows: graphs return new rows, the host writes them; whole: graphs return the whole updated cache. */
   cacheUpdate: v.optional(v.picklist(['rows', 'whole']), 'rows'),
+  /** grouped: prefill graphs attend in one contrib operator over the filled slots (duty 3). */
+  attention: v.optional(v.picklist(ATTENTIONS), 'primitive'),
   /** Type of hidden states, keys and values at graph boundaries. */
   boundary: v.optional(v.picklist(['f32', 'f16']), 'f32'),
   weights: v.picklist(['f32', 'f16', 'int8', 'int4']),

@@ -11,6 +11,10 @@ export type Lowering = (typeof LOWERINGS)[number];
 export const CACHE_UPDATES = ['rows', 'whole'] as const;
 export type CacheUpdate = (typeof CACHE_UPDATES)[number];
 
+/** How a prefill chunk attends: in primitive operators over every slot, or in one that reads the filled slots only. */
+export const ATTENTIONS = ['primitive', 'grouped'] as const;
+export type Attention = (typeof ATTENTIONS)[number];
+
 export const BOUNDARIES = ['f32', 'f16'] as const;
 export type Boundary = (typeof BOUNDARIES)[number];
 
@@ -58,6 +62,12 @@ export interface CompileOptions {
   epsilonFloor?: number;
   /** Who writes new keys and values into the cache. Default rows. */
   cacheUpdate?: CacheUpdate;
+  /**
+   * grouped: prefill graphs attend with ONNX Runtime's GroupQueryAttention, which computes with the filled slots of the
+   * cache only. Not in the portable lowering, nor with `cacheUpdate` whole; heads whose width is no multiple of 8 stay
+   * primitive. Default: grouped in the integer lowering, else primitive.
+   */
+  attention?: Attention;
   /** Type of hidden states, keys and values where they cross a graph's boundary; inside is f32. Default f32. */
   boundary?: Boundary;
   /** Fields of config.json that are known to change no arithmetic. */
@@ -79,6 +89,7 @@ export interface ResolvedOptions {
   keepAbove: number | null;
   epsilonFloor: number;
   cacheUpdate: CacheUpdate;
+  attention: Attention;
   boundary: Boundary;
 }
 
@@ -123,6 +134,16 @@ export function resolveOptions(options: CompileOptions): ResolvedOptions {
   }
   oneOf('cacheUpdate', cacheUpdate, CACHE_UPDATES);
   oneOf('boundary', boundary, BOUNDARIES);
+  const { attention = lowering === 'integer' && cacheUpdate === 'rows' ? 'grouped' : 'primitive' } = options;
+  oneOf('attention', attention, ATTENTIONS);
+  if (attention === 'grouped' && lowering === 'portable')
+    fail(
+      'attention',
+      'is grouped, which the portable lowering has no operator for',
+      'choose fused or integer',
+    );
+  if (attention === 'grouped' && cacheUpdate === 'whole')
+    fail('attention', 'is grouped, but the graphs write the whole cache', 'choose cacheUpdate rows');
   return {
     capacities,
     chunk,
@@ -136,6 +157,7 @@ export function resolveOptions(options: CompileOptions): ResolvedOptions {
     keepAbove,
     epsilonFloor,
     cacheUpdate,
+    attention,
     boundary,
   };
 }

@@ -4,9 +4,9 @@
 
 What is checked: structure (names, order, single assignment, types, external data that exists), every operator of the
 standard domain against its schema of the declared opset, and inferred shapes: constant, rank at most 4, and those that the
-graph declares for its outputs. onnx knows no contrib operator; the one that the fused lowering uses gets a schema here,
-written from ONNX Runtime's docs/ContribOperators.md (com.microsoft.MatMulNBits), so that its attributes and the shapes of
-its inputs are checked too and inference goes on behind it. Any other contrib operator is an error.
+graph declares for its outputs. onnx knows no contrib operator; those that our lowerings use get schemas here, written from
+ONNX Runtime's docs/ContribOperators.md (com.microsoft), so that their attributes and the shapes of their inputs are checked
+too and inference goes on behind them. Any other contrib operator is an error.
 """
 import sys
 from pathlib import Path
@@ -19,6 +19,8 @@ CONTRIB = "com.microsoft"
 
 
 def dims(kind):
+    if kind is None:
+        raise InferenceError("an input has no inferred type")
     return [d.dim_value for d in kind.tensor_type.shape.dim]
 
 
@@ -31,32 +33,92 @@ def infer_matmul_nbits(context: InferenceContext):
         raise InferenceError(f"MatMulNBits: {bits} bits in blocks of {block}")
     if dims(x)[-1] != k or dims(weight) != expected or dims(scales) not in ([n * blocks], [n, blocks]):
         raise InferenceError(f"MatMulNBits: {dims(x)} times {dims(weight)} (not {expected}), scales {dims(scales)}")
+    give(context, 0, [*dims(x)[:-1], n])
+
+
+def infer_integer_to_float(context: InferenceContext):
+    x, weight, scale, scales, zero = (context.get_input_type(i) for i in range(5))
+    k, n = dims(weight)
+    if dims(x)[-1] != k or dims(scale) or dims(scales) != [n] or dims(zero):
+        raise InferenceError(f"MatMulIntegerToFloat: {dims(x)} times {dims(weight)}, scales {dims(scale)} and {dims(scales)}")
+    give(context, 0, [*dims(x)[:-1], n])
+
+
+def infer_grouped_attention(context: InferenceContext):
+    query, key, value, past_key, past_value, last, total = (dims(context.get_input_type(i)) for i in range(7))
+    heads, kv_heads = (context.get_attribute(a).i for a in ("num_heads", "kv_num_heads"))
+    _, rows, width = query
+    size = width // heads
+    past = [1, kv_heads, past_key[2], size]
+    if (size % 8 or size * heads != width or heads % kv_heads or key != [1, rows, kv_heads * size] or value != key
+            or past_key != past or past_value != past or last != [1] or total != [1]):
+        raise InferenceError(f"GroupQueryAttention: {query}, {key}, {value} over {past_key}, {past_value}; {last}, {total}")
+    give(context, 0, query)
+    give(context, 1, past)
+    give(context, 2, past)
+
+
+def infer_rotary(context: InferenceContext):
+    x, positions, cos, sin = (dims(context.get_input_type(i)) for i in range(4))
+    rotated, heads = (context.get_attribute(a) for a in ("rotary_embedding_dim", "num_heads"))
+    partial = rotated is not None and rotated.i > 0
+    if (positions != x[:2] or cos != sin or cos[0] < x[1]
+            or (cos[1] != rotated.i // 2 or heads is None if partial else x[2] % (2 * cos[1]))):
+        raise InferenceError(f"RotaryEmbedding: {x} at {positions} with {cos} and {sin}")
+    give(context, 0, x)
+
+
+def give(context: InferenceContext, output, shape):
+    """As the first input's type."""
     result = onnx.TypeProto()
-    result.tensor_type.elem_type = x.tensor_type.elem_type
-    for d in [*dims(x)[:-1], n]:
+    floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
+    given = context.get_input_type(0).tensor_type.elem_type
+    result.tensor_type.elem_type = given if given in floats else onnx.TensorProto.FLOAT
+    for d in shape:
         result.tensor_type.shape.dim.add().dim_value = d
-    context.set_output_type(0, result)
+    context.set_output_type(output, result)
+
+
+FLOATS = ["tensor(float)", "tensor(float16)"]
+# Operator: inputs with their types, outputs, attributes with whether they must be there, and the shapes.
+CONTRIB_OPERATORS = {
+    "MatMulNBits": (
+        {"A": "T", "B": "tensor(uint8)", "scales": "T"}, ["Y"],
+        {"K": True, "N": True, "bits": True, "block_size": True, "accuracy_level": False}, infer_matmul_nbits),
+    "MatMulIntegerToFloat": (
+        {"A": "tensor(uint8)", "B": "tensor(int8)", "a_scale": "T", "b_scale": "T", "a_zero_point": "tensor(uint8)"}, ["Y"],
+        {}, infer_integer_to_float),
+    "GroupQueryAttention": (
+        {"query": "T", "key": "T", "value": "T", "past_key": "T", "past_value": "T", "seqlens_k": "tensor(int32)",
+         "total_sequence_length": "tensor(int32)"}, ["output", "present_key", "present_value"],
+        {"num_heads": True, "kv_num_heads": True, "scale": False, "softcap": False, "local_window_size": False},
+        infer_grouped_attention),
+    "RotaryEmbedding": (
+        {"input": "T", "position_ids": "tensor(int64)", "cos_cache": "T", "sin_cache": "T"}, ["output"],
+        {"rotary_embedding_dim": False, "num_heads": False}, infer_rotary),
+}
+REAL_ATTRIBUTES = {"scale", "softcap"}
 
 
 def register():
-    integers = {name: True for name in ("K", "N", "bits", "block_size")} | {"accuracy_level": False}
-    schema = OpSchema(
-        "MatMulNBits", CONTRIB, 1,
-        inputs=[OpSchema.FormalParameter("A", "T1"), OpSchema.FormalParameter("B", "T2"),
-                OpSchema.FormalParameter("scales", "T1")],
-        outputs=[OpSchema.FormalParameter("Y", "T1")],
-        type_constraints=[("T1", ["tensor(float)", "tensor(float16)"], ""), ("T2", ["tensor(uint8)"], "")],
-        attributes=[OpSchema.Attribute(name, OpSchema.AttrType.INT, "", required=needed)
-                    for name, needed in integers.items()])
-    schema.set_type_and_shape_inference_function(infer_matmul_nbits)
-    onnx.defs.register_schema(schema)
+    for name, (inputs, outputs, attributes, infer) in CONTRIB_OPERATORS.items():
+        kind = OpSchema.AttrType
+        schema = OpSchema(
+            name, CONTRIB, 1,
+            inputs=[OpSchema.FormalParameter(i, t) for i, t in inputs.items()],
+            outputs=[OpSchema.FormalParameter(o, "T") for o in outputs],
+            type_constraints=[("T", FLOATS, "")],
+            attributes=[OpSchema.Attribute(a, kind.FLOAT if a in REAL_ATTRIBUTES else kind.INT, "", required=needed)
+                        for a, needed in attributes.items()])
+        schema.set_type_and_shape_inference_function(infer)
+        onnx.defs.register_schema(schema)
 
 
 def check(file):
-    onnx.checker.check_model(str(file), full_check=True)
     model = onnx.load(file, load_external_data=False)
     contrib = {n.op_type for n in model.graph.node if n.domain == CONTRIB}
-    assert contrib <= {"MatMulNBits"}, f"{file}: unknown operators {contrib}"
+    assert contrib <= set(CONTRIB_OPERATORS), f"{file}: unknown operators {contrib}"
+    onnx.checker.check_model(str(file), full_check=True)
     declared = {v.name: dims(v.type) for v in model.graph.output}
     # What onnx infers itself is compared with what the graph says.
     for value in model.graph.output:

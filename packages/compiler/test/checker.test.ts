@@ -15,11 +15,15 @@ const python = process.env['BATON_PYTHON'] ?? 'python3';
 const hasOnnx = spawnSync(python, ['-c', 'import onnx']).status === 0;
 const WHY = `skipped, because ${python} has no onnx; npm test makes one that has where pip can`;
 
-/** Every weight type in both lowerings, and every other option that changes a graph. */
+/** Every weight type in every lowering, and every other option that changes a graph. */
 const FORMS: readonly CompileOptions[] = [
   ...(['f32', 'f16', 'int8', 'int4'] as const).flatMap((weights) =>
     (['portable', 'fused'] as const).map((lowering): CompileOptions => ({ weights, lowering })),
   ),
+  { weights: 'int8', lowering: 'integer' },
+  { weights: 'int8', lowering: 'integer', attention: 'primitive' },
+  { lowering: 'fused', attention: 'grouped' },
+  { weights: 'int4', lowering: 'fused', attention: 'grouped', boundary: 'f16', layersPerGraph: 2 },
   { weights: 'int4', group: 'channel' },
   { weights: 'int8', group: 'channel', lowering: 'fused' },
   { weights: 'int4', head: 'int4', keep: { '.down': 'f16' } },
@@ -59,7 +63,7 @@ describe.each(fixtureNames())('%s', (name) => {
 const attribute = (model: ModelProto, op: string, name: string) =>
   model.graph!.node.find((n) => n.opType === op)!.attribute.find((a) => a.name === name)!;
 
-it.for<[string, (model: ModelProto) => void, RegExp]>([
+it.for<[string, (model: ModelProto) => void, RegExp, role?: string]>([
   [
     'a contrib operator with a wrong size',
     (m) => void (attribute(m, 'MatMulNBits', 'N').i += 8n),
@@ -71,21 +75,28 @@ it.for<[string, (model: ModelProto) => void, RegExp]>([
     /QMoE/,
   ],
   [
+    'grouped attention over too few heads',
+    (m) => void (attribute(m, 'GroupQueryAttention', 'kv_num_heads').i -= 1n),
+    /GroupQueryAttention/,
+    'prefill',
+  ],
+  [
     'a standard operator with a wrong axis',
     (m) => void (attribute(m, 'Concat', 'axis').i = 7n),
     /Concat|axis/,
   ],
   ['an output of another shape than declared', (m) => void declareWider(m), /declared|shape/i],
-])('refuses %s', { timeout: 60_000 }, async ([, damage, message], test) => {
+])('refuses %s', { timeout: 60_000 }, async ([, damage, message, role = 'decode'], test) => {
   if (!hasOnnx) test.skip(WHY);
   await withFolder(async (folder) => {
-    await compileDirectory(fixture('qwen2').directory, path.join(folder, 'm'), {
+    await compileDirectory(fixture('qwen3').directory, path.join(folder, 'm'), {
       context: 32,
       chunk: 16,
       weights: 'int4',
       lowering: 'fused',
+      attention: 'grouped',
     });
-    const file = path.join(folder, 'm', 'decode-32-0-2.onnx');
+    const file = path.join(folder, 'm', `${role}-32-0-2.onnx`);
     const model = fromBinary(ModelProtoSchema, await readFile(file));
     damage(model);
     await writeFile(file, toBinary(ModelProtoSchema, model));

@@ -101,6 +101,7 @@ describe.each(fixtureNames())('%s', (name) => {
     {},
     { weights: 'int4' },
     { weights: 'int4', lowering: 'fused' },
+    { lowering: 'fused', attention: 'grouped' },
     { weights: 'int8', group: 'channel', cacheUpdate: 'whole', boundary: 'f16' },
   ] as const)('repeats one layer: operators, attributes, wiring and shapes alike (%o)', async (options) => {
     await graphsOf(name, options, (graphs, manifest) => {
@@ -109,8 +110,9 @@ describe.each(fixtureNames())('%s', (name) => {
         const kinds = new Map<string, string[]>();
         for (const [i, layer] of manifest.architecture.layers.entries()) {
           const own = layerOutline(model, i, layer);
-          // A layer without rotation has its own form; it is the family's.
-          const kind = String(layer.rope === null);
+          // A layer without rotation has its own form; it is the family's. Grouped attention has its window in an attribute.
+          const windowed = manifest.attention === 'grouped' && manifest.masks[layer.mask]!.window;
+          const kind = String([layer.rope === null, windowed]);
           expect(own).toEqual(kinds.get(kind) ?? own);
           kinds.set(kind, own);
           expect(own.length).toBeGreaterThan(20);

@@ -114,6 +114,32 @@ describe('the integer lowering', () => {
   });
 });
 
+describe('grouped attention', () => {
+  it('is refused where there is no such operator or no rows to give', async () => {
+    const refused = (options: CompileOptions) =>
+      compiled('qwen3', { attention: 'grouped', ...options }, async () => undefined);
+    await expect(refused({})).rejects.toThrow(/attention is grouped.*portable.*choose fused or integer/);
+    await expect(refused({ lowering: 'fused', cacheUpdate: 'whole' })).rejects.toThrow(
+      /attention is grouped.*whole cache; choose cacheUpdate rows/,
+    );
+  });
+
+  it.each([
+    ['qwen3', 'grouped'],
+    ['qwen2', 'primitive'],
+  ] as const)(
+    'is used where heads are multiples of 8 numbers, and the manifest says so (%s)',
+    async (name, used) => {
+      await compiled(name, { lowering: 'fused', attention: 'grouped' }, async ({ attention, graphs }) => {
+        expect(attention).toBe(used);
+        const inputs = (role: string) => graphs.find((g) => g.role === role)!.inputs.map((i) => i.name);
+        expect(inputs('prefill').includes('total')).toBe(used === 'grouped');
+        expect(inputs('decode')).toContain('mask.0');
+      });
+    },
+  );
+});
+
 it.each(['int4', 'int8'] as const)(
   'holds the same %s integers and scales in both lowerings',
   async (weights) => {

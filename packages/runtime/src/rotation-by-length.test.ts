@@ -20,18 +20,32 @@ interface LengthReference {
   generated: { prompt: number; tokens: number[] };
 }
 
+/** What is opened: a form of the model on a target. */
+const CASES = [
+  { attention: 'primitive', target: 'wasm-simd' },
+  { attention: 'primitive', target: 'ort-cpu' },
+  { attention: 'grouped', target: 'ort-cpu' },
+] as const;
+type Case = (typeof CASES)[number];
+
 let folder = '';
 let reference: LengthReference;
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'baton-length-'));
-  await compileDirectory(path.join(FIXTURES, 'phi4-mini'), folder, { context: 64, chunk: 16 });
+  for (const attention of ['primitive', 'grouped'] as const)
+    await compileDirectory(path.join(FIXTURES, 'phi4-mini'), path.join(folder, attention), {
+      context: 64,
+      chunk: 16,
+      lowering: 'fused',
+      attention,
+    });
   const text = await readFile(path.join(FIXTURES, 'length-reference.json'), 'utf8');
   reference = (JSON.parse(text) as Record<string, LengthReference>)['longrope']!;
 });
 afterAll(async () => rm(folder, { recursive: true, force: true }));
 
-async function open(target: 'wasm-simd' | 'ort-cpu'): Promise<Backend> {
-  const files = new DirectoryFiles(folder);
+async function open({ attention, target }: Case): Promise<Backend> {
+  const files = new DirectoryFiles(path.join(folder, attention));
   const manifest = parseManifest(new TextDecoder().decode(await files.read(MANIFEST_FILE)));
   // 16-bit activations: what is compared is rotation, not rounding.
   if (target === 'wasm-simd') return openWasmSimd(manifest, files, { threads: 2, activationBits: 16 });
@@ -42,8 +56,8 @@ function relativeError(actual: Float32Array, expected: readonly number[]): numbe
   return Math.hypot(...expected.map((x, i) => x - actual[i]!)) / Math.hypot(...expected);
 }
 
-test.each(['wasm-simd', 'ort-cpu'] as const)('%s follows the sequence', async (target) => {
-  const backend = await open(target);
+test.each(CASES)('$target with $attention attention follows the sequence', async (form) => {
+  const backend = await open(form);
   try {
     const { ids, rows, generated } = reference;
     const decoder = await Decoder.create(backend);

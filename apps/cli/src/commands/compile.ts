@@ -2,6 +2,7 @@
 // @baton/compiler's.
 import { stat } from 'node:fs/promises';
 import {
+  ATTENTIONS,
   BOUNDARIES,
   CACHE_UPDATES,
   compile,
@@ -9,6 +10,7 @@ import {
   LOWERINGS,
   urlSource,
   WEIGHT_TYPES,
+  type Attention,
   type CheckpointSource,
   type CompileOptions,
   type CompileProgress,
@@ -33,6 +35,7 @@ interface Flags {
   keepAbove?: number;
   epsilonFloor?: number;
   cacheUpdate: (typeof CACHE_UPDATES)[number];
+  attention?: Attention;
   boundary: (typeof BOUNDARIES)[number];
   ignoreField: string[];
   id?: string;
@@ -81,6 +84,12 @@ export function compileCommand(): Command {
         .default('rows'),
     )
     .addOption(
+      new Option(
+        '--attention <form>',
+        'grouped: prompts attend to filled slots only, on ort-cpu, wasm and webgpu (default: primitive; integer: grouped)',
+      ).choices(ATTENTIONS),
+    )
+    .addOption(
       new Option('--boundary <type>', 'hidden states, keys and values between graphs')
         .choices(BOUNDARIES)
         .default('f32'),
@@ -104,7 +113,7 @@ export function compileCommand(): Command {
 
 async function run(checkpoint: string, flags: Flags): Promise<void> {
   const { out, context, chunk, weights, group, target, layersPerGraph, head, epsilonFloor, id, json } = flags;
-  const { cacheUpdate, boundary, keepAbove } = flags;
+  const { cacheUpdate, attention, boundary, keepAbove } = flags;
   const stop = new AbortController();
   const interrupt = () => stop.abort(new DOMException('stopped; nothing was kept', 'AbortError'));
   process.once('SIGINT', interrupt);
@@ -123,6 +132,7 @@ async function run(checkpoint: string, flags: Flags): Promise<void> {
       ignoreConfigFields: flags.ignoreField,
       signal: stop.signal,
       ...(layersPerGraph === undefined ? {} : { layersPerGraph }),
+      ...(attention === undefined ? {} : { attention }),
       ...(head === undefined ? {} : { head }),
       ...(epsilonFloor === undefined ? {} : { epsilonFloor }),
       ...(keepAbove === undefined ? {} : { keepAbove }),

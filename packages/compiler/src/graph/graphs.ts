@@ -2,9 +2,9 @@
 import type { Description } from '../families/description.ts';
 import { maskRows } from '../host/mask.ts';
 import { WATCHED, type ManifestTensor } from '../manifest.ts';
-import type { Boundary, CacheUpdate, Lowering } from '../options.ts';
+import type { Attention, Boundary, CacheUpdate, Lowering } from '../options.ts';
 import { fromBoundary, toBoundary } from './boundary.ts';
-import { addLayer, type LayerContext } from './layer.ts';
+import { addLayer, attendsGrouped, type LayerContext } from './layer.ts';
 import { linear, type LinearContext } from './linear.ts';
 import { OnnxBuilder } from './onnx-builder.ts';
 import { rmsNorm, softCap } from './operators.ts';
@@ -15,6 +15,7 @@ export interface GraphOptions {
   epsilon: number;
   lowering: Lowering;
   cacheUpdate: CacheUpdate;
+  attention: Attention;
   boundary: Boundary;
 }
 
@@ -36,10 +37,12 @@ export function layersGraph(
     builder.input(`cos.${t}`, 'f32', [1, 1, length, dims]);
     builder.input(`sin.${t}`, 'f32', [1, 1, length, dims]);
   });
-  masks.forEach(({ window }, m) => {
-    if (!used.some((l) => l.mask === m)) return;
-    builder.input(`mask.${m}`, 'f32', [1, 1, maskRows(window, length), capacity]);
-  });
+  if (attendsGrouped(context)) builder.input('total', 'int32', [1]);
+  else
+    masks.forEach(({ window }, m) => {
+      if (!used.some((l) => l.mask === m)) return;
+      builder.input(`mask.${m}`, 'f32', [1, 1, maskRows(window, length), capacity]);
+    });
   if (options.cacheUpdate === 'whole') {
     builder.input('keep', 'f32', [1, 1, capacity, 1]);
     builder.input('place', 'f32', [1, 1, capacity, length]);
@@ -55,7 +58,7 @@ export function layersGraph(
 export function headGraph(options: GraphOptions, length: number): OnnxBuilder {
   const builder = new OnnxBuilder(`head_${length}`);
   const { vocabSize } = options.description.architecture;
-  const logits = addHead({ ...options, builder }, length);
+  const logits = addHead({ ...options, builder, length });
   builder.node('Reshape', 'logits', [logits, builder.int64s('logits_shape', [1, length, vocabSize])]);
   builder.output('logits', 'f32', [1, length, vocabSize]);
   return builder;
@@ -64,7 +67,7 @@ export function headGraph(options: GraphOptions, length: number): OnnxBuilder {
 /** For controlling prefill: a few columns per row instead of the whole vocabulary; see ../manifest.ts, duty 6. */
 export function columnsGraph(options: GraphOptions, length: number): OnnxBuilder {
   const b = new OnnxBuilder(`columns_${length}`);
-  const logits = addHead({ ...options, builder: b }, length);
+  const logits = addHead({ ...options, builder: b, length });
   const ids = b.input('ids', 'int32', [WATCHED]);
   const axis = b.int64s('vocabulary_axis', [1]);
   const result = (name: string, value: string, dtype: 'f32' | 'int32', width: number) => {
@@ -83,8 +86,8 @@ export function columnsGraph(options: GraphOptions, length: number): OnnxBuilder
 }
 
 /** Declares `x`; returns f32 [L, vocab]. */
-function addHead(context: LinearContext & GraphOptions, length: number): string {
-  const { builder: b, description, epsilon } = context;
+function addHead(context: LinearContext & GraphOptions): string {
+  const { builder: b, description, epsilon, length } = context;
   const { hiddenSize, logitCap } = description.architecture;
   const x = fromBoundary(context, 'x', [1, length, hiddenSize]);
   const rows = b.node('Reshape', 'rows', [x, b.int64s('rows_shape', [length, hiddenSize])]);

@@ -7,16 +7,16 @@
 // is what every target has (WebNN's CPU backend refuses scattering to slots that are not constant).
 import type { Description } from '../families/description.ts';
 import { MASKED } from '../host/mask.ts';
-import type { CacheUpdate } from '../options.ts';
+import type { Attention, CacheUpdate } from '../options.ts';
 import { fromBoundary, toBoundary, type BoundaryContext } from './boundary.ts';
+import { groupedAttention } from './grouped-attention.ts';
 import { linear, type LinearContext } from './linear.ts';
 import { activate, rmsNorm, softCap } from './operators.ts';
 
 export interface LayerContext extends LinearContext, BoundaryContext {
   cacheUpdate: CacheUpdate;
+  attention: Attention;
   description: Description;
-  /** L. */
-  length: number;
   /** S. */
   capacity: number;
   epsilon: number;
@@ -32,10 +32,17 @@ export function addLayer(context: LayerContext, i: number, x: string): string {
   const after = (output: string, norm: string) =>
     norms === 'pre' ? output : rmsNorm(context, output, `${name}.${norm}`, `${name}/${norm}`, epsilon);
 
-  const attended = attention(context, i, before(x, 'inputNorm'));
+  const attend = attendsGrouped(context) ? groupedAttention : primitiveAttention;
+  const heard = attend(context, i, before(x, 'inputNorm'));
+  const attended = linear(context, heard, `${name}.output`, `${name}/output`);
   const middle = b.node('Add', `${name}/residual1`, [x, after(attended, 'postAttentionNorm')]);
   const fed = feedForward(context, i, before(middle, 'feedForwardNorm'));
   return b.node('Add', `${name}/residual2`, [middle, after(fed, 'postFeedForwardNorm')]);
+}
+
+/** A decode step attends in primitive operators always: the operator would copy the whole cache for one row. */
+export function attendsGrouped({ attention, length }: Pick<LayerContext, 'attention' | 'length'>): boolean {
+  return attention === 'grouped' && length > 1;
 }
 
 function feedForward(context: LayerContext, i: number, x: string): string {
@@ -47,7 +54,8 @@ function feedForward(context: LayerContext, i: number, x: string): string {
   return linear(context, b.node('Mul', `${name}/gated`, [active, up]), `${name}.down`, `${name}/down`);
 }
 
-function attention(context: LayerContext, i: number, x: string): string {
+/** `x` is f32 [L, hidden]; returns f32 [L, heads * headDim]. */
+function primitiveAttention(context: LayerContext, i: number, x: string): string {
   const { builder: b, description, length: rows, capacity } = context;
   const a = description.architecture;
   const name = `layers.${i}`;
@@ -87,7 +95,7 @@ function attention(context: LayerContext, i: number, x: string): string {
   const fromPast = b.node('MatMul', `${name}/from_past`, [grouped(pastWeights, capacity), pastValue]);
   const fromNew = b.node('MatMul', `${name}/from_new`, [grouped(newWeights, rows), value]);
   const sum = b.node('Add', `${name}/attended`, [fromPast, fromNew]);
-  return linear(context, mergeHeads(context, sum, `${name}/merged`), `${name}.output`, `${name}/output`);
+  return mergeHeads(context, sum, `${name}/merged`);
 }
 
 /** Gives the new rows out, or the cache with them in their slots: past * keep + place . rows. */

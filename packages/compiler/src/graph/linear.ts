@@ -5,7 +5,7 @@
 //   int8/4   portable: DequantizeLinear (opset 21, per group along K or per row), Gemm(transB). No zero point: the
 //            symmetric form that OpenVINO's NPU compiler prefers, with no operator between constant and DequantizeLinear.
 //   int8/4   fused: com.microsoft.MatMulNBits on the same integers stored with an offset.
-//   int8     integer: MatMulInteger on activations that become 8-bit integers row by row; standard operators.
+//   int8     integer: on activations that become 8-bit integers row by row.
 import type { ManifestTensor } from '../manifest.ts';
 import type { Lowering } from '../options.ts';
 import { integerProduct } from './integer-product.ts';
@@ -18,6 +18,8 @@ export interface LinearContext {
   builder: OnnxBuilder;
   tensors: Readonly<Record<string, ManifestTensor>>;
   lowering: Lowering;
+  /** L, the rows that go in. */
+  length: number;
 }
 
 /** `input` is f32 [L, K]; returns the name of f32 [L, N]. `weight` names the tensor; its bias is found by name. */
@@ -28,7 +30,7 @@ export function linear(context: LinearContext, input: string, weight: string, na
   const integer = context.lowering === 'integer' && tensor.dtype === 'int8';
   if (tensor.zeroPoint || integer) {
     const product = integer
-      ? integerProduct(builder, tensor, input, weight, name)
+      ? integerProduct(builder, tensor, input, context.length, weight, name)
       : matMulNBits(context, input, weight, name);
     return bias.length === 0 ? product : builder.node('Add', `${name}/bias`, [product, bias[0]!]);
   }

@@ -100,20 +100,31 @@ export class OnnxBuilder {
     return this.floats(name, [], Float32Array.of(value));
   }
 
-  byte(name: string, value: number): string {
-    return this.#initialise(name, 'uint8', [], { rawData: Uint8Array.of(value) });
+  /** A uint8 constant, the same number everywhere. */
+  bytes(name: string, dims: readonly number[], value: number): string {
+    const rawData = new Uint8Array(dims.reduce((n, d) => n * d, 1)).fill(value);
+    return this.#initialise(name, 'uint8', dims, { rawData });
+  }
+
+  /** A 1-D int32 constant of one number. */
+  int32(name: string, value: number): string {
+    return this.#initialise(name, 'int32', [1], { rawData: bytesOf(Int32Array.of(value)) });
   }
 
   /** Shapes, axes: a 1-D int64 constant. */
   int64s(name: string, values: readonly number[]): string {
-    const data = BigInt64Array.from(values, BigInt);
+    return this.#integers(name, [values.length], values);
+  }
+
+  /** The numbers 0 .. count - 1 as [1, count]. */
+  int64Rows(name: string, count: number): string {
+    return this.#integers(name, [1, count], [...Array(count).keys()]);
+  }
+
+  #integers(name: string, dims: readonly number[], values: readonly number[]): string {
     if (!this.#initializers.has(name)) {
-      const fields = {
-        name,
-        dims: [BigInt(values.length)],
-        dataType: DataType.INT64,
-        rawData: bytesOf(data),
-      };
+      const rawData = bytesOf(BigInt64Array.from(values, BigInt));
+      const fields = { name, dims: dims.map(BigInt), dataType: DataType.INT64, rawData };
       this.#initializers.set(name, create(TensorProtoSchema, fields));
     }
     return name;
@@ -177,7 +188,7 @@ export class OnnxBuilder {
   }
 }
 
-function bytesOf(array: Float32Array | BigInt64Array): Uint8Array<ArrayBuffer> {
+function bytesOf(array: Float32Array | Int32Array | BigInt64Array): Uint8Array<ArrayBuffer> {
   return new Uint8Array(array.buffer as ArrayBuffer, array.byteOffset, array.byteLength);
 }
 

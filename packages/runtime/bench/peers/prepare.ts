@@ -31,12 +31,12 @@ export async function prepare(
   await once('checkpoint', async (to) => void (await writeRandomCheckpoint(to, shape)));
   for (const subject of subjects) {
     if (subject.reads === 'baton') {
-      const { weights, lowering, chunk, slots: first } = BATON_MODELS[subject.model];
+      const { slots: first, ...form } = BATON_MODELS[subject.model];
       const context = [...first.filter((n) => n < slots), slots];
       await once(`baton/${subject.model}`, async (to) => {
         await rm(to, { recursive: true, force: true });
         // The head is a quarter of the 100m shape's weights; figures for a width are figures for all of it.
-        await compileDirectory(checkpoint, to, { context, weights, head: weights, lowering, chunk });
+        await compileDirectory(checkpoint, to, { ...form, context, head: form.weights });
       });
     } else if (subject.reads === 'gguf') {
       await once(`gguf/${subject.type}.gguf`, async (to) => void (await writeGguf(to, shape, subject.type)));

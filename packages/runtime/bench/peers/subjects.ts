@@ -16,25 +16,29 @@ export type Subject = { id: string; place: Place; bitsPerWeight: number; weights
   | { runtime: 'transformers.js' | 'onnxruntime-node'; reads: 'onnx'; type: OnnxType }
 );
 
+/** ONNX Runtime's CPU kernels want long chunks, and decode steps there compute with every slot, so the cache begins small. */
+const WIDE = { chunk: 256, attention: 'grouped', slots: [512] } as const;
+const USUAL = { chunk: 64, attention: 'primitive', slots: [] } as const;
+
 /**
- * Compiled variants, by the name of their folder. ONNX Runtime's CPU kernels want long chunks, and its graphs compute with
- * every slot that they have, so these begin with a small cache that grows (`slots` in front of all that are asked for).
+ * Compiled variants, by the name of their folder; `slots` are capacities in front of all that are asked for. Scales are f32
+ * in the compiled file, so the int4 that ONNX Runtime reads has one per 64 inputs, which makes 4.5 bits as llama.cpp's Q4_0.
  */
 export const BATON_MODELS = {
-  int4: { weights: 'int4', lowering: 'fused', chunk: 64, slots: [] },
-  'int4-wide': { weights: 'int4', lowering: 'fused', chunk: 256, slots: [512] },
-  int8: { weights: 'int8', lowering: 'fused', chunk: 64, slots: [] },
-  'int8-integer': { weights: 'int8', lowering: 'integer', chunk: 256, slots: [512] },
-  f32: { weights: 'f32', lowering: 'portable', chunk: 64, slots: [] },
-  'f32-wide': { weights: 'f32', lowering: 'portable', chunk: 256, slots: [512] },
-  'int8-portable': { weights: 'int8', lowering: 'portable', chunk: 64, slots: [] },
+  int4: { ...USUAL, weights: 'int4', lowering: 'fused', group: 32 },
+  'int4-wide': { ...WIDE, weights: 'int4', lowering: 'fused', group: 64 },
+  int8: { ...USUAL, weights: 'int8', lowering: 'fused', group: 32 },
+  'int8-integer': { ...WIDE, weights: 'int8', lowering: 'integer', group: 'channel' },
+  f32: { ...USUAL, weights: 'f32', lowering: 'portable', group: 32 },
+  'f32-wide': { ...WIDE, weights: 'f32', lowering: 'fused', group: 32 },
+  'int8-portable': { ...USUAL, weights: 'int8', lowering: 'portable', group: 32 },
 } as const;
 export type BatonModel = keyof typeof BATON_MODELS;
 
 // Scales are 16 bits in the kernels' own packing, f32 in the compiled file that ONNX Runtime reads.
 const BATON_BITS: Record<BatonModel, { own: number; ort: number }> = {
   int4: { own: 4.5, ort: 5 },
-  'int4-wide': { own: 4.5, ort: 5 },
+  'int4-wide': { own: 4.25, ort: 4.5 },
   int8: { own: 8.5, ort: 9 },
   'int8-integer': { own: 8.5, ort: 8 },
   f32: { own: 32, ort: 32 },

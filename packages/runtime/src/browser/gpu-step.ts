@@ -135,7 +135,7 @@ export class GpuStep implements DeviceStep {
     return this.#device.createBuffer({ size: padded(spec), usage });
   }
 
-  #upload(buffer: GPUBuffer, data: FloatBuffer): void {
+  #upload(buffer: GPUBuffer, data: FloatBuffer | Int32Array): void {
     // WebGPU writes multiples of four bytes; an odd number of f16 values takes two more.
     const whole = data.byteLength % 4 === 0;
     const bytes = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);

@@ -17,7 +17,7 @@ import { hasPort, port } from './graphs.ts';
 
 export interface PassInput {
   spec: ManifestPort;
-  data: FloatBuffer;
+  data: FloatBuffer | Int32Array;
 }
 
 export class PassInputs {
@@ -50,6 +50,8 @@ export class PassInputs {
       const values = new Float32Array(elements({ dims: [maskRows(window, length), capacity] }));
       this.#fills.push((position) => mask.set(pastMask(window, position, length, capacity, values)));
     });
+    const total = this.#bindCount('total');
+    if (total) this.#fills.push((position) => (total[0] = position + length));
     // Where the new rows go, for graphs that write the cache themselves.
     const keep = this.#bind('keep') as Float32Array | null;
     const place = this.#bind('place') as Float32Array | null;
@@ -65,12 +67,24 @@ export class PassInputs {
   }
 
   #bind(name: string): FloatBuffer | null {
-    const graph = this.#graphs.find((g) => hasPort(g, 'inputs', name));
-    if (!graph) return null;
-    const spec = port(graph, 'inputs', name);
+    const spec = this.#spec(name);
+    if (!spec) return null;
     const data = floatBuffer(spec);
     this.buffers.set(name, { spec, data });
     return data;
+  }
+
+  #bindCount(name: string): Int32Array | null {
+    const spec = this.#spec(name);
+    if (!spec) return null;
+    const data = new Int32Array(elements(spec));
+    this.buffers.set(name, { spec, data });
+    return data;
+  }
+
+  #spec(name: string): ManifestPort | null {
+    const graph = this.#graphs.find((g) => hasPort(g, 'inputs', name));
+    return graph ? port(graph, 'inputs', name) : null;
   }
 }
 
