@@ -69,6 +69,8 @@ export interface TextModelCapabilities {
   rawCompletion: boolean;
   /** Billed input: keep-warm requests are then off by default. */
   billed: boolean;
+  /** Requests at once; more wait for each other. Absent: no limit is known. */
+  concurrency?: number;
 }
 
 export interface ChatMessage {

@@ -1,6 +1,7 @@
 // The face of the relay: a question and two models in, a stream of events out, ending in a trace that is complete
 // whatever happened on the way.
 
+import { turnOfEventLoop } from '@baton/runtime/event-loop';
 import type { Sampling, TextModel } from '@baton/runtime/text-model';
 
 import { Channel } from './channel.ts';
@@ -191,7 +192,7 @@ async function start(
     : null;
   const warm =
     large && policy.needs.large && (options.keepWarm ?? !large.model.capabilities.billed)
-      ? new KeepWarm(large, (line) => ledger.note(line))
+      ? new KeepWarm(large, (line) => ledger.note(line), now)
       : null;
   const relay = new Relay({
     question: asked,
@@ -216,7 +217,11 @@ async function start(
     if (failed !== null) throw failed;
     const gated = await options.gate?.(asked, relay);
     if (gated) ledger.note(gated.note);
-    stopReason = await (gated?.policy ?? policy).run(relay);
+    const chosen = gated?.policy ?? policy;
+    // The prompt is read on the large side while the small model reads it too: in the first turn after that has begun.
+    if (chosen.needs.small && chosen.needs.large)
+      void turnOfEventLoop().then(() => warm?.offer(relay.answer));
+    stopReason = await chosen.run(relay);
   } catch (error) {
     stopReason = signal.aborted ? relay.stopReason() : 'error';
     if (stopReason === 'error') ledger.note(`stopped: ${messageOf(error)}`);

@@ -128,18 +128,20 @@ class Bench {
   readonly #options: BenchRelayOptions;
   readonly #endpoint: BenchEndpoint;
   readonly #latencies: readonly number[];
+  /** One for all runs, as in use: what it learns of the server stays known. */
+  readonly #remote: OpenAICompletionsModel;
 
   constructor(options: BenchRelayOptions, endpoint: BenchEndpoint) {
     this.#options = options;
     this.#endpoint = endpoint;
     this.#latencies = options.latenciesMs ?? [20, 80, 200];
+    this.#remote = new OpenAICompletionsModel({ url: endpoint.url, model: options.large.id });
   }
 
   run(question: string, extra: Partial<SolveOptions>): Promise<Trace> {
-    const { small, large, signal } = this.#options;
+    const { small, signal } = this.#options;
     signal?.throwIfAborted();
-    const remote = new OpenAICompletionsModel({ url: this.#endpoint.url, model: large.id });
-    return solveToTrace(question, { small, large: remote, ...extra, ...(signal ? { signal } : {}) });
+    return solveToTrace(question, { small, large: this.#remote, ...extra, ...(signal ? { signal } : {}) });
   }
 
   /** The protocols take turns question by question, so that whatever else the machine does hits all of them alike. */
@@ -178,14 +180,16 @@ class Bench {
     const pairs = this.#options.contextPairs ?? [own];
     const measured: ContextHandOff[] = [];
     for (const pair of pairs) {
+      const large =
+        pair.endpoint === this.#endpoint
+          ? this.#remote
+          : new OpenAICompletionsModel({ url: pair.endpoint.url, model: pair.largeId });
       const text = await textOf(pair.small, this.#options.questions, contextTokens);
       for (const latencyMs of pair.latenciesMs ?? this.#latencies) {
         await pair.endpoint.setLatency(latencyMs);
-        const { url } = pair.endpoint;
         const figures = await contextHandOff({
           small: pair.small,
-          url,
-          largeId: pair.largeId,
+          large,
           text,
           latencyMs,
           signal,

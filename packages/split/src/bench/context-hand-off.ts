@@ -3,7 +3,6 @@
 
 import type { TextModel } from '@baton/runtime/text-model';
 
-import { OpenAICompletionsModel } from '../endpoint/openai-completions.ts';
 import type { Policy } from '../policies/policy.ts';
 import { solveToTrace } from '../solve.ts';
 import type { SolveOptions } from '../solve.ts';
@@ -35,9 +34,7 @@ export interface ContextHandOff {
 
 export interface ContextOptions {
   small: TextModel;
-  /** The endpoint's address and the model it serves. */
-  url: string;
-  largeId: string;
+  large: TextModel;
   /** What the small model "writes" before it hands off. */
   text: string;
   latencyMs: number;
@@ -46,14 +43,13 @@ export interface ContextOptions {
 }
 
 export async function contextHandOff(options: ContextOptions): Promise<ContextHandOff> {
-  const { small, url, largeId, latencyMs, rounds = 2, signal } = options;
+  const { small, large, latencyMs, rounds = 2, signal } = options;
   const ends = await tokenEnds(small, 'Q: ', options.text);
   const measured = { serial: [] as Round[], pipelined: [] as Round[] };
   for (let round = 0; round < rounds; round++) {
     for (const protocol of ['serial', 'pipelined'] as const) {
       // A different first line each time, so that no earlier run's cache helps this one.
       const question = `${protocol} ${round} ${latencyMs}`;
-      const large = new OpenAICompletionsModel({ url, model: largeId, retries: 0 });
       const how: Partial<SolveOptions> = { keepWarm: protocol === 'pipelined' };
       measured[protocol].push(
         await oneRound(question, small, large, { ...how, ...(signal ? { signal } : {}) }, options.text, ends),
@@ -66,7 +62,7 @@ export async function contextHandOff(options: ContextOptions): Promise<ContextHa
   const pipelinedMs = middle(measured.pipelined, (r) => r.handOffMs)!;
   return {
     small: small.id,
-    large: largeId,
+    large: large.id,
     latencyMs,
     contextTokens: middle(measured.pipelined, (r) => r.contextTokens)!,
     serialMs,

@@ -22,6 +22,7 @@ export interface PoolOptions {
 
 interface Slot {
   model: TextModel;
+  most: number;
   free: number;
   waiting: (() => void)[];
   restsUntil: number;
@@ -32,6 +33,7 @@ export function endpointPool(members: readonly PoolMember[], options: PoolOption
   if (members.length === 0) throw new EndpointError('bad-request', 'a pool needs at least one endpoint');
   const slots = members.map(({ model, concurrency }): Slot => ({
     model,
+    most: concurrency ?? Infinity,
     free: concurrency ?? Infinity,
     waiting: [],
     restsUntil: 0,
@@ -67,11 +69,16 @@ class Pool implements TextModel {
 
   get capabilities(): TextModelCapabilities {
     const all = this.slots.map(({ model }) => model.capabilities);
+    const fewest = Math.min(
+      ...this.slots.map(({ most }) => most),
+      ...all.map((c) => c.concurrency ?? Infinity),
+    );
     return {
       logprobs: all.every((c) => c.logprobs),
       sessions: false,
       rawCompletion: all.every((c) => c.rawCompletion),
       billed: all.some((c) => c.billed),
+      ...(fewest === Infinity ? {} : { concurrency: fewest }),
     };
   }
 

@@ -1,57 +1,74 @@
 // Streaming prefill: while the small model writes, the large side is given the text so far, so that its prefix cache
-// holds nearly all of it when the hand-off comes. One request at a time, the next as soon as that is answered: the pace is the
-// endpoint's own.
+// holds nearly all of it when the hand-off comes. Every request extends the one before it. One is under way at a time and the
+// next goes out as soon as that is answered; several, spread over the time that an answer takes, where the server has shown
+// that a request which comes while its beginning is still being read goes on from there.
+
+import { turnOfEventLoop } from '@baton/runtime/event-loop';
+import type { TextModel } from '@baton/runtime/text-model';
 
 import { isAbort, messageOf } from '../split-error.ts';
-import type { LargeSide } from './large-side.ts';
+import type { LargeSide, WarmUpAnswer } from './large-side.ts';
 
 /** Fewer new characters than this are not worth a request (about 12 tokens). */
 const WORTH_CHARACTERS = 40;
+/** A fourth would shorten what is left to read at the hand-off by less than a twelfth of the round trip. */
+const MOST_AT_ONCE = 3;
+
+/**
+ * Whether a server reads along: a warm-up that came while an earlier one was under way found that one's text in the cache. Servers
+ * that give each request a cache of its own (llama.cpp's slots) would read everything again. Not known: it has not said yet how
+ * much it had cached.
+ */
+const readsAlong = new WeakMap<TextModel, boolean>();
+
+interface Sent {
+  answer: string;
+  atMs: number;
+  /** Characters of the longest request that was under way when this one was sent; 0 where there was none. */
+  ahead: number;
+}
 
 export class KeepWarm {
   readonly #large: LargeSide;
   readonly #onNote: (line: string) => void;
+  readonly #now: () => number;
+  readonly #busy = new Map<Sent, Promise<void>>();
   #control = new AbortController();
-  #busy: Promise<void> | null = null;
   #sent: string | null = null;
+  #sentMs = -Infinity;
+  /** How long an answer takes, smoothed. */
+  #answerMs: number | null = null;
   #off = false;
 
-  constructor(large: LargeSide, onNote: (line: string) => void) {
+  constructor(large: LargeSide, onNote: (line: string) => void, now: () => number) {
     this.#large = large;
     this.#onNote = onNote;
+    this.#now = now;
   }
 
   /** The text has grown to `answer`. `urgent`: a hand-off is likely soon, so a few characters are enough. */
   offer(answer: string, urgent = false): void {
-    if (this.#off || this.#busy) return;
+    const most = this.#most();
+    if (this.#off || this.#busy.size >= most) return;
     const grown = this.#sent === null ? Infinity : answer.length - this.#sent.length;
     if (grown < (urgent ? 4 : WORTH_CHARACTERS)) return;
-    const { signal } = this.#control;
-    this.#sent = answer;
-    this.#busy = this.#large
-      .warm(answer, signal)
-      .then((notes) => {
-        // Behind the end of the run nobody listens any more.
-        if (!this.#off) for (const note of notes) this.#onNote(note);
-      })
-      .catch((error: unknown) => {
-        // Withdrawn for a hand-off: the next offer may try again.
-        if (signal.aborted && isAbort(error)) return;
-        // Keeping warm is a favour; when it fails the hand-off itself will say what is wrong.
-        this.#off = true;
-        if (!isAbort(error)) this.#onNote(`keep-warm requests stopped: ${messageOf(error)}`);
-      })
-      .finally(() => (this.#busy = null));
+    const atMs = this.#now();
+    if (this.#busy.size > 0 && atMs - this.#sentMs < (this.#answerMs ?? Infinity) / most) return;
+    const ahead = Math.max(0, ...[...this.#busy.keys()].map((sent) => sent.answer.length));
+    this.#send({ answer, atMs, ahead });
   }
 
   /**
-   * The hand-off itself is sent now: a request under way would only compete with it. What it has put in the cache stays there,
-   * so the hand-off goes on from that.
+   * The hand-off itself is sent now. Requests under way read what it needs as well, and ahead of it, so they are left alone, unless
+   * they would keep it waiting: where the endpoint takes no more requests at once, and in this process, where one model does both.
    */
   makeWay(): void {
-    if (!this.#busy) return;
-    this.#control.abort();
+    const { sessions, concurrency = Infinity } = this.#large.model.capabilities;
+    if (this.#busy.size === 0 || (!sessions && this.#busy.size < concurrency)) return;
+    const withdrawn = this.#control;
     this.#control = new AbortController();
+    // Behind the hand-off, which is on its way in this turn: closing a connection takes a third of a millisecond.
+    void turnOfEventLoop().then(() => withdrawn.abort());
   }
 
   /** The large side itself now holds `answer`. */
@@ -62,6 +79,45 @@ export class KeepWarm {
   async stop(): Promise<void> {
     this.#off = true;
     this.#control.abort();
-    await this.#busy;
+    await Promise.all(this.#busy.values());
+  }
+
+  /** Requests that may be under way at once: one less than the endpoint takes, for the hand-off. */
+  #most(): number {
+    const { model } = this.#large;
+    const { sessions, concurrency = Infinity } = model.capabilities;
+    if (sessions || readsAlong.get(model) !== true) return 1;
+    return Math.max(1, Math.min(MOST_AT_ONCE, concurrency - 1));
+  }
+
+  #send(sent: Sent): void {
+    const { signal } = this.#control;
+    this.#sent = sent.answer;
+    this.#sentMs = sent.atMs;
+    const done = this.#large
+      .warm(sent.answer, signal)
+      .then((answered) => this.#learn(sent, answered))
+      .catch((error: unknown) => {
+        // Withdrawn for a hand-off: the next offer may try again.
+        if (this.#off || (signal.aborted && isAbort(error))) return;
+        // Keeping warm is a favour; when it fails the hand-off itself will say what is wrong.
+        this.#off = true;
+        if (!isAbort(error)) this.#onNote(`keep-warm requests stopped: ${messageOf(error)}`);
+      })
+      .finally(() => this.#busy.delete(sent));
+    this.#busy.set(sent, done);
+  }
+
+  #learn(sent: Sent, { notes, usage }: WarmUpAnswer): void {
+    // Behind the end of the run nobody listens any more.
+    if (!this.#off) for (const note of notes) this.#onNote(note);
+    const took = this.#now() - sent.atMs;
+    this.#answerMs = this.#answerMs === null ? took : 0.7 * this.#answerMs + 0.3 * took;
+    const { model, prompt } = this.#large;
+    if (usage?.cachedTokens === undefined || readsAlong.get(model) === false) return;
+    const share = (prompt.length + sent.ahead) / Math.max(1, prompt.length + sent.answer.length);
+    // Half of what was ahead: a server may keep whole blocks only.
+    const kept = sent.ahead === 0 || usage.cachedTokens >= (usage.promptTokens * share) / 2;
+    readsAlong.set(model, kept);
   }
 }

@@ -32,6 +32,13 @@ export interface ContinuingModel extends TextModel {
   ): AsyncIterable<TextChunk>;
 }
 
+export interface WarmUpAnswer {
+  /** What a person should know of it, one line each. */
+  notes: readonly string[];
+  /** What the endpoint says of the request; null where it says nothing. */
+  usage: Usage | null;
+}
+
 export interface LargeSideParts {
   model: TextModel;
   question: string;
@@ -90,8 +97,8 @@ export class LargeSide {
     return stream;
   }
 
-  /** Puts `answer` into the large side's prefix cache. Gives what a person should know of it, one line each. */
-  async warm(answer: string, signal: AbortSignal): Promise<readonly string[]> {
+  /** Puts `answer` into the large side's prefix cache. */
+  async warm(answer: string, signal: AbortSignal): Promise<WarmUpAnswer> {
     this.#tell('warm-up', answer);
     this.warmUp.requests++;
     if (this.model.capabilities.sessions && this.model.openSession) {
@@ -99,7 +106,7 @@ export class LargeSide {
       const { ingested, kept, notes = [] } = await session.sync(this.prompt + answer, { signal });
       this.warmUp.promptTokens += ingested + kept;
       this.warmUp.cachedTokens += kept;
-      return notes;
+      return { notes, usage: null };
     }
     const notes: string[] = [];
     let tokens = 0;
@@ -122,7 +129,7 @@ export class LargeSide {
       // Also where it was withdrawn: the endpoint reads the text all the same, and bills it.
       if (!refused) this.spend(usage, this.prompt + answer, tokens);
     }
-    return notes;
+    return { notes, usage };
   }
 
   /** Tokens that an answer to `ask` may have: a chat model's may begin with a space or a mark. */

@@ -230,8 +230,9 @@ export class Relay {
     const answer = this.admission();
     if (!answer.admitted) return null;
     this.earlySent++;
+    const stream = large.stream(this.answer, answer.maxTokens, 'early');
     this.parts.keepWarm?.makeWay();
-    return large.stream(this.answer, answer.maxTokens, 'early');
+    return stream;
   }
 
   dropEarly(stream: LargeStream): void {

@@ -42,8 +42,8 @@ export async function runSpan(relay: Relay, options: SpanOptions): Promise<SpanR
   const { large, ledger, parts } = relay;
   const startMs = parts.now();
   const answer = relay.answer;
-  parts.keepWarm?.makeWay();
   const stream = options.stream ?? large.stream(answer, options.maxTokens, 'hand-off');
+  parts.keepWarm?.makeWay();
   ledger.begin('large', startMs);
   relay.smallText += options.markers.open;
   const onAbort = (): void => stream.abort();
