@@ -7,8 +7,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { event, faultServer, silence, status } from '../test/fault-server.ts';
 import type { FaultServer, Script } from '../test/fault-server.ts';
 import { ANSWER, QUESTION, SPAN, largeModel, smallModel } from '../test/pair.ts';
-import { OpenAICompletionsModel, auditTrace, recordedLarge, solveToTrace } from './index.ts';
-import type { SolveOptions, Trace } from './index.ts';
+import { OpenAICompletionsModel, auditTrace, endpointPool, recordedLarge, solveToTrace } from './index.ts';
+import type { PoolMember, SolveOptions, Trace } from './index.ts';
 
 const cleanups: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -29,7 +29,8 @@ function keep(model: LocalModel): LocalModel {
 const PRICES = { input: 2, cachedInput: 0.5, output: 8 };
 
 async function run(url: string, options: Partial<SolveOptions> = {}): Promise<Trace> {
-  const large = new OpenAICompletionsModel({ url, model: 'm', retries: 0, idleMs: 500, connectMs: 500 });
+  const quick = { retries: 0, idleMs: 500, connectMs: 500 };
+  const large = options.large ?? new OpenAICompletionsModel({ url, model: 'm', ...quick });
   const small = options.small ?? keep(smallModel());
   const trace = await solveToTrace(QUESTION, { keepWarm: false, prices: PRICES, ...options, small, large });
   expect(auditTrace(trace)).toEqual([]);
@@ -110,16 +111,22 @@ describe('prices', () => {
     expect(trace.notes.join('\n')).not.toMatch(/estimated/);
   });
 
-  it('of keep-warm requests that were withdrawn are counted', async () => {
+  it.each<[string, PoolMember['concurrency']]>([
+    ['were withdrawn for the hand-off', 1],
+    ['had no answer when the run ended', undefined],
+  ])('of keep-warm requests that %s are counted', async (_, concurrency) => {
     const { url } = await server((response, body) => {
       if (body.max_tokens === 1) return;
       answers([SPAN], usage(40, 20))(response, body, undefined as never);
     });
-    const trace = await run(url, { keepWarm: true, small: slow() });
+    const model = new OpenAICompletionsModel({ url, model: 'm', retries: 0 });
+    const large = endpointPool([concurrency === undefined ? { model } : { model, concurrency }]);
+    const trace = await run(url, { keepWarm: true, small: slow(), large });
     expect(trace.text).toBe(ANSWER);
     expect(trace.totals.warmUp!.requests).toBeGreaterThan(0);
     expect(trace.totals.otherCost).toBeGreaterThan(0);
     expect(trace.totals.cost).toBeCloseTo(trace.totals.otherCost! + spanOf(trace).cost!, 15);
+    expect(trace.notes.join('\n')).toMatch(/some prices are estimated/);
   });
 
   it('of judgements are counted, usage or not', async () => {

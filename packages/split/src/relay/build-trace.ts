@@ -18,7 +18,8 @@ export interface TraceHead {
 
 export function buildTrace(relay: Relay, head: TraceHead): Trace {
   const { ledger, large, priced, now } = relay.parts;
-  if (priced && large?.estimated) ledger.note(ESTIMATED);
+  const pending = large?.pendingCost ?? 0;
+  if (priced && (large?.estimated || pending > 0)) ledger.note(ESTIMATED);
   const smallTokens = ledger.tokens('small');
   const largeTokens = ledger.tokens('large');
   const all = smallTokens + largeTokens;
@@ -31,7 +32,7 @@ export function buildTrace(relay: Relay, head: TraceHead): Trace {
     offloadSpans: ledger.spans,
     elapsedMs: now(),
     cost: priced ? relay.cost : null,
-    ...(priced && large && large.otherCost > 0 ? { otherCost: large.otherCost } : {}),
+    ...(priced && large && large.otherCost + pending > 0 ? { otherCost: large.otherCost + pending } : {}),
     ...(large && large.warmUp.requests > 0 ? { warmUp: { ...large.warmUp } } : {}),
     ...(relay.earlySent > 0 ? { earlyRequests: { sent: relay.earlySent, dropped: relay.earlyDropped } } : {}),
     probeTokens: relay.probeTokens + (relay.parts.small?.probedTokens ?? 0),

@@ -66,6 +66,8 @@ export class LargeSide {
   /** Tokens per character of the prompts whose usage is known, for those cut short before it came. */
   #density = 0.3;
   readonly #running = new Set<LargeStream>();
+  /** Prompts of the warm-ups under way. */
+  readonly #unanswered = new Set<{ prompt: string }>();
 
   constructor(parts: LargeSideParts) {
     this.#parts = parts;
@@ -75,6 +77,11 @@ export class LargeSide {
 
   get location(): string {
     return this.model.location;
+  }
+
+  /** What the warm-ups under way cost, by estimate: they are read, and billed, whether anybody waits for them or not. */
+  get pendingCost(): number {
+    return [...this.#unanswered].reduce((sum, { prompt }) => sum + this.#estimate(prompt, 0), 0);
   }
 
   /** Starts writing on from `answer`. */
@@ -112,6 +119,8 @@ export class LargeSide {
     let tokens = 0;
     let usage: Usage | null = null;
     let refused = false;
+    const asked = { prompt: this.prompt + answer };
+    this.#unanswered.add(asked);
     try {
       const options = { maxTokens: 1, sampling: { temperature: 0 }, signal };
       for await (const chunk of this.#generate(answer, options)) {
@@ -123,11 +132,12 @@ export class LargeSide {
       refused = error instanceof EndpointError && tokens === 0;
       throw error;
     } finally {
+      this.#unanswered.delete(asked);
       this.warmUp.tokens += tokens;
       this.warmUp.promptTokens += usage?.promptTokens ?? 0;
       this.warmUp.cachedTokens += usage?.cachedTokens ?? 0;
       // Also where it was withdrawn: the endpoint reads the text all the same, and bills it.
-      if (!refused) this.spend(usage, this.prompt + answer, tokens);
+      if (!refused) this.spend(usage, asked.prompt, tokens);
     }
     return { notes, usage };
   }
@@ -168,12 +178,12 @@ export class LargeSide {
   /** Pays for a request that belongs to no segment; by an estimate where its usage is not known. */
   spend(usage: Usage | null, prompt: string, tokens: number): void {
     if (usage) this.#learn(prompt, usage);
-    const known = usage ?? {
-      promptTokens: Math.round(prompt.length * this.#density),
-      completionTokens: tokens,
-    };
-    this.otherCost += this.costOf(known) ?? 0;
+    this.otherCost += usage ? (this.costOf(usage) ?? 0) : this.#estimate(prompt, tokens);
     if (!usage) this.estimated = true;
+  }
+
+  #estimate(prompt: string, completionTokens: number): number {
+    return this.costOf({ promptTokens: Math.round(prompt.length * this.#density), completionTokens }) ?? 0;
   }
 
   #asked(answer: string, instruction: string, prompt: string, signal: AbortSignal): AsyncIterable<TextChunk> {

@@ -115,9 +115,9 @@ export class Relay {
 
   /** Money spent so far, 0 where nothing has a price. */
   get cost(): number {
-    return (
-      this.ledger.segments.reduce((sum, s) => sum + (s.cost ?? 0), 0) + (this.parts.large?.otherCost ?? 0)
-    );
+    const { large } = this.parts;
+    const side = large ? large.otherCost + large.pendingCost : 0;
+    return this.ledger.segments.reduce((sum, s) => sum + (s.cost ?? 0), side);
   }
 
   /** Whether a span may start now; `pending` where it would not follow on the answer as it stands. */
