@@ -55,7 +55,9 @@ function counted(model: TextModel): Counted {
   return {
     underWay: () => open,
     model: {
-      ...{ id, location, capabilities },
+      id,
+      location,
+      capabilities,
       async *generate(prompt, options) {
         open++;
         try {
