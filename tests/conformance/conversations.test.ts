@@ -9,11 +9,11 @@ interface Answer {
   prompt: number;
 }
 
-async function ask(server: Served, prompt: string): Promise<Answer> {
+async function ask(server: Served, prompt: string, tokens = 6): Promise<Answer> {
   const reply = await fetch(`${server.url}/v1/completions`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ prompt, max_tokens: 6, temperature: 0 }),
+    body: JSON.stringify({ prompt, max_tokens: tokens, temperature: 0 }),
   });
   expect(reply.status).toBe(200);
   const body = (await reply.json()) as {
@@ -50,6 +50,15 @@ describe('three conversations', () => {
         texts[i] = text + more;
       }
     }
+    expect((await status(server)).conversations).toBe(3);
+  });
+
+  test('a hand-off that comes while its keep-warm request is read goes on in the same cache', async () => {
+    const text = opening(`Zoe sees ${Array.from({ length: 120 }, (_, i) => `${i} birds`).join(', ')}`);
+    const warm = ask(server, text, 1);
+    await expect.poll(async () => (await status(server)).running, { interval: 1 }).toBe(1);
+    const handOff = await ask(server, `${text}First,`);
+    expect(handOff.cached).toBeGreaterThan((await warm).prompt - 6);
     expect((await status(server)).conversations).toBe(3);
   });
 

@@ -1,5 +1,10 @@
 // A small model at an address, asked through OpenAI's completions API alone: `baton serve` as the endpoint, known only by its
 // public fields, against the same model in this process; and servers that tell less or misbehave.
+import { execFile } from 'node:child_process';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import type { LocalModel } from '@baton/runtime';
 import { openLocal } from '@baton/runtime/node';
 import type { TextModel } from '@baton/runtime/text-model';
@@ -130,6 +135,29 @@ describe('a server that tells less', () => {
     };
 
   const LISTED = { data: [{ id: 'demo-small', owned_by: 'baton' }] };
+
+  it('baton solve relays over it, and writes what it writes with the model here', async () => {
+    const gate = await misbehaving(behind(() => false));
+    gate.models = LISTED;
+    const baton = fileURLToPath(new URL('../../apps/cli/bin/baton.mjs', import.meta.url));
+    const solved = async (small: string): Promise<Trace> => {
+      const args = ['solve', QUESTION, '--small', small, '--large', 'demo-large', '--no-keep-warm', '--json'];
+      const { stdout, stderr } = await promisify(execFile)(
+        process.execPath,
+        [baton, ...args, '--target', 'ort-cpu'],
+        { env: { ...process.env, BATON_CACHE: path.join(os.tmpdir(), 'baton-test-cache') } },
+      );
+      expect(stderr).toBe('');
+      return JSON.parse(stdout) as Trace;
+    };
+    const remote = await solved(gate.url);
+    expect(auditTrace(remote)).toEqual([]);
+    expect(remote.models.small).toEqual({ id: 'demo-small', location: gate.url });
+    expect(remote.totals.largeTokens).toBeGreaterThan(0);
+    expect(essence(remote)).toEqual(essence(await solved('demo-small')));
+    // Asked through the completions API alone.
+    expect(gate.bodies.every((body) => 'prompt' in body || 'messages' in body)).toBe(true);
+  });
 
   it('without echo: spans end where pieces end, and the trace says so', async () => {
     const gate = await misbehaving(behind((body) => body.echo === true));

@@ -9,8 +9,8 @@ import { MANIFEST_FILE, ManifestError, parseManifest } from '@baton/compiler/man
 import type { TargetId } from '@baton/runtime';
 import { nodeTargets, openLocal, resolveModel } from '@baton/runtime/node';
 import type { TextModel } from '@baton/runtime/text-model';
-import { SplitError } from '@baton/split';
-import { ChatContinuationModel, connectOnDemand, openSmallEndpoint } from '@baton/split/endpoint';
+import { EndpointError, SplitError } from '@baton/split';
+import { ChatContinuationModel, apiBase, connectOnDemand, openSmallEndpoint } from '@baton/split/endpoint';
 import type { EndpointOptions } from '@baton/split/endpoint';
 import { targetsFor } from './targets-for.ts';
 
@@ -27,6 +27,8 @@ export interface ModelArgumentOptions {
   apiKeyEnv?: string | undefined;
   /** What it is opened for. A small one must tell its own predictions, also over a text that it did not write. Default: to write. */
   role?: 'small' | 'large' | undefined;
+  /** Gives up waiting for a server. */
+  signal?: AbortSignal | undefined;
 }
 
 /**
@@ -38,6 +40,15 @@ const ONE_THREAD_BYTES = 32 * 2 ** 20;
 export function isUrl(argument: string): boolean {
   return /^https?:\/\//i.test(argument);
 }
+
+/** How long a server may take to say what it is: one here answers at once, one far away may have to be woken. */
+const ANSWER_HERE_MS = 5_000;
+const ANSWER_THERE_MS = 30_000;
+/** After this a person is told what is waited for. */
+const QUIET_MS = 2_000;
+
+/** Failures that would only be met again by asking the same server for something else. */
+const UNREACHED: ReadonlySet<string> = new Set(['refused', 'dns', 'tls', 'silence', 'network']);
 
 /** Opens a model argument. Keys are read from the environment only, so that they appear in no file and no process list. */
 export async function openModelArgument(
@@ -59,22 +70,47 @@ export async function openModelArgument(
   };
   // Asked what it can do by the first request, so that one that is away costs neither an answer nor a wait.
   if (options.role === 'large') return connectOnDemand(endpoint);
-  const bridge = options.preset === undefined ? await bridgeAt(argument, options) : null;
-  if (bridge) return bridge;
-  return options.role === 'small' ? openSmallEndpoint(endpoint) : connectOnDemand(endpoint);
+  const place = apiBase(argument);
+  const waiting = (): boolean => process.stderr.write(`baton: waiting for ${place} to answer\n`);
+  const timer = setTimeout(waiting, QUIET_MS);
+  try {
+    const bridge = options.preset === undefined ? await bridgeAt(argument, options) : null;
+    if (bridge) return bridge;
+    const { signal } = options;
+    return options.role === 'small'
+      ? await openSmallEndpoint({ ...endpoint, ...(signal ? { signal } : {}) })
+      : connectOnDemand(endpoint);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /**
  * The bridge's model where the server is a bridge: it has sessions, so that it can be the small model as well. Its token
- * comes from BATON_BRIDGE_TOKEN, or as any endpoint's key. null for other servers and for one that is away, whose own
- * errors are then told.
+ * comes from BATON_BRIDGE_TOKEN, or as any endpoint's key. null for other servers and for one that answers with a failure,
+ * whose own errors are then told. Throws for one that is not reached or stays silent.
  */
 async function bridgeAt(url: string, options: ModelArgumentOptions): Promise<TextModel | null> {
   const { apiKey } = endpointOf(url, options);
   const token = apiKey ?? process.env.BATON_BRIDGE_TOKEN;
+  const here = /^(?:localhost|127\..*|\[::1\])$/.test(new URL(apiBase(url)).hostname);
+  const patience = here ? ANSWER_HERE_MS : ANSWER_THERE_MS;
+  const late = AbortSignal.timeout(patience);
+  const { signal } = options;
   try {
-    return await openBridge({ url, ...(token ? { token } : {}) }, AbortSignal.timeout(10_000));
-  } catch {
+    return await openBridge(
+      { url, ...(token ? { token } : {}) },
+      signal ? AbortSignal.any([late, signal]) : late,
+    );
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (error instanceof EndpointError && UNREACHED.has(error.kind)) throw error;
+    if (late.aborted)
+      throw new EndpointError(
+        'silence',
+        `${apiBase(url)}: nothing was answered for ${patience / 1000} s; is the address right?`,
+        { cause: error },
+      );
     return null;
   }
 }

@@ -13,6 +13,19 @@ interface Entry {
   lastUsed: number;
 }
 
+export interface TakeOptions {
+  /** The cache comes back as soon as it holds the prompt: a keep-warm request. Who goes on from there waits for it. */
+  brief?: boolean;
+  signal?: AbortSignal;
+}
+
+/** A cache that is filled and then given back. */
+interface Returning {
+  ids: readonly number[];
+  back: Promise<void>;
+  returned: () => void;
+}
+
 /** Tokens of another conversation that may be given up to reuse its cache: a small, or a shared quarter. */
 const SPARE_TOKENS = 32;
 
@@ -22,7 +35,7 @@ export class Conversations {
   readonly #model: LocalModel;
   readonly #limits: ConversationLimits;
   #idle: Entry[] = [];
-  readonly #busy = new Set<LocalSession>();
+  readonly #busy = new Map<LocalSession, Returning | null>();
   #clock = 0;
   #opening = 0;
 
@@ -38,24 +51,30 @@ export class Conversations {
   }
 
   get usage(): { conversations: number; bytes: number } {
-    const sessions = [...this.#idle.map((e) => e.session), ...this.#busy];
+    const sessions = [...this.#idle.map((e) => e.session), ...this.#busy.keys()];
     return { conversations: sessions.length, bytes: sessions.reduce((n, s) => n + this.#bytes(s), 0) };
   }
 
-  /** A cache for `ids`, taken out of the pool until `giveBack`. */
-  async take(ids: readonly number[]): Promise<LocalSession> {
-    const best = this.#closest(ids);
+  /**
+   * A cache for `ids`, taken out of the pool until `giveBack`. Waits for one that is just being filled with their beginning; throws
+   * an AbortError when the signal is aborted meanwhile.
+   */
+  async take(ids: readonly number[], { brief = false, signal }: TakeOptions = {}): Promise<LocalSession> {
+    const use = (session: LocalSession): LocalSession => {
+      this.#busy.set(session, brief ? returning(ids) : null);
+      return session;
+    };
+    let best = this.#closest(ids);
+    for (let soon; (soon = this.#beingFilled(ids, best)); best = this.#closest(ids))
+      await orAborted(soon.back, signal);
     if (best) {
       this.#idle = this.#idle.filter((e) => e !== best);
-      this.#busy.add(best.session);
-      return best.session;
+      return use(best.session);
     }
     this.#opening++;
     try {
       await this.#makeRoom();
-      const session = await this.#model.openSession();
-      this.#busy.add(session);
-      return session;
+      return use(await this.#model.openSession());
     } finally {
       this.#opening--;
     }
@@ -63,15 +82,17 @@ export class Conversations {
 
   /** Puts the cache back; `broken` ones are closed instead. */
   async giveBack(session: LocalSession, broken = false): Promise<void> {
+    const { returned } = this.#busy.get(session) ?? {};
     this.#busy.delete(session);
+    if (!broken) this.#idle.push({ session, lastUsed: ++this.#clock });
+    returned?.();
     if (broken) return session.close();
-    this.#idle.push({ session, lastUsed: ++this.#clock });
     // A cache that grew while it ran may have gone over the limit.
     while (this.#idle.length > 1 && this.usage.bytes > this.#limits.bytes) await this.#evict();
   }
 
   async close(): Promise<void> {
-    const all = [...this.#idle.map((e) => e.session), ...this.#busy];
+    const all = [...this.#idle.map((e) => e.session), ...this.#busy.keys()];
     this.#idle = [];
     this.#busy.clear();
     await Promise.allSettled(all.map((s) => s.close()));
@@ -89,8 +110,19 @@ export class Conversations {
       if (common > shared || (best === undefined && entry.session.tokens.length === 0))
         [best, shared] = [entry, common];
     }
-    if (best && best.session.tokens.length - shared <= Math.max(SPARE_TOKENS, shared / 4)) return best;
+    if (best && isSpared(best.session.tokens, shared)) return best;
     return this.#isFull() ? this.#oldest() : undefined;
+  }
+
+  /** The cache that a keep-warm request fills with more of `ids` than `idle` holds. */
+  #beingFilled(ids: readonly number[], idle: Entry | undefined): Returning | undefined {
+    const held = idle ? commonPrefix(idle.session.tokens, ids) : 0;
+    const filled = [...this.#busy.values()].filter((one) => one !== null);
+    return filled.find((one) => {
+      const shared = commonPrefix(one.ids, ids);
+      // So few tokens are read again sooner than anybody is waited for.
+      return shared > held + SPARE_TOKENS && isSpared(one.ids, shared);
+    });
   }
 
   #oldest(): Entry | undefined {
@@ -127,6 +159,29 @@ export class Conversations {
     const port = graphs.flatMap((g) => g.inputs).find((p) => p.name.startsWith('past_key'));
     const { kvHeads, headDim, layers } = architecture;
     return 2 * layers.length * kvHeads * headDim * capacity * (port?.dtype === 'f16' ? 2 : 4);
+  }
+}
+
+/** Whether going on from the first `shared` of `tokens` gives up little of them. */
+function isSpared(tokens: readonly number[], shared: number): boolean {
+  return tokens.length - shared <= Math.max(SPARE_TOKENS, shared / 4);
+}
+
+function returning(ids: readonly number[]): Returning {
+  const { promise: back, resolve: returned } = Promise.withResolvers<void>();
+  return { ids, back, returned };
+}
+
+async function orAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (!signal) return work;
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(new DOMException('the client left', 'AbortError'));
+  signal.addEventListener('abort', onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
 }
 

@@ -50,8 +50,9 @@ export class ModelEngine implements Engine {
 
   async *generate(prompt: Prompt, options: GenerateOptions): AsyncGenerator<EngineChunk> {
     const ids = 'ids' in prompt ? this.#known(prompt.ids) : this.#model.tokenizer.encodeSequence(prompt.text);
-    const session = await this.#conversations.take(ids);
     const signal = options.signal ? { signal: options.signal } : {};
+    const brief = (options.maxTokens ?? Infinity) <= 1;
+    const session = await this.#conversations.take(ids, { brief, ...signal });
     let broken = true;
     try {
       const { kept } = await ('ids' in prompt

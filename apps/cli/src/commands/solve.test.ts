@@ -2,6 +2,8 @@
 // stream, and a trace that is there whatever happened.
 
 import { spawn } from 'node:child_process';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -53,9 +55,11 @@ interface RunOptions {
   env?: Record<string, string>;
   /** Called with the process once it has written something on stdout. */
   onOutput?: (kill: (signal: NodeJS.Signals) => void) => void;
+  /** The same on stderr. */
+  onError?: (kill: (signal: NodeJS.Signals) => void) => void;
 }
 
-function solve(words: readonly string[], { env, onOutput }: RunOptions = {}): Promise<Run> {
+function solve(words: readonly string[], { env, onOutput, onError }: RunOptions = {}): Promise<Run> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [BATON, 'solve', ...words], { env: { ...process.env, ...env } });
     let stdout = '';
@@ -64,7 +68,10 @@ function solve(words: readonly string[], { env, onOutput }: RunOptions = {}): Pr
       if (stdout === '') onOutput?.((signal) => child.kill(signal));
       stdout += data.toString();
     });
-    child.stderr.on('data', (data: Buffer) => (stderr += data.toString()));
+    child.stderr.on('data', (data: Buffer) => {
+      if (stderr === '') onError?.((signal) => child.kill(signal));
+      stderr += data.toString();
+    });
     child.once('close', (code) =>
       resolve({ code, stdout, stderr, trace: () => JSON.parse(stdout) as Trace }),
     );
@@ -196,6 +203,36 @@ describe('a small model at an address', () => {
     expect(run.code).toBe(1);
     oneLine(run, /cannot be the small model: it gives no log-probabilities/);
     expect(run.stdout).toBe('');
+  });
+
+  describe('that stays silent', () => {
+    let url = '';
+    const deaf = createServer((socket) => socket.on('error', () => undefined));
+    beforeAll(async () => {
+      await new Promise<void>((resolve) => deaf.listen(0, '127.0.0.1', resolve));
+      url = `http://127.0.0.1:${(deaf.address() as AddressInfo).port}/v1`;
+    });
+    afterAll(() => deaf.close());
+
+    it('is told while it is waited for, and given up soon where it is this machine', async () => {
+      const run = await solve([QUESTION, '--small', url, '--policy', 'small']);
+      expect(run.code).toBe(1);
+      expect(run.stderr.trim().split('\n')).toEqual([
+        `baton: waiting for ${url} to answer`,
+        `baton: ${url}: nothing was answered for 5 s; is the address right?`,
+      ]);
+      expect(run.stdout).toBe('');
+    });
+
+    it('can be left with Ctrl-C', async () => {
+      const run = await solve([QUESTION, '--small', url, '--policy', 'small'], {
+        onError: (kill) => kill('SIGINT'),
+      });
+      expect(run.code).toBe(130);
+      expect(run.stderr).toBe(
+        `baton: waiting for ${url} to answer\nbaton: stopped before anything was written\n`,
+      );
+    });
   });
 });
 

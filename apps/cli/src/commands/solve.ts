@@ -106,9 +106,20 @@ async function run(question: string, flags: Flags): Promise<void> {
     const large = policy.needs.large ? keep(await openLarge(flags)) : null;
     // Also for the large model alone: the small one's template renders the question.
     const { target, smallModel: modelId, smallApiKeyEnv: apiKeyEnv } = flags;
-    const small = keep(await openModelArgument(flags.small, { target, modelId, apiKeyEnv, role: 'small' }));
+    const { signal } = control;
+    const how = { target, modelId, apiKeyEnv, signal, role: 'small' } as const;
+    const small = await openModelArgument(flags.small, how).catch((error: unknown) => {
+      if (signal.aborted) return null;
+      throw error;
+    });
+    if (!small) {
+      process.exitCode = 130;
+      process.stderr.write('baton: stopped before anything was written\n');
+      return;
+    }
+    keep(small);
     const printer = flags.json ? null : new TracePrinter(process.stdout);
-    const options: SolveOptions = { small, large, policy, ...settings, signal: control.signal };
+    const options: SolveOptions = { small, large, policy, ...settings, signal };
     const trace = await solveToTrace(question, options, (event) => printer?.print(event));
     await deliver(trace, flags);
     report(trace, flags.json === true);
