@@ -92,7 +92,7 @@ export class ModelEngine implements Engine {
   }
 
   tokenBytes(id: number): Uint8Array | undefined {
-    return this.#model.tokenizer.bytes[id];
+    return this.#model.tokenizer.bytes.at(id);
   }
 
   async close(): Promise<void> {
@@ -103,7 +103,7 @@ export class ModelEngine implements Engine {
 
   /** Throws 400 naming the first id that the vocabulary lacks. */
   #known(ids: readonly number[]): readonly number[] {
-    const bad = ids.findIndex((id) => this.#model.tokenizer.bytes[id] === undefined);
+    const bad = ids.findIndex((id) => this.#model.tokenizer.bytes.at(id) === undefined);
     if (bad < 0) return ids;
     throw new ApiError(400, `prompt: token ${bad} has id ${ids[bad]}, which the vocabulary lacks`, {
       param: 'prompt',

@@ -71,7 +71,7 @@ export class RelayEngine implements Engine {
   }
 
   tokenBytes(id: number): Uint8Array | undefined {
-    return this.#parts.small.tokenizer.bytes[id];
+    return this.#parts.small.tokenizer.bytes.at(id);
   }
 
   async close(): Promise<void> {

@@ -18,11 +18,21 @@ export interface CheckpointSource {
 
 /** A compiled model's files. */
 export interface ModelFiles {
-  /** The whole file, or `length` bytes from `offset`. Rejects when the file is missing or shorter. */
-  read(path: string, offset?: number, length?: number): Promise<Uint8Array>;
+  /**
+   * The whole file, or `length` bytes from `offset`. Rejects when the file is missing or shorter. They may be put into `spare`
+   * (of `length` bytes), which saves the system the pages of a new buffer.
+   */
+  read(path: string, offset?: number, length?: number, spare?: Uint8Array): Promise<Uint8Array>;
   size(path: string): Promise<number>;
-  /** The folder on disk, where there is one: lets a native runtime map the weight file instead of copying it. */
+  /**
+   * The folder on disk, where there is one: lets a native runtime map the weight file instead of copying it, and threads
+   * read it themselves.
+   */
   readonly directory?: string;
+  /** A browser's handle of a file that its worker threads can read themselves; null where there is none. */
+  handle?(path: string): Promise<FileSystemFileHandle | null>;
+  /** Closes what is kept open between reads, which would be in the way of deleting it. A later read opens it again. */
+  release?(): void;
 }
 
 /** One file being written, front to back. */

@@ -68,10 +68,12 @@ export async function openModel(files: ModelFiles, options: OpenModelOptions): P
         ? targets.order
         : [options.target];
   const backend = await openFirst(order);
-  const text = await reading.catch(async (error: unknown) => {
-    await backend.close().catch(() => undefined);
-    throw error;
-  });
+  const text = await reading
+    .catch(async (error: unknown) => {
+      await backend.close().catch(() => undefined);
+      throw error;
+    })
+    .finally(() => files.release?.());
   const { capacity, maxCapacity, whenFull, sinks } = options;
   return new LocalModel({
     manifest,
@@ -82,7 +84,7 @@ export async function openModel(files: ModelFiles, options: OpenModelOptions): P
       : {
           next: async (lost: TargetId) => {
             failed.set(lost, 'lost while running');
-            return openFirst(targets.order);
+            return openFirst(targets.order).finally(() => files.release?.());
           },
         }),
     decoder: defined({ capacity, maxCapacity, whenFull, sinks }),

@@ -128,7 +128,7 @@ export class LocalSession implements TextSession {
       this.#checkOpen();
       throwIfAborted(options.signal);
       const { decoder, tokenizer } = this.#parts;
-      const bad = ids.findIndex((id) => tokenizer.bytes[id] === undefined);
+      const bad = ids.findIndex((id) => tokenizer.bytes.at(id) === undefined);
       if (bad >= 0)
         throw new RuntimeError('bad-input', `token ${bad} has id ${ids[bad]}, which the vocabulary lacks`);
       const kept = commonPrefix(ids, decoder.tokens);

@@ -15,12 +15,22 @@ export interface Embedding {
 /** Loads the embedding table into memory in its stored form. */
 export async function loadEmbedding(manifest: Manifest, files: ModelFiles): Promise<Embedding> {
   const tensor = manifest.tensors[manifest.embedding.tensor]!;
-  const data = aligned(await files.read(tensor.file, tensor.offset, tensor.bytes));
+  const data = await files.read(tensor.file, tensor.offset, tensor.bytes);
   const scales = tensor.scales
-    ? floats(aligned(await files.read(tensor.file, tensor.scales.offset, tensor.scales.bytes)))
-    : new Float32Array(0);
-  const row = rowReader(tensor, data, scales, manifest.embedding.scale);
-  return { embed: (token, out, at = 0) => row(token, out, at), bytes: data.length + scales.byteLength };
+    ? await files.read(tensor.file, tensor.scales.offset, tensor.scales.bytes)
+    : new Uint8Array(0);
+  const row = embeddingReader(manifest, data, scales);
+  return { embed: (token, out, at = 0) => row(token, out, at), bytes: data.length + scales.length };
+}
+
+/** Writes rows of a stored table, or of some whole rows of it, to out[at] and on; `scales` are their f32 bytes. */
+export function embeddingReader(
+  manifest: Manifest,
+  data: Uint8Array,
+  scales: Uint8Array,
+): (row: number, out: Float32Array, at: number) => void {
+  const tensor = manifest.tensors[manifest.embedding.tensor]!;
+  return rowReader(tensor, aligned(data), floats(aligned(scales)), manifest.embedding.scale);
 }
 
 function rowReader(

@@ -15,10 +15,10 @@ export class DirectoryFiles implements ModelFiles {
     return (await stat(path.join(this.directory, file))).size;
   }
 
-  async read(file: string, offset = 0, length?: number): Promise<Uint8Array> {
+  async read(file: string, offset = 0, length?: number, spare?: Uint8Array): Promise<Uint8Array> {
     const handle = await open(path.join(this.directory, file));
     try {
-      return await readRange(handle, file, offset, length ?? (await handle.stat()).size - offset);
+      return await readRange(handle, file, offset, length ?? (await handle.stat()).size - offset, spare);
     } finally {
       await handle.close();
     }

@@ -21,10 +21,10 @@ export function diskFolder(root: string): StoreFolder {
       const info = await stat(at(file)).catch(() => null);
       return info?.isFile() ? info.size : null;
     },
-    read: async (file, offset, length) => {
+    read: async (file, offset, length, spare) => {
       const handle = await open(at(file));
       try {
-        const bytes = new Uint8Array(length);
+        const bytes = spare ?? new Uint8Array(length);
         for (let done = 0; done < length;) {
           const { bytesRead } = await handle.read(
             bytes,
@@ -78,6 +78,7 @@ export function diskFolder(root: string): StoreFolder {
       const { bavail, bsize } = await statfs(root);
       return bavail * bsize;
     },
+    disk: at,
     exclusive: async (name, work) => {
       await mkdir(root, { recursive: true });
       return withLock(path.join(root, `${name}.lock`), work);

@@ -4,7 +4,8 @@
 export interface StoreFolder {
   /** Bytes of a file; null where there is none. */
   size(path: string): Promise<number | null>;
-  read(path: string, offset: number, length: number): Promise<Uint8Array>;
+  /** Exactly so many bytes, in `spare` (of that length) where it is given. */
+  read(path: string, offset: number, length: number, spare?: Uint8Array): Promise<Uint8Array>;
   /** Opens a file for appending at `offset`; what lies behind it is cut off. Creates it where there is none. */
   append(path: string, offset: number): Promise<StoreWriter>;
   /** Writes a small file so that it is there whole or not at all. */
@@ -17,6 +18,12 @@ export interface StoreFolder {
   list(path: string): Promise<string[]>;
   /** Bytes that can still be written; null where nobody can tell. */
   free(): Promise<number | null>;
+  /** The same place for those who read it without this face, where there is one: a path on disk. */
+  readonly disk?: (path: string) => string;
+  /** The same for a browser's other threads; null where they cannot read it. */
+  handle?(path: string): Promise<FileSystemFileHandle | null>;
+  /** Closes what reading keeps open. */
+  release?(): void;
   /** Runs `work` while no other tab or process works under the same name. */
   exclusive<T>(name: string, work: () => Promise<T>): Promise<T>;
 }

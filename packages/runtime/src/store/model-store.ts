@@ -100,16 +100,22 @@ export class ModelStore {
         );
       return bytes;
     };
+    const { disk, handle, release } = this.#folder;
     return {
       size,
-      read: async (path, offset = 0, length) =>
-        this.#folder.read(at(path), offset, length ?? (await size(path)) - offset),
+      read: async (path, offset = 0, length, spare) =>
+        this.#folder.read(at(path), offset, length ?? (await size(path)) - offset, spare),
+      ...(disk ? { directory: disk(name) } : {}),
+      ...(handle ? { handle: (path: string) => handle(at(path)) } : {}),
+      ...(release ? { release } : {}),
     };
   }
 
   async list(): Promise<StoredModel[]> {
     const names = await this.#folder.list('');
-    return Promise.all(names.map((name) => this.#describe(name)));
+    const models = await Promise.all(names.map((name) => this.#describe(name)));
+    this.#folder.release?.();
+    return models;
   }
 
   async delete(name: string): Promise<void> {

@@ -1,20 +1,22 @@
 // Token ids to text, one at a time, never showing half a character: bytes that do not yet make a character are held
 // until they do. Knows nothing of stop strings (stop-strings.ts).
 
+import type { TokenBytes } from './token-bytes.ts';
+
 export class TextStream {
-  readonly #bytes: readonly Uint8Array[];
+  readonly #bytes: TokenBytes;
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   #stripSpace: boolean;
   #held = 0;
 
-  constructor(bytes: readonly Uint8Array[], stripLeadingSpace: boolean) {
+  constructor(bytes: TokenBytes, stripLeadingSpace: boolean) {
     this.#bytes = bytes;
     this.#stripSpace = stripLeadingSpace;
   }
 
   /** Text completed by this id; may be empty. Ids outside the vocabulary add nothing. */
   push(id: number): string {
-    const piece = this.#bytes[id];
+    const piece = this.#bytes.at(id);
     if (piece === undefined || piece.length === 0) return '';
     const text = this.#strip(this.#decoder.decode(piece, { stream: true }));
     this.#held = unfinishedBytes(piece, this.#held);

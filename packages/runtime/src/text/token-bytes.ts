@@ -8,7 +8,6 @@ import { RuntimeError } from '../errors.ts';
 export interface TokenizerJson {
   decoder: DecoderJson | null;
   added_tokens?: { id: number; content: string; special?: boolean }[];
-  model: { type?: string; vocab: Record<string, number> | [string, number][] };
 }
 
 interface DecoderJson {
@@ -38,32 +37,42 @@ function byteOfStandIn(): Map<string, number> {
   return table;
 }
 
-export interface TokenBytes {
-  /** Bytes by token id; empty for ids that have no token. */
-  bytes: readonly Uint8Array[];
+/** Made when they are first asked for: a text uses few of a vocabulary's 150 000 tokens, and all of them take half a second. */
+export class TokenBytes {
   /** True where the decoder drops one leading space of the whole text (SentencePiece's dummy prefix). */
-  stripsLeadingSpace: boolean;
-}
+  readonly stripsLeadingSpace: boolean;
+  readonly #tokens: readonly (string | undefined)[];
+  readonly #toBytes: (token: string) => Uint8Array;
+  readonly #made: Uint8Array[] = [];
 
-/** Reads the decoder kind and the vocabulary of a tokenizer.json; throws `bad-tokenizer` for other decoder kinds. */
-export function tokenBytes(json: TokenizerJson): TokenBytes {
-  const steps =
-    json.decoder?.type === 'Sequence' ? (json.decoder.decoders ?? []) : json.decoder ? [json.decoder] : [];
-  const kinds = new Set(steps.map((s) => s.type));
-  const toBytes = kinds.has('ByteLevel') ? byteLevel() : sentencePiece(steps);
-  const bytes: Uint8Array[] = [];
-  const vocabulary = Array.isArray(json.model.vocab)
-    ? json.model.vocab.map(([token], id): [string, number] => [token, id])
-    : Object.entries(json.model.vocab);
-  for (const [token, id] of vocabulary) bytes[id] = toBytes(token);
-  for (const token of json.added_tokens ?? []) bytes[token.id] = UTF8.encode(token.content);
-  for (let id = 0; id < bytes.length; id++) bytes[id] ??= new Uint8Array();
-  const strip = steps.some(
-    (s) =>
-      (s.type === 'Strip' && s.content === ' ' && (s.start ?? 0) > 0) ||
-      (s.type === 'Metaspace' && s.prepend_scheme !== 'never' && s.add_prefix_space !== false),
-  );
-  return { bytes, stripsLeadingSpace: strip };
+  /**
+   * `json` says what decoder there is; `tokens` is the vocabulary by id, added tokens included. Throws `bad-tokenizer` for
+   * decoder kinds that are not known here.
+   */
+  constructor(json: TokenizerJson, tokens: readonly (string | undefined)[]) {
+    const steps =
+      json.decoder?.type === 'Sequence' ? (json.decoder.decoders ?? []) : json.decoder ? [json.decoder] : [];
+    this.#tokens = tokens;
+    this.#toBytes = steps.some((s) => s.type === 'ByteLevel') ? byteLevel() : sentencePiece(steps);
+    for (const { id, content } of json.added_tokens ?? []) this.#made[id] = UTF8.encode(content);
+    this.stripsLeadingSpace = steps.some(
+      (s) =>
+        (s.type === 'Strip' && s.content === ' ' && (s.start ?? 0) > 0) ||
+        (s.type === 'Metaspace' && s.prepend_scheme !== 'never' && s.add_prefix_space !== false),
+    );
+  }
+
+  /** One more than the highest id. */
+  get length(): number {
+    return this.#tokens.length;
+  }
+
+  /** Bytes of a token; none for an id inside the vocabulary that has no token, undefined outside it. */
+  at(id: number): Uint8Array | undefined {
+    if (!Number.isInteger(id) || id < 0 || id >= this.length) return undefined;
+    const token = this.#tokens[id];
+    return (this.#made[id] ??= token === undefined ? new Uint8Array() : this.#toBytes(token));
+  }
 }
 
 function byteLevel(): (token: string) => Uint8Array {

@@ -5,18 +5,17 @@ import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { RuntimeError, messageOf } from '../errors.ts';
 import { splitsAtLineStarts } from './line-starts.ts';
 import { TextStream } from './text-stream.ts';
-import { tokenBytes, type TokenizerJson } from './token-bytes.ts';
+import { TokenBytes, type TokenizerJson } from './token-bytes.ts';
 
 export class Tokenizer {
   /** Bytes each id adds to the text. */
-  readonly bytes: readonly Uint8Array[];
+  readonly bytes: TokenBytes;
   /** Ids the tokenizer puts before every text (usually a begin-of-text token); they add nothing to the text. */
   readonly prefix: readonly number[];
   /** No token reaches over the beginning of a line (line-starts.ts). */
   readonly splitsAtLineStarts: boolean;
   readonly #inner: HuggingFaceTokenizer;
   readonly #prefixText: string;
-  readonly #stripsLeadingSpace: boolean;
   readonly #idOf = new Map<string, number>();
   readonly #beginnings = new Map<string, { id: number; lead: string; covers: number }[]>();
 
@@ -30,9 +29,8 @@ export class Tokenizer {
       });
     }
     const parsed = json as TokenizerJson;
-    const { bytes, stripsLeadingSpace } = tokenBytes(parsed);
-    this.bytes = bytes;
-    this.#stripsLeadingSpace = stripsLeadingSpace;
+    const { model } = this.#inner as unknown as { model: { vocab: (string | undefined)[] } };
+    this.bytes = new TokenBytes(parsed, model.vocab);
     this.splitsAtLineStarts = splitsAtLineStarts(json, config);
     for (const token of parsed.added_tokens ?? []) this.#idOf.set(token.content, token.id);
     // What the post-processor adds in front shows on any text; a text of one letter is the cheapest.
@@ -41,7 +39,7 @@ export class Tokenizer {
     const at = full.findIndex((_, i) => bare.every((id, j) => full[i + j] === id));
     this.prefix = at > 0 ? full.slice(0, at) : [];
     this.#prefixText = new TextDecoder().decode(
-      concat(this.prefix.map((id) => bytes[id] ?? new Uint8Array())),
+      concat(this.prefix.map((id) => this.bytes.at(id) ?? new Uint8Array())),
     );
   }
 
@@ -81,7 +79,7 @@ export class Tokenizer {
 
   /** A decoder that takes one id at a time. `fresh`: the first id begins a text. */
   stream(fresh: boolean): TextStream {
-    return new TextStream(this.bytes, fresh && this.#stripsLeadingSpace);
+    return new TextStream(this.bytes, fresh && this.bytes.stripsLeadingSpace);
   }
 
   /** Id of an added token by its content, e.g. "<bigmodel>"; undefined where there is none. */
@@ -108,7 +106,7 @@ export class Tokenizer {
 
   /** The token's own text, for display; U+FFFD where it is part of a character. */
   tokenText(id: number): string {
-    return new TextDecoder().decode(this.bytes[id] ?? new Uint8Array());
+    return new TextDecoder().decode(this.bytes.at(id));
   }
 
   /** The text after the tokenizer's own normaliser, e.g. NFC; the same string where it has none. */

@@ -94,6 +94,31 @@ test('the stored model and a stored compilation run while the server is gone', a
   intercept = null;
 });
 
+test('two workers open a stored model at once, and a model that is open can be deleted and writes on', async () => {
+  const text = await open('compiled', '/model/');
+  const written = await browser.page.evaluate(async () => {
+    const source = { kind: 'compiled', url: new URL('/model/', location.href).href } as const;
+    const models = await Promise.all(
+      [1, 2].map(() => window.baton.openWorkerModel(source, { target: 'wasm-simd' })),
+    );
+    const texts: string[] = [];
+    for (const round of ['before', 'after']) {
+      for (const model of models) {
+        let text = 'text ';
+        for await (const chunk of model.generate('A baker makes 24', { maxTokens: 6 })) text += chunk.text;
+        texts.push(text);
+      }
+      const store = window.baton.opfsStore();
+      if (round === 'before') for (const { name } of await store.list()) await store.delete(name);
+    }
+    for (const model of models) await model.close();
+    return texts;
+  });
+  expect(written).toEqual([text, text, text, text]);
+  expect(await list()).toEqual([]);
+  expect(await open('compiled', '/model/')).toBe(text);
+});
+
 test('deleting removes a model, and persistence and space can be asked for', async () => {
   const before = await list();
   expect(before.length).toBeGreaterThan(0);

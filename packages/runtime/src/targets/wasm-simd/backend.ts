@@ -1,5 +1,6 @@
 // The execution target wasm-simd behind the runtime's Backend face: own kernels, weights and KV caches in one
 // WebAssembly memory, threads over it where the platform shares memory.
+import type { ModelFiles } from '@baton/compiler';
 import type { Backend, ForwardResult, Sequence, Wanted, WatchedRow } from '../../backend.ts';
 import { BackendLostError } from '../../backend.ts';
 import { fastestInt4 } from './calibrate.ts';
@@ -8,19 +9,25 @@ import { Heap } from './heap.ts';
 import type { Kernels, KernelSet } from './kernels.ts';
 import { instantiateKernels, loadKernelModule } from './kernels.ts';
 import { loadPlan } from './load.ts';
-import type { Network, NetworkWeights } from './network.ts';
+import type { LoadableWeights, Network, NetworkWeights } from './network.ts';
 import { tablesAt } from './network.ts';
+import type { Piece } from './pieces.ts';
+import { PiecePacker } from './pieces.ts';
 import type { Plan } from './plan.ts';
 import { cacheLayout, matricesOf } from './plan.ts';
-import type { Pool } from './pool.ts';
-import { inlinePool, workerPool } from './pool.ts';
+import type { Pool, Threads } from './pool.ts';
+import { inlinePool, startThreads } from './pool.ts';
 import type { Pass } from './program.ts';
 import { matrixBytes } from './products.ts';
 import { HeapSequence } from './sequence.ts';
+import { shareFiles } from './shared-files.ts';
 
 export interface WasmSimdOptions {
   /** Cache capacities on offer, ascending. */
   capacities: readonly number[];
+  /** Where stored matrices lie. */
+  files?: ModelFiles;
+  onClose?: () => void;
   /** Most tokens of one forward pass; default 64. */
   maxRows?: number;
   /** Default: one per core up to 8, but 1 where memory cannot be shared. */
@@ -47,11 +54,12 @@ export class WasmSimdBackend implements Backend {
   readonly rotationChanges: readonly number[];
   readonly description: string;
   readonly threads: number;
+  readonly #onClose: () => void;
   readonly #heap: Heap;
   readonly #kernels: Kernels;
   readonly #plan: Plan;
   readonly #pool: Pool;
-  readonly #weights: NetworkWeights;
+  readonly #weights: Pick<NetworkWeights, 'embed' | 'prepare'>;
   /** Passes run one at a time, whichever sequence they belong to. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -60,10 +68,12 @@ export class WasmSimdBackend implements Backend {
     kernels: Kernels,
     plan: Plan,
     pool: Pool,
-    weights: NetworkWeights,
+    weights: Pick<NetworkWeights, 'embed' | 'prepare'>,
     capacities: readonly number[],
     description: string,
+    onClose: () => void = () => undefined,
   ) {
+    this.#onClose = onClose;
     this.#heap = heap;
     this.#kernels = kernels;
     this.#plan = plan;
@@ -79,10 +89,10 @@ export class WasmSimdBackend implements Backend {
     this.description = description;
   }
 
-  /** Packs the weights into the heap and starts the threads. Throws RangeError when memory does not suffice. */
+  /** Starts the threads and packs the weights into the heap. Throws RangeError when memory does not suffice. */
   static async create(
     network: Network,
-    weights: NetworkWeights,
+    weights: LoadableWeights,
     options: WasmSimdOptions,
   ): Promise<WasmSimdBackend> {
     const features = detectFeatures();
@@ -90,12 +100,30 @@ export class WasmSimdBackend implements Backend {
     const threads = features.shared ? (options.threads ?? Math.min(features.cores, MOST_THREADS)) : 1;
     const shared = features.shared;
     const heap = new Heap(shared);
-    const module = await loadKernelModule(set, shared);
+    const workers = shared ? startThreads(heap.memory, threads) : null;
+    try {
+      return await WasmSimdBackend.#load(heap, workers, set, threads, network, weights, options);
+    } catch (error) {
+      await workers?.close();
+      throw error;
+    }
+  }
+
+  static async #load(
+    heap: Heap,
+    workers: Threads | null,
+    set: KernelSet,
+    threads: number,
+    network: Network,
+    weights: LoadableWeights,
+    options: WasmSimdOptions,
+  ): Promise<WasmSimdBackend> {
+    const module = await loadKernelModule(set, workers !== null);
     const activationBits = options.activationBits ?? 8;
     const kernels = instantiateKernels(module, heap.memory);
     const int4 = activationBits === 16 || set === 'plain' ? 'int4Plain' : fastestInt4(kernels, heap);
     const before = heap.bytes;
-    const plan = await loadPlan(heap, network, weights, {
+    const { plan, pieces } = await loadPlan(heap, network, weights, {
       threads,
       maxRows: options.maxRows ?? 64,
       logitRows: Math.min(LOGIT_ROWS, options.maxRows ?? 64),
@@ -103,14 +131,22 @@ export class WasmSimdBackend implements Backend {
       int4,
       activationBits,
     });
+    await packPieces(pieces, options.files, heap.memory, workers);
     const held = heap.bytes - before;
-    const pool = shared
-      ? workerPool(module, heap.memory, plan, threads)
-      : inlinePool(module, heap.memory, plan);
+    const pool = workers ? workers.serve(module, plan) : inlinePool(module, heap.memory, plan);
     const description =
       `own ${set} SIMD kernels, ${threads} thread${threads === 1 ? '' : 's'}, ` +
       `${(held / 2 ** 20).toFixed(1)} MiB of weights and working memory, one copy`;
-    return new WasmSimdBackend(heap, kernels, plan, pool, weights, options.capacities, description);
+    return new WasmSimdBackend(
+      heap,
+      kernels,
+      plan,
+      pool,
+      weights,
+      options.capacities,
+      description,
+      options.onClose,
+    );
   }
 
   async createSequence(capacity: number = this.capacities[0]!): Promise<Sequence> {
@@ -144,6 +180,7 @@ export class WasmSimdBackend implements Backend {
 
   async close(): Promise<void> {
     await this.#last.catch(() => undefined);
+    this.#onClose();
     await this.#pool.close();
   }
 
@@ -159,6 +196,7 @@ export class WasmSimdBackend implements Backend {
     wanted: Wanted,
   ): Promise<ForwardResult> {
     const plan = this.#plan;
+    await this.#weights.prepare?.(tokens);
     for (const [t, token] of tokens.entries()) {
       this.#weights.embed(token, this.#heap.floats(plan.buffers.x + t * plan.hiddenPadded * 4, plan.hidden));
     }
@@ -206,4 +244,22 @@ export class WasmSimdBackend implements Backend {
       });
     }
   }
+}
+
+/** By the threads where they can read the files, else here. */
+async function packPieces(
+  pieces: readonly Piece[],
+  files: ModelFiles | undefined,
+  memory: WebAssembly.Memory,
+  workers: Threads | null,
+): Promise<void> {
+  if (pieces.length === 0 || !files) return;
+  const names = pieces.flatMap(({ numbers, scales }) => [numbers.file, scales?.file ?? numbers.file]);
+  const shared = workers && (await shareFiles(names, files));
+  if (shared) return workers.pack(pieces, shared);
+  const packer = new PiecePacker(memory, async ({ file, offset, bytes }, into) => {
+    const read = await files.read(file, offset, bytes, into);
+    if (read.buffer !== into.buffer) into.set(read);
+  });
+  for (const piece of pieces) await packer.pack(piece);
 }

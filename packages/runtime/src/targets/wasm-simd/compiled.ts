@@ -1,9 +1,11 @@
 // A compiled model (baton.json and its weight files) in this target's own words. Tensors are read one at a time, so
 // loading needs the packed weights and one layer, not the model twice.
 import type { Manifest, ManifestRope, ManifestTensor, ModelFiles } from '@baton/compiler';
-import { halfToFloat, loadEmbedding, ropeAt, ropeRows } from '@baton/compiler';
+import { loadEmbedding, ropeAt, ropeRows } from '@baton/compiler';
+import { FollowingEmbedding } from './embedding.ts';
 import type { LayerWeights, Network, NetworkWeights } from './network.ts';
 import type { SourceMatrix } from './pack.ts';
+import { floatsOf, sourceMatrix, type StoredForm, type StoredMatrix } from './pieces.ts';
 
 /** Why this target cannot run the model, in one line; undefined when it can. */
 export function unsupported(manifest: Manifest): string | undefined {
@@ -59,20 +61,53 @@ export function networkOf(manifest: Manifest): Network {
   };
 }
 
-export async function weightsOf(
+/** Matrices are read whole when their layer is asked for. */
+export async function weightsOf(manifest: Manifest, files: ModelFiles): Promise<NetworkWeights> {
+  const embedding = await loadEmbedding(manifest, files);
+  return {
+    ...weightsIn(manifest, files, readMatrix),
+    embed: (token, out) => embedding.embed(token, out),
+  };
+}
+
+/** Matrices stay in their files, and the embedding table until its `follow`. */
+export function storedWeightsOf(
   manifest: Manifest,
   files: ModelFiles,
-): Promise<NetworkWeights & { embeddingBytes: number }> {
+): { weights: NetworkWeights<StoredMatrix>; embedding: FollowingEmbedding } {
+  const embedding = new FollowingEmbedding(manifest, files);
+  const stored = async (t: ManifestTensor): Promise<StoredMatrix> => ({
+    kind: t.dtype === 'f16' ? 'f32' : t.dtype,
+    rows: t.dims[0]!,
+    inputs: t.dims[1]!,
+    form: formOf(t),
+    numbers: { file: t.file, offset: t.offset, bytes: t.bytes },
+    ...(t.scales ? { scales: { file: t.file, ...t.scales } } : {}),
+    read: () => readMatrix(t, files),
+  });
+  return {
+    weights: {
+      ...weightsIn(manifest, files, stored),
+      prepare: (tokens) => embedding.prepare(tokens),
+      embed: (token, out) => embedding.embed(token, out),
+    },
+    embedding,
+  };
+}
+
+function weightsIn<Matrix>(
+  manifest: Manifest,
+  files: ModelFiles,
+  read: (tensor: ManifestTensor, files: ModelFiles) => Promise<Matrix>,
+): Omit<NetworkWeights<Matrix>, 'embed'> {
   const { tensors } = manifest;
-  const read = async (tensor: ManifestTensor): Promise<SourceMatrix> => readMatrix(tensor, files);
   const vector = async (name: string): Promise<Float32Array | undefined> =>
     tensors[name]
-      ? asFloats(
-          tensors[name],
+      ? floatsOf(
+          tensors[name].dtype as 'f32' | 'f16',
           await range(files, tensors[name].file, tensors[name].offset, tensors[name].bytes),
         )
       : undefined;
-  const embedding = await loadEmbedding(manifest, files);
   return {
     async layer(index) {
       const at = `layers.${index}.`;
@@ -81,22 +116,20 @@ export async function weightsOf(
           const tensor = tensors[at + name];
           if (!tensor) return [];
           return [
-            [field, tensor.dims.length === 2 ? await read(tensor) : (await vector(at + name))!],
+            [field, tensor.dims.length === 2 ? await read(tensor, files) : (await vector(at + name))!],
           ] as const;
         }),
       );
-      return Object.fromEntries(entries.flat()) as unknown as LayerWeights;
+      return Object.fromEntries(entries.flat()) as unknown as LayerWeights<Matrix>;
     },
     finalNorm: async () => (await vector('finalNorm'))!,
     head: async () => {
       const bias = await vector('head.bias');
       return {
-        matrix: await read(tensors.head ?? tensors[manifest.embedding.tensor]!),
+        matrix: await read(tensors.head ?? tensors[manifest.embedding.tensor]!, files),
         ...(bias ? { bias } : {}),
       };
     },
-    embed: (token, out) => embedding.embed(token, out),
-    embeddingBytes: embedding.bytes,
   };
 }
 
@@ -117,28 +150,18 @@ const LAYER_TENSORS: readonly (readonly [keyof LayerWeights, string])[] = [
 ];
 
 async function readMatrix(t: ManifestTensor, files: ModelFiles): Promise<SourceMatrix> {
-  const [rows, inputs] = t.dims as [number, number];
-  const bytes = await range(files, t.file, t.offset, t.bytes);
-  if (t.dtype === 'f32' || t.dtype === 'f16') return { kind: 'f32', rows, inputs, data: asFloats(t, bytes) };
-  const raw = await range(files, t.file, t.scales!.offset, t.scales!.bytes);
-  const scales = new Float32Array(raw.buffer, raw.byteOffset, raw.length / 4);
-  if (t.dtype === 'int4')
-    return { kind: 'int4', rows, inputs, group: t.group!, data: bytes, offset: t.zeroPoint === 8, scales };
-  const data = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
-  return {
-    kind: 'int8',
-    rows,
-    inputs,
-    group: t.group!,
-    data: t.zeroPoint === 128 ? data.map((b) => b ^ 0x80) : data,
-    scales,
-  };
+  const data = await range(files, t.file, t.offset, t.bytes);
+  const scales = t.scales ? await range(files, t.file, t.scales.offset, t.scales.bytes) : new Uint8Array(0);
+  return sourceMatrix(formOf(t), t.dims[0]!, data, scales);
 }
 
-function asFloats(t: ManifestTensor, bytes: Uint8Array): Float32Array {
-  if (t.dtype === 'f32') return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
-  const halves = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
-  return Float32Array.from(halves, halfToFloat);
+function formOf({ dtype, dims, group, zeroPoint }: ManifestTensor): StoredForm {
+  return {
+    dtype: dtype as StoredForm['dtype'],
+    inputs: dims[1]!,
+    ...(group === undefined ? {} : { group }),
+    ...(zeroPoint === undefined ? {} : { zeroPoint }),
+  };
 }
 
 /** Bytes of a file, at an address that typed arrays accept. */

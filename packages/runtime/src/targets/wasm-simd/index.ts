@@ -2,7 +2,7 @@
 import type { Manifest, ModelFiles } from '@baton/compiler';
 import type { WasmSimdOptions } from './backend.ts';
 import { WasmSimdBackend } from './backend.ts';
-import { networkOf, unsupported, weightsOf } from './compiled.ts';
+import { networkOf, storedWeightsOf, unsupported } from './compiled.ts';
 import { detectFeatures } from './features.ts';
 
 export type { WasmSimdOptions } from './backend.ts';
@@ -28,14 +28,18 @@ export function probeWasmSimd(
 export async function openWasmSimd(
   manifest: Manifest,
   files: ModelFiles,
-  options: Omit<WasmSimdOptions, 'capacities'> = {},
+  options: Omit<WasmSimdOptions, 'capacities' | 'files' | 'onClose'> = {},
 ): Promise<WasmSimdBackend> {
   const probe = probeWasmSimd(manifest);
   if (!probe.available) throw new Error(`wasm-simd: ${probe.reason}`);
-  const weights = await weightsOf(manifest, files);
-  return WasmSimdBackend.create(networkOf(manifest), weights, {
+  const { weights, embedding } = storedWeightsOf(manifest, files);
+  const backend = await WasmSimdBackend.create(networkOf(manifest), weights, {
     capacities: manifest.capacities,
     maxRows: manifest.chunk,
+    files,
+    onClose: () => embedding.close(),
     ...options,
   });
+  void embedding.follow();
+  return backend;
 }

@@ -1,8 +1,11 @@
-// Network + weights -> plan: packs every matrix into the heap, lays out the working memory.
+// Network + weights -> plan: gives every matrix its place in the heap and packs it, or says what is to be read and packed
+// there; lays out the working memory.
 import type { Heap } from './heap.ts';
-import type { Network, NetworkWeights } from './network.ts';
+import type { LoadableWeights, Network } from './network.ts';
 import type { SourceMatrix } from './pack.ts';
-import { packPanels } from './pack.ts';
+import { packMatrix } from './pack.ts';
+import type { Piece, StoredMatrix } from './pieces.ts';
+import { piecesOf } from './pieces.ts';
 import type { Buffers, LayerPlan, Matrix, Plan, RowBuffer } from './plan.ts';
 import { matrixBytes, unpackedBytes } from './products.ts';
 import { alike, padHeadInputs, padHeadNumbers, padHeadRows } from './reshape.ts';
@@ -19,12 +22,14 @@ export interface LoadOptions {
 
 const up = (n: number, to: number): number => Math.ceil(n / to) * to;
 
+/** The plan, and what must be packed before it is run: matrices that still lie in files. */
 export async function loadPlan(
   heap: Heap,
   network: Network,
-  weights: NetworkWeights,
+  weights: LoadableWeights,
   options: LoadOptions,
-): Promise<Plan> {
+): Promise<{ plan: Plan; pieces: Piece[] }> {
+  const pieces: Piece[] = [];
   const hiddenPadded = up(network.hidden, 32);
   const width = network.headWidth;
   const headWidth = up(width, 16);
@@ -43,19 +48,27 @@ export async function loadPlan(
       wholeNorm: (w.queryNorm?.length ?? width) > width,
       qkv: stacked(
         heap,
-        alike([w.query, w.key, w.value]).map((m) => padHeadRows(m, width, headWidth)),
+        await asStored([w.query, w.key, w.value], width === headWidth, (parts) =>
+          alike(parts).map((m) => padHeadRows(m, width, headWidth)),
+        ),
         [w.queryBias, w.keyBias, w.valueBias].map((b) => b && padHeadNumbers(b, width, headWidth)),
+        pieces,
       ),
-      output: stacked(heap, [padHeadInputs(w.output, width, headWidth)], [w.outputBias]),
-      gateUp: alternating(heap, alike([w.gate, w.up]), [w.gateBias, w.upBias]),
-      down: stacked(heap, [w.down], [w.downBias]),
+      output: stacked(
+        heap,
+        await asStored([w.output], width === headWidth, ([m]) => [padHeadInputs(m!, width, headWidth)]),
+        [w.outputBias],
+        pieces,
+      ),
+      gateUp: alternating(heap, await asStored([w.gate, w.up], true, alike), [w.gateBias, w.upBias], pieces),
+      down: stacked(heap, [w.down], [w.downBias], pieces),
       window: window ?? 0,
       rotary,
     });
   }
   const finalNorm = heap.store(await weights.finalNorm(), hiddenPadded);
   const last = await weights.head();
-  const head = stacked(heap, [last.matrix], [last.bias]);
+  const head = stacked(heap, [last.matrix], [last.bias], pieces);
   const plan: Omit<Plan, 'buffers'> = {
     hidden: network.hidden,
     hiddenPadded,
@@ -86,20 +99,38 @@ export async function loadPlan(
     int4: options.int4,
     activationBits: options.activationBits,
   };
-  return { ...plan, buffers: layOut(heap, plan, options) };
+  return { plan: { ...plan, buffers: layOut(heap, plan, options) }, pieces };
+}
+
+type AnyMatrix = SourceMatrix | StoredMatrix;
+
+/** Parts as they are where they are `plain` and of one kind; else read whole and given the shape that is wanted. */
+async function asStored(
+  parts: AnyMatrix[],
+  plain: boolean,
+  shape: (parts: SourceMatrix[]) => SourceMatrix[],
+): Promise<AnyMatrix[]> {
+  if (plain && parts.every((part) => part.kind === parts[0]!.kind)) return parts;
+  return shape(await Promise.all(parts.map(async (part) => ('read' in part ? part.read() : part))));
 }
 
 /** Matrices one under the other, each padded to whole panels. */
-function stacked(heap: Heap, parts: SourceMatrix[], biases: (Float32Array | undefined)[]): Matrix {
+function stacked(
+  heap: Heap,
+  parts: AnyMatrix[],
+  biases: (Float32Array | undefined)[],
+  pieces: Piece[],
+): Matrix {
   const { kind, inputs: width } = parts[0]!;
   const inputs = up(width, 32);
   const panelsOf = parts.map((part) => Math.ceil(part.rows / 8));
   const panels = panelsOf.reduce((sum, n) => sum + n, 0);
-  const address = packed(heap, kind, panels, inputs, (panel) => {
-    let part = 0;
-    while (panel >= panelsOf[part]!) panel -= panelsOf[part++]!;
-    return { source: parts[part]!, rows: eightRows(parts[part]!, panel) };
-  });
+  const address = heap.allocate(matrixBytes(kind, panels, inputs));
+  let first = 0;
+  for (const [i, part] of parts.entries()) {
+    pack(heap, part, inputs, address + matrixBytes(kind, first, inputs), 1, pieces);
+    first += panelsOf[i]!;
+  }
   let bias = 0;
   if (biases.some(Boolean)) {
     const values = new Float32Array(panels * 8);
@@ -114,14 +145,18 @@ function stacked(heap: Heap, parts: SourceMatrix[], biases: (Float32Array | unde
 }
 
 /** Panels of two matrices in turn (gate and up). */
-function alternating(heap: Heap, parts: SourceMatrix[], biases: (Float32Array | undefined)[]): Matrix {
+function alternating(
+  heap: Heap,
+  parts: AnyMatrix[],
+  biases: (Float32Array | undefined)[],
+  pieces: Piece[],
+): Matrix {
   const { kind, rows, inputs: width } = parts[0]!;
   const inputs = up(width, 32);
   const panels = 2 * Math.ceil(rows / 8);
-  const address = packed(heap, kind, panels, inputs, (panel) => {
-    const source = parts[panel % 2]!;
-    return { source, rows: eightRows(source, panel >> 1) };
-  });
+  const address = heap.allocate(matrixBytes(kind, panels, inputs));
+  for (const [i, part] of parts.entries())
+    pack(heap, part, inputs, address + matrixBytes(kind, i, inputs), 2, pieces);
   let bias = 0;
   if (biases.some(Boolean)) {
     const values = new Float32Array(panels * 8);
@@ -133,21 +168,21 @@ function alternating(heap: Heap, parts: SourceMatrix[], biases: (Float32Array | 
   return { kind, address, panels, inputs, bias };
 }
 
-function eightRows(source: SourceMatrix, panel: number): number[] {
-  return Array.from({ length: 8 }, (_, r) => (panel * 8 + r < source.rows ? panel * 8 + r : -1));
-}
-
-function packed(
+/** Packs a matrix that is in memory to every `step`th panel from `to` on, or notes the pieces of one that is not. */
+function pack(
   heap: Heap,
-  kind: Matrix['kind'],
-  panels: number,
+  matrix: AnyMatrix,
   inputs: number,
-  rowsOf: (panel: number) => { source: SourceMatrix; rows: readonly number[] },
-): number {
-  const bytes = matrixBytes(kind, panels, inputs);
-  const address = heap.allocate(bytes);
-  packPanels(panels, inputs, rowsOf, heap.bytesAt(address, bytes));
-  return address;
+  to: number,
+  step: number,
+  pieces: Piece[],
+): void {
+  if ('read' in matrix) {
+    pieces.push(...piecesOf(matrix, inputs, to, step));
+    return;
+  }
+  const panels = (Math.ceil(matrix.rows / 8) - 1) * step + 1;
+  packMatrix(matrix, inputs, heap.bytesAt(to, matrixBytes(matrix.kind, panels, inputs)), step);
 }
 
 function layOut(heap: Heap, plan: Omit<Plan, 'buffers'>, options: LoadOptions): Buffers {

@@ -1,6 +1,7 @@
 // What this target needs to know of a network, in its own words, so that the compiled model's format (or a benchmark's
 // random weights) can be poured into it layer by layer without all of it being in memory twice.
 import type { SourceMatrix } from './pack.ts';
+import type { StoredMatrix } from './pieces.ts';
 
 export interface Network {
   hidden: number;
@@ -38,7 +39,7 @@ export function tablesAt<Values>(
 }
 
 /** Weights of one layer; norms are multipliers as applied (families that store w - 1 have 1 added). */
-export interface LayerWeights {
+export interface LayerWeights<Matrix = SourceMatrix> {
   inputNorm?: Float32Array;
   postAttentionNorm?: Float32Array;
   feedForwardNorm?: Float32Array;
@@ -46,13 +47,13 @@ export interface LayerWeights {
   /** `headWidth` numbers: each head apart (Qwen3); as many as the projection has rows: all heads together (OLMo 2). */
   queryNorm?: Float32Array;
   keyNorm?: Float32Array;
-  query: SourceMatrix;
-  key: SourceMatrix;
-  value: SourceMatrix;
-  output: SourceMatrix;
-  gate: SourceMatrix;
-  up: SourceMatrix;
-  down: SourceMatrix;
+  query: Matrix;
+  key: Matrix;
+  value: Matrix;
+  output: Matrix;
+  gate: Matrix;
+  up: Matrix;
+  down: Matrix;
   queryBias?: Float32Array;
   keyBias?: Float32Array;
   valueBias?: Float32Array;
@@ -62,10 +63,15 @@ export interface LayerWeights {
   downBias?: Float32Array;
 }
 
-export interface NetworkWeights {
-  layer(index: number): Promise<LayerWeights>;
+export interface NetworkWeights<Matrix = SourceMatrix> {
+  layer(index: number): Promise<LayerWeights<Matrix>>;
   finalNorm(): Promise<Float32Array>;
-  head(): Promise<{ matrix: SourceMatrix; bias?: Float32Array }>;
+  head(): Promise<{ matrix: Matrix; bias?: Float32Array }>;
+  /** To be waited for before `embed` is called with these tokens, where it is there and gives a promise. */
+  prepare?(tokens: readonly number[]): Promise<void> | undefined;
   /** Writes the embedding of `token` (scaled as the family wants it) to `out`, `hidden` floats. */
   embed(token: number, out: Float32Array): void;
 }
+
+/** Weights whose matrices need not be in memory as wholes while they are packed. */
+export type LoadableWeights = NetworkWeights<SourceMatrix | StoredMatrix>;

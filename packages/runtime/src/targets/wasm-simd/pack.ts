@@ -1,5 +1,6 @@
 // Row-major weights -> the panels that the kernels read in order (layouts: kernels/assembly/int4-parts.ts, int8.ts,
 // float.ts). Runs once at load; 100 million 4-bit weights take about a tenth of a second.
+import { matrixBytes } from './products.ts';
 
 /** Weights as a checkpoint or compiled model has them: row-major [rows][inputs]. */
 export type SourceMatrix =
@@ -17,76 +18,70 @@ export type SourceMatrix =
       scales: Float32Array;
     };
 
-/** Where each packed row comes from: part and row; panels of several matrices may alternate. */
-export interface PackedRow {
-  source: SourceMatrix;
-  row: number;
-}
-
 const BLOCK = 32;
-const NO_ROW = -1;
 
 /**
- * Packs panels of 8 rows into `out`. `rowsOf(panel)` gives the source and its 8 row numbers (-1 = a row of zeros). All
- * sources have the kind and input count of the first. Quantised groups must be a multiple of 32 or cover the whole row.
+ * Packs a matrix into panels of 8 rows of `inputs` (its own, padded to a multiple of 32), to every `step`th panel of `out`;
+ * what is missing of the last panel are rows of zeros. Quantised groups must be a multiple of 32 or cover the whole row.
  */
-export function packPanels(
-  panels: number,
-  inputs: number,
-  rowsOf: (panel: number) => { source: SourceMatrix; rows: readonly number[] },
-  out: Uint8Array,
-): void {
+export function packMatrix(source: SourceMatrix, inputs: number, out: Uint8Array, step = 1): void {
   const blocks = inputs / BLOCK;
-  for (let panel = 0; panel < panels; panel++) {
-    const { source, rows } = rowsOf(panel);
-    if (source.kind === 'f32') packFloat(source.data, source.inputs, rows, inputs, out, panel * inputs * 32);
-    else if (source.kind === 'int8') packInt8(source, rows, blocks, out, panel * blocks * 272);
-    else packInt4(source, rows, blocks, out, panel * blocks * 144);
+  for (let row = 0; row < source.rows; row += 8) {
+    const at = matrixBytes(source.kind, (row / 8) * step, inputs);
+    if (source.kind === 'f32') packFloat(source, row, inputs, out, at);
+    else if (source.kind === 'int8') packInt8(source, row, blocks, out, at);
+    else packInt4(source, row, blocks, out, at);
   }
 }
 
 function packFloat(
-  data: Float32Array,
-  width: number,
-  rows: readonly number[],
+  { data, rows, inputs: width }: SourceMatrix & { kind: 'f32' },
+  first: number,
   inputs: number,
   out: Uint8Array,
   at: number,
 ): void {
   const to = new Float32Array(out.buffer, out.byteOffset + at, inputs * 8);
-  for (let r = 0; r < 8; r++) {
-    if (rows[r] === NO_ROW) continue;
-    const from = rows[r]! * width;
-    for (let k = 0; k < width; k++) to[k * 8 + r] = data[from + k]!;
+  for (let r = 0; r < 8 && first + r < rows; r++) {
+    for (let from = (first + r) * width, k = r, end = from + width; from < end; k += 8) to[k] = data[from++]!;
   }
 }
 
 function packInt8(
   source: SourceMatrix & { kind: 'int8' },
-  rows: readonly number[],
+  first: number,
   blocks: number,
   out: Uint8Array,
   at: number,
 ): void {
-  const { data, inputs } = source;
-  for (let r = 0; r < 8; r++) {
-    if (rows[r] === NO_ROW) continue;
-    const from = rows[r]! * inputs;
-    for (let b = 0; b < blocks; b++) {
-      let to = at + b * 272 + 2 * r;
-      const last = Math.min(inputs, (b + 1) * BLOCK);
-      for (let k = b * BLOCK; k < last; k += 2, to += 16) {
-        out[to] = data[from + k]!;
-        if (k + 1 < last) out[to + 1] = data[from + k + 1]!;
+  const { data, rows, inputs } = source;
+  for (let r = 0; r < 8 && first + r < rows; r++) {
+    const from = (first + r) * inputs;
+    if (inputs % BLOCK === 0 && data.byteOffset % 2 === 0) wholePairs(data, from, blocks, out, at + 2 * r);
+    else
+      for (let b = 0; b < blocks; b++) {
+        let to = at + b * 272 + 2 * r;
+        const last = Math.min(inputs, (b + 1) * BLOCK);
+        for (let k = b * BLOCK; k < last; k += 2, to += 16) {
+          out[to] = data[from + k]!;
+          if (k + 1 < last) out[to + 1] = data[from + k + 1]!;
+        }
       }
-      putScale(source, rows[r]!, b, out, at + b * 272 + 256 + 2 * r);
-    }
+    for (let b = 0; b < blocks; b++) putScale(source, first + r, b, out, at + b * 272 + 256 + 2 * r);
   }
+}
+
+/** A row of whole blocks of int8, two bytes at a time. */
+function wholePairs(data: Int8Array, from: number, blocks: number, out: Uint8Array, at: number): void {
+  const pairs = new Uint16Array(data.buffer, data.byteOffset + from, blocks * 16);
+  const to = new Uint16Array(out.buffer, out.byteOffset + at, blocks * 136 - 7);
+  for (let i = 0, b = 0; b < blocks; b++)
+    for (let j = b * 136, end = j + 128; j < end; i++, j += 8) to[j] = pairs[i]!;
 }
 
 function packInt4(
   source: SourceMatrix & { kind: 'int4' },
-  rows: readonly number[],
+  first: number,
   blocks: number,
   out: Uint8Array,
   at: number,
@@ -94,15 +89,16 @@ function packInt4(
   const words = new Uint32Array(out.buffer, out.byteOffset + at, blocks * 36);
   const flip = source.offset ? 0 : 0x88888888;
   for (let r = 0; r < 8; r++) {
-    if (rows[r] === NO_ROW) {
+    const row = first + r;
+    if (row >= source.rows) {
       // Zero is nibble 8.
       for (let b = 0; b < blocks; b++) for (let g = 0; g < 4; g++) words[b * 36 + g * 8 + r] = 0x88888888;
       continue;
     }
     if (source.inputs % BLOCK === 0 && source.data.byteOffset % 4 === 0)
-      wholeBlocks(source.data, rows[r]! * blocks * 4, blocks, flip, words, r);
-    else cutBlocks(source, rows[r]!, blocks, flip, words, r);
-    for (let b = 0; b < blocks; b++) putScale(source, rows[r]!, b, out, at + b * 144 + 128 + 2 * r);
+      wholeBlocks(source.data, row * blocks * 4, blocks, flip, words, r);
+    else cutBlocks(source, row, blocks, flip, words, r);
+    for (let b = 0; b < blocks; b++) putScale(source, row, b, out, at + b * 144 + 128 + 2 * r);
   }
 }
 

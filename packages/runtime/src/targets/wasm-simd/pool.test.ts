@@ -5,7 +5,7 @@ import { Heap } from './heap.ts';
 import { loadKernelModule } from './kernels.ts';
 import { loadPlan } from './load.ts';
 import { cacheLayout, type Plan } from './plan.ts';
-import { inlinePool, workerPool } from './pool.ts';
+import { inlinePool, startThreads } from './pool.ts';
 
 const SHAPE = {
   name: 'small',
@@ -23,7 +23,7 @@ const PASS = { tokens: 0, position: 0, logitsFrom: 0, logitsCount: 1, summarise:
 async function working(shared: boolean): Promise<{ module: WebAssembly.Module; heap: Heap; plan: Plan }> {
   const heap = new Heap(shared);
   const { network, weights } = randomNetwork(SHAPE, 'int8', 16);
-  const plan = await loadPlan(heap, network, weights, {
+  const { plan } = await loadPlan(heap, network, weights, {
     threads: 3,
     maxRows: 4,
     logitRows: 4,
@@ -51,7 +51,7 @@ it('what waits for the event loop gets its turn between passes on the own thread
 
 it('a trap in workers rejects the pass, and every later one', async () => {
   const { module, heap, plan } = await broken(true);
-  const pool = workerPool(module, heap.memory, plan, 3);
+  const pool = startThreads(heap.memory, 3).serve(module, plan);
   const pass = { ...PASS, cache: cacheLayout(plan, 0, 16) };
   await expect(pool.run(pass)).rejects.toThrow('out of bounds');
   await expect(pool.run(pass)).rejects.toThrow('out of bounds');
@@ -66,7 +66,7 @@ it('a trap in the own thread rejects the pass', async () => {
 
 it('a pass after close is refused, and closing twice is fine', async () => {
   const { module, heap, plan } = await broken(true);
-  const pool = workerPool(module, heap.memory, plan, 2);
+  const pool = startThreads(heap.memory, 2).serve(module, plan);
   await pool.close();
   await pool.close();
   await expect(pool.run({ ...PASS, cache: cacheLayout(plan, 0, 16) })).rejects.toThrow('closed');

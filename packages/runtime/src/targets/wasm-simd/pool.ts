@@ -3,11 +3,13 @@
 import { turnOfEventLoop } from '../../event-loop.ts';
 import { Control, STOP, WORD } from './control.ts';
 import { instantiateKernels } from './kernels.ts';
+import type { Piece } from './pieces.ts';
 import type { Plan } from './plan.ts';
 import type { Pass } from './program.ts';
 import { Program } from './program.ts';
-import type { ThreadStart } from './thread.ts';
+import type { SharedFiles } from './shared-files.ts';
 import { writePass } from './thread.ts';
+import type { FromThread, ToThread } from './worker.ts';
 
 export interface Pool {
   readonly threads: number;
@@ -34,13 +36,16 @@ export function inlinePool(module: WebAssembly.Module, memory: WebAssembly.Memor
   };
 }
 
-/** `threads` workers on shared memory. */
-export function workerPool(
-  module: WebAssembly.Module,
-  memory: WebAssembly.Memory,
-  plan: Plan,
-  threads: number,
-): Pool {
+/** Workers on shared memory: they pack weights, then run passes. Being started early they are up when they are needed. */
+export interface Threads {
+  /** Packs all pieces. Rejects with the reason where that fails; the threads are then of no use. */
+  pack(pieces: readonly Piece[], files: SharedFiles): Promise<void>;
+  /** Once, when everything is packed. */
+  serve(module: WebAssembly.Module, plan: Plan): Pool;
+  close(): Promise<void>;
+}
+
+export function startThreads(memory: WebAssembly.Memory, threads: number): Threads {
   const { words } = new Control(memory.buffer, threads);
   let failure: Error | undefined;
   const reported = Promise.withResolvers<void>();
@@ -52,9 +57,16 @@ export function workerPool(
     Atomics.compareExchange(words, WORD.stop, STOP.run, STOP.failed);
     for (const word of [WORD.meeting, WORD.start, WORD.finished]) Atomics.notify(words, word);
   };
-  const workers = Array.from({ length: threads }, (_, thread) =>
-    startThread({ module, memory, plan, thread, threads }, fail),
-  );
+  const workers = Array.from({ length: threads }, (_, thread) => startThread(thread, fail));
+  /** Idle threads do not keep a Node process alive; what they are doing does. */
+  const held = async <T>(work: Promise<T>): Promise<T> => {
+    for (const worker of workers) worker.hold(true);
+    try {
+      return await work;
+    } finally {
+      for (const worker of workers) worker.hold(false);
+    }
+  };
 
   const finished = async (): Promise<void> => {
     for (;;) {
@@ -69,59 +81,100 @@ export function workerPool(
       if (wait.async) await wait.value;
     }
   };
+  const close = async (): Promise<void> => {
+    if (closing) return;
+    closing = true;
+    Atomics.compareExchange(words, WORD.stop, STOP.run, STOP.end);
+    for (const word of [WORD.meeting, WORD.start, WORD.finished]) Atomics.notify(words, word);
+    await Promise.all(workers.map((worker) => worker.end()));
+  };
 
   return {
-    threads,
-    async run(pass) {
-      if (failure) throw failure;
-      if (closing) throw new Error('the compute threads are closed');
-      writePass(words, pass);
+    close,
+    async pack(pieces, files) {
       words.fill(0, WORD.counters);
-      Atomics.store(words, WORD.finished, 0);
-      Atomics.add(words, WORD.start, 1);
-      Atomics.notify(words, WORD.start);
-      // Idle threads do not keep a Node process alive; a running pass does.
-      for (const worker of workers) worker.hold(true);
-      try {
-        await finished();
-      } finally {
-        for (const worker of workers) worker.hold(false);
-      }
+      const answers = workers.map(async (worker) => {
+        const { packed } = await worker.ask({ pack: { memory, pieces, files } });
+        if (packed !== null) throw new Error(packed);
+      });
+      const failed = reported.promise.then(() => {
+        throw failure!;
+      });
+      await held(Promise.race([Promise.all(answers), failed]));
     },
-    async close() {
-      if (closing) return;
-      closing = true;
-      Atomics.compareExchange(words, WORD.stop, STOP.run, STOP.end);
-      for (const word of [WORD.meeting, WORD.start, WORD.finished]) Atomics.notify(words, word);
-      await Promise.all(workers.map((worker) => worker.end()));
+    serve(module, plan) {
+      workers.forEach((worker, thread) => worker.post({ serve: { module, memory, plan, thread, threads } }));
+      return {
+        threads,
+        close,
+        async run(pass) {
+          if (failure) throw failure;
+          if (closing) throw new Error('the compute threads are closed');
+          writePass(words, pass);
+          words.fill(0, WORD.counters);
+          Atomics.store(words, WORD.finished, 0);
+          Atomics.add(words, WORD.start, 1);
+          Atomics.notify(words, WORD.start);
+          await held(finished());
+        },
+      };
     },
   };
 }
 
 interface ThreadHandle {
+  post(message: ToThread): void;
+  /** Posts it and waits for the answer; waits for ever where the thread fails. */
+  ask(message: ToThread): Promise<FromThread>;
   hold(on: boolean): void;
   end(): Promise<void>;
 }
 
-function startThread(start: ThreadStart, fail: (error: Error) => void): ThreadHandle {
+function startThread(thread: number, fail: (error: Error) => void): ThreadHandle {
   const node = globalThis.process?.getBuiltinModule?.('node:worker_threads');
   if (node) {
-    const worker = new node.Worker(new URL('./worker.ts', import.meta.url), { workerData: start });
+    const worker = new node.Worker(new URL('./worker.ts', import.meta.url), keptCode());
     worker.unref();
     worker.once('error', (error: Error) => fail(error));
     worker.once('exit', (code) => fail(new Error(`a compute thread exited with code ${code}`)));
     return {
+      post: (message) => worker.postMessage(message),
+      ask: (message) => {
+        worker.postMessage(message);
+        return new Promise((resolve) => worker.once('message', resolve));
+      },
       hold: (on) => void (on ? worker.ref() : worker.unref()),
       end: async () => void (await worker.terminate()),
     };
   }
   const worker = new Worker(new URL('./worker.ts', import.meta.url), {
     type: 'module',
-    name: `baton-wasm-simd-${start.thread}`,
+    name: `baton-wasm-simd-${thread}`,
   });
   worker.addEventListener('error', (event) =>
     fail(new Error(event.message || 'a compute thread could not start')),
   );
-  worker.postMessage(start);
-  return { hold() {}, end: async () => worker.terminate() };
+  return {
+    post: (message) => worker.postMessage(message),
+    ask: (message) => {
+      worker.postMessage(message);
+      return new Promise((resolve) =>
+        worker.addEventListener('message', (event: MessageEvent<FromThread>) => resolve(event.data), {
+          once: true,
+        }),
+      );
+    },
+    hold() {},
+    end: async () => worker.terminate(),
+  };
+}
+
+/** A worker takes its code from where the process keeps compiled code, if it does: 0.17 s of processor time instead of 0.45. */
+function keptCode(): { env?: NodeJS.ProcessEnv } {
+  const folder = process.getBuiltinModule('node:module').getCompileCacheDir?.();
+  if (folder === undefined) return {};
+  // The folder in it that belongs to this version of Node is found anew.
+  return {
+    env: { ...process.env, NODE_COMPILE_CACHE: process.getBuiltinModule('node:path').dirname(folder) },
+  };
 }

@@ -1,13 +1,24 @@
-// One compute thread: waits for a pass, runs the program, says that it is done, waits again. The host runs the same code
-// in its own thread where memory cannot be shared.
+// One compute thread: packs weights, then waits for a pass, runs the program, says that it is done, waits again. The host
+// runs the same code in its own thread where memory cannot be shared.
 import { Control, STOP, WORD } from './control.ts';
 import { instantiateKernels } from './kernels.ts';
+import type { Piece } from './pieces.ts';
+import { PiecePacker } from './pieces.ts';
 import type { CacheLayout, Plan } from './plan.ts';
 import { cacheLayout } from './plan.ts';
 import type { Pass } from './program.ts';
 import { Program } from './program.ts';
+import type { SharedFiles } from './shared-files.ts';
+import { openShared } from './shared-files.ts';
 
-/** Sent to a worker once. */
+/** Sent to a worker at most once, before it serves. */
+export interface ThreadPacking {
+  memory: WebAssembly.Memory;
+  pieces: readonly Piece[];
+  files: SharedFiles;
+}
+
+/** Sent to a worker once; it answers no further message. */
 export interface ThreadStart {
   module: WebAssembly.Module;
   memory: WebAssembly.Memory;
@@ -51,6 +62,18 @@ function readPass(words: Int32Array, plan: Plan): Pass {
     summarise: get(ARG.summarise),
     read: get(ARG.read),
   };
+}
+
+/** Packs what no other thread has taken, until nothing is left. */
+export async function packShare({ memory, pieces, files }: ThreadPacking): Promise<void> {
+  const control = new Control(memory.buffer, 1);
+  const { read, close } = await openShared(files);
+  try {
+    const packer = new PiecePacker(memory, read);
+    for (let i = control.claim(0); i < pieces.length; i = control.claim(0)) await packer.pack(pieces[i]!);
+  } finally {
+    close();
+  }
 }
 
 /** Runs passes until told to stop. Returns on a request to end; throws what a kernel threw, after stopping the others. */
