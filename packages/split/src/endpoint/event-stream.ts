@@ -6,8 +6,11 @@ import { createParser } from 'eventsource-parser';
 import { EndpointError, isAbort } from '../split-error.ts';
 import { timerMs } from '../timer.ts';
 import { fromFetchFailure, fromStatus } from './http-errors.ts';
+import { sendRequest } from './node-request.ts';
+import type { BodyReader, HttpAnswer } from './node-request.ts';
 
 export interface HttpOptions {
+  /** Default: Node's own HTTP where there is one, else fetch. */
   fetch?: typeof fetch | undefined;
   headers?: Readonly<Record<string, string>> | undefined;
   /** Longest wait for the answer's head. Default 30 s. */
@@ -37,16 +40,19 @@ export async function* postEvents(
   const onAbort = (): void => control.abort(signal?.reason);
   signal?.addEventListener('abort', onAbort, { once: true });
   if (signal?.aborted) onAbort();
+  let whole = false;
   try {
     const response = await withRetries(url, options, control.signal, () =>
       send(url, 'POST', body, options, control),
     );
-    return yield* readEvents(response, url, options.idleMs ?? 30_000, control, form);
+    const end = yield* readEvents(response, url, options.idleMs ?? 30_000, control, form);
+    whole = true;
+    return end;
   } catch (error) {
     throw named(error, url, control.signal);
   } finally {
     signal?.removeEventListener('abort', onAbort);
-    control.abort();
+    if (!whole) control.abort();
   }
 }
 
@@ -85,8 +91,8 @@ async function send(
   body: unknown,
   options: HttpOptions,
   control: AbortController,
-): Promise<Response> {
-  const request = (options.fetch ?? fetch)(url, {
+): Promise<HttpAnswer> {
+  const request = (options.fetch ?? sendRequest)(url, {
     method,
     headers: { 'content-type': 'application/json', ...options.headers },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -101,8 +107,8 @@ async function withRetries(
   url: string,
   options: HttpOptions,
   signal: AbortSignal,
-  attempt: () => Promise<Response>,
-): Promise<Response> {
+  attempt: () => Promise<HttpAnswer>,
+): Promise<HttpAnswer> {
   for (let n = 0; ; n++) {
     try {
       return await attempt();
@@ -126,7 +132,7 @@ function retryWait(error: EndpointError, tried: number, options: HttpOptions): n
 }
 
 async function* readEvents(
-  response: Response,
+  response: HttpAnswer,
   url: string,
   idleMs: number,
   control: AbortController,
@@ -143,6 +149,7 @@ async function* readEvents(
   /** The answer so far where it is one JSON document; null where it is events; '' while neither is known. */
   let document: string | null = '';
   let unfinished = 0;
+  let whole = false;
   try {
     for (;;) {
       const { value, done } = await within(reader.read(), idleMs, url, control);
@@ -173,7 +180,11 @@ async function* readEvents(
       unfinished = ready.length > 0 ? 0 : unfinished + text.length;
       if (unfinished > MOST_UNFINISHED) throw tooLong(url);
       for (const data of ready) {
-        if (data.trim() === '[DONE]') return 'done';
+        if (data.trim() === '[DONE]') {
+          whole = true;
+          void readOut(reader, control);
+          return 'done';
+        }
         yield data;
       }
       if (!done) continue;
@@ -186,7 +197,25 @@ async function* readEvents(
       return 'eof';
     }
   } finally {
-    reader.cancel().catch(() => undefined);
+    if (!whole) reader.cancel().catch(() => undefined);
+  }
+}
+
+/** How long an answer that is complete may take to end. */
+const MOST_AFTER_DONE_MS = 1000;
+
+/**
+ * Reads what stands behind `[DONE]`: nothing, but a connection whose answer was not read to its end cannot be used again, and the
+ * next request would begin with the round trips of a new one.
+ */
+async function readOut(reader: BodyReader, control: AbortController): Promise<void> {
+  const timer = setTimeout(() => control.abort(), MOST_AFTER_DONE_MS);
+  try {
+    while (!(await reader.read()).done);
+  } catch {
+    // The answer is here already.
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -3,6 +3,7 @@
 
 import { EndpointError } from '../split-error.ts';
 import type { EndpointErrorKind } from '../split-error.ts';
+import type { HttpAnswer } from './node-request.ts';
 
 /** Node's fetch hides the reason in `cause`; browsers give none (the page may not see why a request failed). */
 export function fromFetchFailure(error: unknown, url: string): EndpointError {
@@ -37,7 +38,7 @@ function describe(code: string | null): [EndpointErrorKind, string] {
 }
 
 /** An EndpointError for a status outside 200-299; reads at most 4 KiB worth of the answer's message. */
-export async function fromStatus(response: Response, url: string): Promise<EndpointError> {
+export async function fromStatus(response: HttpAnswer, url: string): Promise<EndpointError> {
   const { status } = response;
   const said = await errorMessage(response);
   const retryAfterMs = parseRetryAfter(response.headers.get('retry-after'), Date.now());
@@ -50,7 +51,7 @@ export async function fromStatus(response: Response, url: string): Promise<Endpo
   return new EndpointError('bad-request', line('the server refused the request'), { status });
 }
 
-async function errorMessage(response: Response): Promise<string> {
+async function errorMessage(response: HttpAnswer): Promise<string> {
   let text = '';
   try {
     text = (await response.text()).slice(0, 4096);

@@ -1,0 +1,112 @@
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+
+import { afterEach, describe, expect, it, vi } from 'vitest';
+
+import { closeServer } from '../bench/model-endpoint.ts';
+import { postEvents, requestJson } from './event-stream.ts';
+
+const servers: Server[] = [];
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  vi.unstubAllGlobals();
+  await Promise.all(servers.splice(0).map(closeServer));
+});
+
+interface Served {
+  url: string;
+  /** Connections so far, and those that requests came over, oldest first. */
+  opened: Socket[];
+  used: Socket[];
+}
+
+async function serve(
+  answer: (response: ServerResponse, request: IncomingMessage, n: number) => void,
+): Promise<Served> {
+  const opened: Socket[] = [];
+  const used: Socket[] = [];
+  const server = createServer((request, response) => {
+    request.resume().once('end', () => {
+      used.push(request.socket);
+      answer(response, request, used.length);
+    });
+  });
+  server.on('connection', (socket) => opened.push(socket));
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, opened, used };
+}
+
+async function eventsOf(url: string): Promise<string[]> {
+  const events: string[] = [];
+  for await (const data of postEvents(url, {}, { retries: 0 }, undefined)) events.push(data);
+  return events;
+}
+
+const events = (response: ServerResponse): ServerResponse =>
+  response.writeHead(200, { 'content-type': 'text/event-stream' });
+
+describe('a request from Node', () => {
+  it('goes over the connection of the one before, though its answer ended behind [DONE]', async () => {
+    const { url, used } = await serve((response) => {
+      events(response).write('data: 1\n\ndata: [DONE]\n\n');
+      setTimeout(() => response.end(), 20);
+    });
+    expect(await eventsOf(url)).toEqual(['1']);
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    expect(await eventsOf(url)).toEqual(['1']);
+    expect(used[1]).toBe(used[0]);
+  });
+
+  it('does not wait for an end that never comes behind [DONE]', async () => {
+    const { url, used } = await serve((response) => events(response).write('data: [DONE]\n\n'));
+    expect(await eventsOf(url)).toEqual([]);
+    await expect.poll(() => used[0]!.destroyed, { timeout: 3000 }).toBe(true);
+  });
+
+  it('finds a connection ready beside the one in use', async () => {
+    const held: ServerResponse[] = [];
+    const { url, opened, used } = await serve((response, _, n) => {
+      if (n === 1) held.push(events(response));
+      else events(response).end('data: [DONE]\n\n');
+    });
+    const first = eventsOf(url);
+    await expect.poll(() => opened.length).toBe(2);
+    expect(used).toHaveLength(1);
+    await eventsOf(url);
+    expect(used[1]).toBe(opened[1]);
+    held[0]!.end('data: [DONE]\n\n');
+    await first;
+  });
+
+  it('opens another connection where the server has closed the ready one, and the kept one', async () => {
+    const { url, opened, used } = await serve((response) =>
+      events(response).end('data: 1\n\ndata: [DONE]\n\n'),
+    );
+    await eventsOf(url);
+    await expect.poll(() => opened.length).toBe(2);
+    for (const socket of opened) socket.destroy();
+    expect(await eventsOf(url)).toEqual(['1']);
+    expect(used[1]).not.toBe(opened[0]);
+    expect(used[1]).not.toBe(opened[1]);
+  });
+
+  it('follows an address that has moved', async () => {
+    const { url } = await serve((response, request) => {
+      if (request.url === '/') return response.writeHead(307, { location: '/there' }).end();
+      response
+        .writeHead(200, { 'content-type': 'application/json' })
+        .end(JSON.stringify({ at: request.url }));
+    });
+    expect(await requestJson(url, 'POST', {}, {}, undefined)).toEqual({ at: '/there' });
+  });
+
+  it('is left to fetch where that goes through a proxy', async () => {
+    vi.stubEnv('NODE_USE_ENV_PROXY', '1');
+    vi.stubGlobal('fetch', async () => Response.json({ by: 'fetch' }));
+    expect(await requestJson('http://127.0.0.1:9/', 'GET', undefined, {}, undefined)).toEqual({
+      by: 'fetch',
+    });
+  });
+});
