@@ -159,6 +159,113 @@ describe('a server that tells less', () => {
     expect(gate.bodies.every((body) => 'prompt' in body || 'messages' in body)).toBe(true);
   });
 
+  /** The gate as vLLM: messages become tokens at /tokenize and text at /detokenize, both at the server's root. */
+  const asVllm: Script = (response, body, request) => {
+    const path = request.url!;
+    const ask = async (route: string, question: object): Promise<Record<string, unknown>> => {
+      const answer = await fetch(`${server.url}/v1/${route}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(question),
+      });
+      return (await answer.json()) as Record<string, unknown>;
+    };
+    if (path === '/tokenize' && body.model === 'demo-small')
+      return void ask('render', { messages: body.messages, addGenerationPrompt: body.add_generation_prompt })
+        .then(({ text }) => ask('tokenize', { text }))
+        .then(({ ids }) =>
+          json(response, 200, { tokens: ids, count: (ids as []).length, max_model_len: 2048 }),
+        );
+    if (path === '/detokenize')
+      return json(response, 200, {
+        prompt: (body.tokens as number[]).map((id) => here.tokenizer.tokenText(id)).join(''),
+      });
+    if (path !== '/v1/completions') return json(response, 404, { detail: 'Not Found' });
+    if (body.stream !== true && body.stream_options !== undefined)
+      return json(response, 400, { error: { message: 'Stream options need stream' } });
+    if (body.add_special_tokens !== false || body.skip_special_tokens !== false)
+      return json(response, 400, { error: { message: 'special tokens' } });
+    const { prompt, max_tokens, temperature, echo, logprobs, stream, stream_options } = body;
+    const known = { prompt, max_tokens, temperature, echo, logprobs, stream, stream_options };
+    behind(() => false)(response, known, request);
+  };
+
+  it('as vLLM: the question in its own template, and the trace of the model here', async () => {
+    const gate = await misbehaving(asVllm);
+    gate.models = { data: [{ id: 'demo-small', owned_by: 'vllm', max_model_len: 2048 }] };
+    const remote = await run(await openSmallEndpoint({ url: gate.url }));
+    expect(auditTrace(remote)).toEqual([]);
+    expect(remote.totals.largeTokens).toBeGreaterThan(0);
+    const local = await run(here);
+    expect(remote.prompt).toBe(local.prompt);
+    expect(essence(remote)).toEqual(essence(local));
+  });
+
+  it('as llama.cpp: /apply-template, log-probabilities in the chat form, no echo', async () => {
+    const inChatForm = (choice: Record<string, unknown>): Record<string, unknown> => {
+      const {
+        tokens = [],
+        token_logprobs = [],
+        top_logprobs = [],
+      } = (choice.logprobs ?? {}) as {
+        tokens?: string[];
+        token_logprobs?: number[];
+        top_logprobs?: Record<string, number>[];
+      };
+      const content = tokens.map((token, i) => ({
+        id: 1,
+        token,
+        bytes: [...Buffer.from(token)],
+        logprob: token_logprobs[i],
+        top_logprobs: Object.entries(top_logprobs[i] ?? {}).map(([text, logprob]) => ({
+          id: 1,
+          token: text,
+          logprob,
+        })),
+      }));
+      return { ...choice, logprobs: content.length > 0 ? { content } : null };
+    };
+    const gate = await misbehaving((response, body, request) => {
+      const post = (route: string, asked: object): Promise<Response> =>
+        fetch(`${server.url}/v1/${route}`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify(asked),
+        });
+      if (request.url === '/apply-template')
+        return void post('render', {
+          messages: body.messages,
+          addGenerationPrompt: body.add_generation_prompt,
+        })
+          .then((answer) => answer.json())
+          .then((answer) => json(response, 200, { prompt: (answer as { text: string }).text }));
+      if (request.url !== '/v1/completions')
+        return json(response, 404, { error: { message: 'File Not Found' } });
+      if (body.echo === true)
+        return json(response, 500, { error: { code: 500, message: 'Only no echo is supported' } });
+      if (!(body.preserved_tokens as string[]).includes('<bigmodel>'))
+        return json(response, 400, { error: { message: 'the tag would not be shown' } });
+      const { prompt, max_tokens, temperature, logprobs, stream } = body;
+      void post('completions', { prompt, max_tokens, temperature, logprobs, stream }).then(async (answer) => {
+        const text = await answer.text();
+        response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') ?? '' });
+        response.end(
+          text.replace(/\{.*"choices".*\}/g, (event) => {
+            const { choices, ...rest } = JSON.parse(event) as { choices: Record<string, unknown>[] };
+            return JSON.stringify({ ...rest, choices: choices.map(inChatForm) });
+          }),
+        );
+      });
+    });
+    gate.models = { data: [{ id: 'demo-small', owned_by: 'llamacpp' }] };
+    const trace = await run(await openSmallEndpoint({ url: gate.url, retries: 0 }));
+    expect(auditTrace(trace)).toEqual([]);
+    expect(trace.stopReason).toBe('end');
+    expect(trace.prompt).toBe((await run(here)).prompt);
+    expect(trace.totals.largeTokens).toBeGreaterThan(0);
+    expect(trace.notes.join('\n')).not.toMatch(/template is not known/);
+  });
+
   it('without echo: spans end where pieces end, and the trace says so', async () => {
     const gate = await misbehaving(behind((body) => body.echo === true));
     gate.models = LISTED;

@@ -3,7 +3,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-import { ANSWER } from './pair.ts';
+import { ANSWER, QUESTION } from './pair.ts';
 import { faultServer, json } from './fault-server.ts';
 import type { FaultServer } from './fault-server.ts';
 
@@ -23,6 +23,7 @@ interface Message {
   role: string;
   content: string;
   prefix?: boolean;
+  reasoning_content?: string;
 }
 
 const DAYS = 'Monday, Tuesday, Wednesday, Thursday,';
@@ -65,13 +66,44 @@ function partial(body: Body, continues: (last: Message) => boolean): string | nu
   return last.role === 'assistant' && continues(last) ? last.content : null;
 }
 
-/** vllm/entrypoints/openai/protocol.py: running usage, token ids when asked for, prompt_tokens_details with the flag. */
+/** A chat template that is not the small model's; a server with one continues nothing that does not begin with it. */
+const templated = (begin: string, question: string): string =>
+  `${begin}<|im_start|>user\n${question}<|im_end|>\n<|im_start|>assistant\n`;
+const OWN = templated('', QUESTION);
+
+/** What follows a raw prompt in the server's own template; the probe's has none. */
+function templatedContinuation(body: Body, begin = ''): string[] {
+  const prompt = String(body.prompt);
+  const known = prompt.startsWith(`${begin}${OWN}<think>\n`) || prompt.endsWith(DAYS);
+  return continuation(known ? prompt : 'a new turn', limitOf(body));
+}
+
+/** vLLM's begin-of-text token as text, which stands in its template and must not be put in front once more. */
+const BEGIN = '<s>';
+
+/**
+ * vllm/entrypoints/openai/completion/protocol.py: running usage, token ids when asked for, prompt_tokens_details with the flag,
+ * `stream_options` only with `stream`, a begin-of-text token of its own unless it is asked not to; its root has /tokenize and
+ * /detokenize (vllm/entrypoints/serve/tokenize).
+ */
 const vllm: Dialect = {
   name: 'vllm',
   folder: '/v1',
   models: { object: 'list', data: [{ id: 'm', object: 'model', owned_by: 'vllm', max_model_len: 32768 }] },
   answer(path, body, response) {
+    if (path === '/tokenize') {
+      if (body.messages === undefined || body.model !== 'm') return notFound(response);
+      const [message] = body.messages as Message[];
+      const tokens = Array.from(templated(BEGIN, message!.content), (c) => c.codePointAt(0)!);
+      return json(response, 200, { count: tokens.length, max_model_len: 32768, tokens, token_strs: null });
+    }
+    if (path === '/detokenize')
+      return json(response, 200, { prompt: String.fromCodePoint(...(body.tokens as number[])) });
     if (path !== '/completions') return notFound(response);
+    if (body.stream_options !== undefined && body.stream !== true)
+      return json(response, 400, {
+        error: { message: 'Stream options can only be defined when `stream=True`.', code: 400 },
+      });
     const options = (body.stream_options ?? {}) as Body;
     const usage = (tokens: number): Body => ({
       prompt_tokens: REPORTED.promptTokens,
@@ -89,7 +121,8 @@ const vllm: Dialect = {
     });
     open(response);
     let tokens = 0;
-    for (const text of continuation(String(body.prompt), limitOf(body))) {
+    const once = body.add_special_tokens === false ? BEGIN : 'twice';
+    for (const text of templatedContinuation(body, once)) {
       const logprobs =
         body.logprobs === undefined
           ? null
@@ -110,6 +143,8 @@ const sglang: Dialect = {
   models: { object: 'list', data: [{ id: 'm', object: 'model', owned_by: 'sglang', root: 'm' }] },
   answer(path, body, response) {
     if (path !== '/completions') return notFound(response);
+    if (Number(body.max_tokens) <= 0)
+      return json(response, 400, { object: 'error', message: 'max_tokens must be positive', code: 400 });
     const pieces = continuation(String(body.prompt), limitOf(body));
     open(response);
     for (const text of ['', ...pieces])
@@ -132,18 +167,34 @@ const sglang: Dialect = {
   },
 };
 
-/** llama.cpp tools/server: `timings.cache_n` says how much of the prompt was in the slot. */
+/**
+ * llama.cpp tools/server (server-common.cpp, server-task.cpp): `timings.cache_n` says how much of the prompt was in the slot;
+ * log-probabilities in the chat form, and only from one alternative on; `echo` is an error of the server's own; /apply-template
+ * at the root, without the begin-of-text token that completions put in front.
+ */
 const llamaCpp: Dialect = {
   name: 'llama.cpp',
   folder: '/v1',
   models: { object: 'list', data: [{ id: 'm', object: 'model', owned_by: 'llamacpp', meta: {} }] },
   answer(path, body, response) {
+    if (path === '/apply-template') {
+      const [message] = body.messages as Message[];
+      return json(response, 200, { prompt: templated('', message!.content) });
+    }
     if (path !== '/completions') return notFound(response);
-    const pieces = continuation(String(body.prompt), limitOf(body));
+    if (body.echo === true)
+      return json(response, 500, {
+        error: { code: 500, message: 'Only no echo is supported', type: 'server_error' },
+      });
+    const pieces = templatedContinuation(body);
     const event = { created: 1, model: 'm', system_fingerprint: 'b1-x', object: 'text_completion', id: 'c' };
     open(response);
-    for (const text of pieces)
-      send(response, { ...event, choices: [{ text, index: 0, logprobs: null, finish_reason: null }] });
+    for (const text of pieces) {
+      const token = { id: 7, token: text, bytes: [...Buffer.from(text)], logprob: -0.1 };
+      const logprobs =
+        Number(body.logprobs ?? 0) > 0 ? { content: [{ ...token, top_logprobs: [token] }] } : null;
+      send(response, { ...event, choices: [{ text, index: 0, logprobs, finish_reason: null }] });
+    }
     send(response, {
       ...event,
       choices: [{ text: '', index: 0, logprobs: null, finish_reason: 'stop' }],
@@ -176,8 +227,11 @@ const ollama: Dialect = {
     const text = body.raw === true ? String(body.prompt) : 'a new turn';
     const pieces = continuation(text, options.num_predict ?? 1000);
     response.writeHead(200, { 'content-type': 'application/x-ndjson' });
-    for (const piece of pieces)
-      response.write(`${JSON.stringify({ model: 'm', created_at: '2026', response: piece, done: false })}\n`);
+    for (const piece of pieces) {
+      const logprobs = body.logprobs === true ? { logprobs: [{ token: piece, logprob: -0.1 }] } : {};
+      const line = { model: 'm', created_at: '2026', response: piece, done: false, ...logprobs };
+      response.write(`${JSON.stringify(line)}\n`);
+    }
     const counts = { prompt_eval_count: REPORTED.promptTokens, eval_count: pieces.length, eval_duration: 1 };
     response.end(
       `${JSON.stringify({ model: 'm', response: '', done: true, done_reason: 'stop', ...counts })}\n`,
@@ -208,7 +262,10 @@ const lmStudio: Dialect = {
   },
 };
 
-/** DeepSeek's beta address: keep-alive comments, thoughts in their own field, cache hits and misses in the usage. */
+/**
+ * DeepSeek's beta address: keep-alive comments, cache hits and misses in the usage; a thought that is to be continued stands in
+ * `reasoning_content` of the last message, and its continuation comes there too (api-docs.deepseek.com, chat completion).
+ */
 const deepseek: Dialect = {
   name: 'deepseek',
   folder: '/beta',
@@ -220,14 +277,21 @@ const deepseek: Dialect = {
         error: { message: 'Authentication Fails', type: 'authentication_error' },
       });
     if (path !== '/chat/completions') return notFound(response);
-    const text = partial(body, (last) => last.prefix === true);
+    const last = (body.messages as Message[]).at(-1)!;
+    const thinking = last.prefix === true && last.reasoning_content !== undefined && last.content === '';
+    const text = thinking ? last.reasoning_content! : partial(body, ({ prefix }) => prefix === true);
     const pieces = continuation(text ?? 'a new turn', limitOf(body));
     open(response);
     response.write(': keep-alive\n\n');
-    for (const content of pieces)
+    let ended = !thinking;
+    for (const piece of pieces) {
+      // Behind the thought the answer stands in the other field, without the mark between them.
+      ended ||= piece.includes('</');
+      const [content, reasoning_content] = ended ? [piece, null] : [null, piece];
       send(response, {
-        choices: [{ index: 0, delta: { content, reasoning_content: null }, finish_reason: null }],
+        choices: [{ index: 0, delta: { content, reasoning_content }, finish_reason: null }],
       });
+    }
     send(response, {
       choices: [{ index: 0, delta: { content: '' }, finish_reason: 'stop' }],
       usage: {
@@ -298,7 +362,7 @@ const mistral: Dialect = {
   },
 };
 
-/** OpenRouter: comments while the provider works, raw prompts on /completions, usage where it is asked to include it. */
+/** OpenRouter: comments while the provider works, raw prompts on /completions, usage in the last event without being asked. */
 const openrouter: Dialect = {
   name: 'openrouter',
   folder: '/api/v1',
@@ -317,18 +381,16 @@ const openrouter: Dialect = {
       id: 'gen',
       choices: [{ text: '', finish_reason: 'stop', native_finish_reason: 'stop' }],
     });
-    const asked = (body.usage as { include?: boolean } | undefined)?.include === true;
-    if (asked)
-      send(response, {
-        id: 'gen',
-        choices: [{ text: '', finish_reason: null }],
-        usage: {
-          prompt_tokens: REPORTED.promptTokens,
-          completion_tokens: pieces.length,
-          cost: 0.001,
-          prompt_tokens_details: { cached_tokens: REPORTED.cachedTokens },
-        },
-      });
+    send(response, {
+      id: 'gen',
+      choices: [{ text: '', finish_reason: null }],
+      usage: {
+        prompt_tokens: REPORTED.promptTokens,
+        completion_tokens: pieces.length,
+        cost: 0.001,
+        prompt_tokens_details: { cached_tokens: REPORTED.cachedTokens, cache_write_tokens: 0 },
+      },
+    });
     done(response);
   },
 };

@@ -8,7 +8,7 @@ import { SplitError } from '../split-error.ts';
 import { apiBase, apiUrl } from './address.ts';
 import { firstModelId, headersOf, requestFields } from './openai-completions.ts';
 import type { EndpointOptions } from './openai-completions.ts';
-import { streamChunks } from './stream-chunks.ts';
+import { Thoughts, streamChunks } from './stream-chunks.ts';
 import type { RequestForm } from './stream-chunks.ts';
 import type { HttpOptions } from './event-stream.ts';
 
@@ -61,18 +61,32 @@ export class ChatContinuationModel implements ContinuingModel {
     this.#model ??= await firstModelId(this.#options, options.signal);
     const body = {
       ...requestFields(options, this.#options),
-      ...messagesFor(turn, this.dialect),
+      ...messagesFor(turn, this.dialect, this.#thoughtField()),
       model: this.#model,
       ...(this.capabilities.logprobs ? { logprobs: true, top_logprobs: options.topLogprobs ?? 0 } : {}),
     };
     const url = apiUrl(this.#options.url, 'chat/completions');
-    const stream = streamChunks(url, body, this.#http, options.signal, this.#form);
+    const inThought = !turn.bare && isThought(turn.partial);
+    const thoughts = new Thoughts(inThought);
+    const stream = streamChunks(url, body, this.#http, options.signal, this.#form, thoughts);
     yield* withoutEcho(stream, turn.partial);
+  }
+
+  /** Models that do not think take a thought as text. */
+  #thoughtField(): string | null {
+    const { thoughtField } = this.#options;
+    return thoughtField !== undefined && !/(?:^|\/)deepseek-chat$/.test(this.#model ?? '')
+      ? thoughtField
+      : null;
   }
 }
 
 /** The request's messages, and whatever flags say that the last one is unfinished. */
-export function messagesFor(turn: Continuation, dialect: Dialect): Record<string, unknown> {
+export function messagesFor(
+  turn: Continuation,
+  dialect: Dialect,
+  thoughtField: string | null = null,
+): Record<string, unknown> {
   const user = { role: 'user', content: turn.question };
   if (turn.bare) return { messages: [user] };
   if (dialect === 'phrase') {
@@ -86,12 +100,23 @@ export function messagesFor(turn: Continuation, dialect: Dialect): Record<string
   }
   // An empty assistant message is refused by some servers, and says nothing.
   if (turn.partial === '') return { messages: [user] };
-  const assistant = { role: 'assistant', content: turn.partial };
+  const assistant = { role: 'assistant', ...partsOf(turn.partial, thoughtField) };
   if (dialect === 'prefix') return { messages: [user, { ...assistant, prefix: true }] };
   const messages = [user, assistant];
   return dialect === 'continue'
     ? { messages, continue_final_message: true, add_generation_prompt: false }
     : { messages };
+}
+
+function isThought(text: string): boolean {
+  return text.lastIndexOf('<think>') > text.lastIndexOf('</think>');
+}
+
+/** An unfinished message; its thought in a field of its own where the server wants it so. */
+function partsOf(partial: string, thoughtField: string | null): Record<string, string> {
+  if (thoughtField === null || !partial.startsWith('<think>')) return { content: partial };
+  const [thought = '', ...rest] = partial.slice('<think>'.length).trimStart().split('</think>');
+  return { content: rest.join('</think>').trimStart(), [thoughtField]: thought };
 }
 
 /** Cuts the partial turn off the front where the server sends it back; text that differs is the continuation. */

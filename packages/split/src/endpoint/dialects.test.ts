@@ -5,10 +5,12 @@ import { afterEach, describe, expect, it } from 'vitest';
 
 import { DIALECTS, REPORTED, dialectServer } from '../../test/dialect-servers.ts';
 import type { Dialect } from '../../test/dialect-servers.ts';
+import { faultServer, finish, json, stream } from '../../test/fault-server.ts';
 import { ANSWER, QUESTION, SPAN, smallModel } from '../../test/pair.ts';
 import { solveToTrace } from '../solve.ts';
+import type { SolveEvent } from '../events.ts';
 import type { Trace } from '../trace.ts';
-import { connect, connectOnDemand, presetByName, probeEndpoint } from './index.ts';
+import { ChatContinuationModel, connect, connectOnDemand, presetByName, probeEndpoint } from './index.ts';
 import type { ConnectOptions } from './index.ts';
 
 const cleanups: (() => Promise<void>)[] = [];
@@ -38,6 +40,71 @@ async function relay(options: ConnectOptions): Promise<Trace> {
   });
 }
 
+const sent = (events: readonly SolveEvent[]): string[] =>
+  events.flatMap((event) => (event.type === 'request' ? [event.prompt] : []));
+
+describe('a server that tells its chat template', () => {
+  it.each(
+    DIALECTS.filter(({ name }) => name === 'vllm' || name === 'llama.cpp').map((d) => [d.name, d] as const),
+  )('%s: the large model reads the question in it, and the events say so', async (name, dialect) => {
+    for (const preset of [name, undefined]) {
+      const { url, bodies } = await serve(dialect);
+      const small = smallModel();
+      cleanups.push(() => small.close());
+      const large = connectOnDemand({ url, model: 'm', ...(preset === undefined ? {} : { preset }) });
+      const events: SolveEvent[] = [];
+      const trace = await solveToTrace(QUESTION, { small, large, keepWarm: false }, (e) => events.push(e));
+      expect(trace.text).toBe(ANSWER);
+      const prompts = bodies.filter(({ prompt }) => String(prompt).includes(QUESTION)).map((b) => b.prompt);
+      expect(prompts).toHaveLength(1);
+      expect(prompts[0]).toMatch(
+        /^(?:<s>)?<\|im_start\|>user\n[^]*assistant\n<think>\nFirst, all the pens: 47\*36=$/,
+      );
+      expect(sent(events)).toEqual(prompts);
+      // What the trace calls its prompt is the small model's.
+      expect(trace.prompt).toMatch(/^<\|user\|>/);
+    }
+  });
+
+  it('and then no longer: the small model’s form is used', async () => {
+    const { url, bodies } = await serve({
+      ...DIALECTS.find(({ name }) => name === 'vllm')!,
+      answer(path, body, response) {
+        if (path !== '/completions') return json(response, 404, { detail: 'Not Found' });
+        stream([SPAN])(response, body, undefined as never);
+      },
+    });
+    const trace = await relay({ url, preset: 'vllm', model: 'm' });
+    expect(trace.text).toBe(ANSWER);
+    expect(bodies.at(-1)!.prompt).toBe(`${trace.prompt}First, all the pens: 47*36=`);
+  });
+});
+
+describe('thoughts that a server keeps apart', () => {
+  it.each<[string, object[]]>([
+    ['reasoning_content', [{ reasoning_content: SPAN }, { content: 'The answer is \\boxed{7}.' }]],
+    ['reasoning', [{ reasoning: SPAN, content: '' }, { content: 'The answer is \\boxed{7}.' }]],
+    [
+      'parts of a message',
+      [
+        { content: [{ type: 'thinking', thinking: [{ type: 'text', text: SPAN }] }] },
+        { content: [{ type: 'text', text: 'The answer is \\boxed{7}.' }] },
+      ],
+    ],
+  ])('in %s end where the answer begins', async (_, deltas) => {
+    const server = await faultServer((response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      for (const delta of deltas) response.write(`data: ${JSON.stringify({ choices: [{ delta }] })}\n\n`);
+      finish(response);
+    });
+    cleanups.push(() => server.close());
+    const large = new ChatContinuationModel({ url: server.url, model: 'm' }, 'trailing');
+    const trace = await solveToTrace(QUESTION, { small: null, large, policy: 'large' });
+    expect(trace.text).toBe(`${SPAN}\n</think>\n\nThe answer is \\boxed{7}.`);
+    expect(trace.answer).toBe('7');
+  });
+});
+
 const named = DIALECTS.map((dialect) => [dialect.name, dialect] as const);
 /** Kinds that say nothing of their cache. */
 const SILENT = new Set(['ollama', 'lm-studio']);
@@ -55,7 +122,17 @@ describe.each(named)('%s', (name, dialect) => {
     const cached = span.cachedTokens ?? 0;
     const input = REPORTED.promptTokens - cached + 0.1 * cached;
     expect(span.cost).toBeCloseTo((input + 2 * (span.tokens + span.discardedTokens)) / 1e6, 12);
-    expect(bodies).toHaveLength(1);
+    // The rest asked for the server's chat template, and told it nothing of the question.
+    const [first, ...others] = bodies.filter((body) => body.max_tokens ?? body.options);
+    expect(others).toEqual([]);
+    if (name === 'deepseek')
+      expect((first!.messages as unknown[]).at(-1)).toEqual({
+        role: 'assistant',
+        prefix: true,
+        content: '',
+        reasoning_content: 'First, all the pens: 47*36=',
+      });
+    expect(JSON.stringify(bodies.filter((body) => body !== first))).not.toContain(QUESTION);
     expect(trace.notes).toEqual([]);
   });
 

@@ -9,6 +9,7 @@ import { postEvents } from './event-stream.ts';
 import type { HttpOptions } from './event-stream.ts';
 import { firstModelId, headersOf } from './openai-completions.ts';
 import type { EndpointOptions } from './openai-completions.ts';
+import { parseLogprobs } from './wire.ts';
 
 interface Line {
   response?: unknown;
@@ -16,6 +17,8 @@ interface Line {
   done_reason?: unknown;
   prompt_eval_count?: unknown;
   eval_count?: unknown;
+  /** From Ollama 0.12.11 on. */
+  logprobs?: unknown;
   error?: unknown;
 }
 
@@ -33,7 +36,7 @@ export class OllamaModel implements TextModel {
     this.#http = headersOf(options);
     this.#model = options.model ?? null;
     this.capabilities = {
-      logprobs: false,
+      logprobs: options.logprobs ?? true,
       sessions: false,
       rawCompletion: true,
       billed: options.billed ?? (options.apiKey !== undefined && options.apiKey !== ''),
@@ -53,6 +56,7 @@ export class OllamaModel implements TextModel {
       prompt,
       raw: true,
       stream: true,
+      ...(this.capabilities.logprobs ? { logprobs: true, top_logprobs: options.topLogprobs ?? 0 } : {}),
       options: modelOptions(options),
     };
     const lines = postEvents(url, body, this.#http, options.signal, 'lines');
@@ -103,10 +107,13 @@ function chunkOf(line: Line, url: string): TextChunk {
   if (typeof line.response !== 'string' && line.done !== true)
     throw new EndpointError('malformed', `${url}: a line has no "response"`);
   const text = typeof line.response === 'string' ? line.response : '';
-  if (line.done !== true) return { text, tokenIds: [] };
+  const logprobs = Array.isArray(line.logprobs) ? parseLogprobs({ content: line.logprobs }) : undefined;
+  const told = logprobs && logprobs.length > 0 ? { logprobs } : {};
+  if (line.done !== true) return { text, tokenIds: [], ...told };
   return {
     text,
     tokenIds: [],
+    ...told,
     finishReason: line.done_reason === 'length' ? 'length' : 'stop',
     usage: {
       promptTokens: Number(line.prompt_eval_count ?? 0),

@@ -60,6 +60,12 @@ class EndpointOnDemand implements ContinuingModel {
     yield* (await this.#model(options.signal)).generate(prompt, options);
   }
 
+  async promptOf(turn: Continuation, signal?: AbortSignal): Promise<string | null> {
+    const model = await this.#model(signal);
+    if (!isContinuing(model)) return turn.prompt + turn.answer;
+    return (await model.promptOf?.(turn, signal)) ?? null;
+  }
+
   async *continueAssistant(turn: Continuation, options: GenerateOptions = {}): AsyncGenerator<TextChunk> {
     const model = await this.#model(options.signal);
     yield* isContinuing(model)

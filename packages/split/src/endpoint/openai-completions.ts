@@ -27,12 +27,16 @@ export interface EndpointOptions extends HttpOptions {
   apiKey?: string;
   /** Ask for log-probabilities of generated tokens: exact token counts at a cut depend on them. Default true. */
   logprobs?: boolean;
+  /** Alternatives below which the server tells no log-probabilities at all. Default 0. */
+  leastLogprobs?: number;
   /** Input tokens cost money here: no keep-warm requests unless asked for. Default: true with an API key. */
   billed?: boolean;
   /** Send only the fields that every server knows. Found out by itself where a server refuses others. */
   plain?: boolean;
   /** Names that the server has for fields, by OpenAI's names (`{ seed: 'random_seed' }`); null: the field is left out. */
   fieldNames?: Readonly<Record<string, string | null>>;
+  /** Field of a message for the thought in front of it, where a thought is not to stand in the text (DeepSeek's `prefix`). */
+  thoughtField?: string;
   /** Fields added to every request body (provider routing, `chat_template_kwargs` ...). */
   extraBody?: Readonly<Record<string, unknown>>;
 }
@@ -90,7 +94,9 @@ export class OpenAICompletionsModel implements TextModel {
       ...requestFields(options, this.#options),
       model: this.#model,
       prompt,
-      ...(this.capabilities.logprobs ? { logprobs: options.topLogprobs ?? 0 } : {}),
+      ...(this.capabilities.logprobs
+        ? { logprobs: Math.max(this.#options.leastLogprobs ?? 0, options.topLogprobs ?? 0) }
+        : {}),
     };
     const url = apiUrl(this.#options.url, 'completions');
     yield* streamChunks(url, body, this.#http, options.signal, this.#form);
@@ -105,8 +111,10 @@ export class OpenAICompletionsModel implements TextModel {
     options: { top?: number; signal?: AbortSignal } = {},
   ): Promise<{ tokens: NonNullable<TextChunk['logprobs']>; next: string | null; usage: Usage | null }> {
     this.#model ??= await firstModelId(this.#options, options.signal);
+    // vLLM refuses stream_options where nothing is streamed.
+    const { stream_options: _, ...extra } = { ...this.#options.extraBody } as Record<string, unknown>;
     const body = {
-      ...this.#options.extraBody,
+      ...extra,
       model: this.#model,
       prompt: text,
       echo: true,

@@ -15,6 +15,10 @@ export interface Preset {
   billed: boolean;
   /** Gives log-probabilities of generated tokens. */
   logprobs: boolean;
+  /** Field of a message that takes the thought. */
+  thoughtField?: string;
+  /** Alternatives below which it tells none. */
+  leastLogprobs?: number;
   /** What it calls OpenAI's fields where it has other names; null: it refuses the field. */
   fieldNames?: Readonly<Record<string, string | null>>;
   /** `owned_by` of its models in /v1/models, where that gives it away. */
@@ -37,7 +41,8 @@ export const PRESETS: readonly Preset[] = [
     billed: false,
     logprobs: true,
     owner: 'vllm',
-    extraBody: { ...RUNNING_USAGE, return_token_ids: true },
+    // A rendered chat has its begin-of-text token already; by default vLLM puts another one in front.
+    extraBody: { ...RUNNING_USAGE, return_token_ids: true, add_special_tokens: false },
     url: 'http://127.0.0.1:8000/v1',
     remark: 'start with --enable-prompt-tokens-details to see cached tokens; prefix caching is on by default',
   },
@@ -57,7 +62,10 @@ export const PRESETS: readonly Preset[] = [
     billed: false,
     logprobs: true,
     owner: 'llamacpp',
-    extraBody: { cache_prompt: true },
+    // `logprobs: 0` asks for none there. Special tokens are left out of the text unless they are named.
+    leastLogprobs: 1,
+    fieldNames: { repetition_penalty: 'repeat_penalty' },
+    extraBody: { cache_prompt: true, preserved_tokens: ['<think>', '</think>'] },
     url: 'http://127.0.0.1:8080/v1',
     remark: 'llama-server; one slot keeps one prefix, so give it as many slots (-np) as people',
   },
@@ -65,7 +73,7 @@ export const PRESETS: readonly Preset[] = [
     name: 'ollama',
     continuation: 'ollama',
     billed: false,
-    logprobs: false,
+    logprobs: true,
     owner: 'library',
     url: 'http://127.0.0.1:11434/v1',
     remark:
@@ -77,6 +85,7 @@ export const PRESETS: readonly Preset[] = [
     billed: false,
     logprobs: false,
     owner: 'organization_owner',
+    fieldNames: { repetition_penalty: 'repeat_penalty' },
     url: 'http://127.0.0.1:1234/v1',
     remark: 'turn the server on in the Developer tab, with CORS for a page',
   },
@@ -85,8 +94,10 @@ export const PRESETS: readonly Preset[] = [
     continuation: 'prefix',
     billed: true,
     logprobs: false,
+    // api-docs.deepseek.com, chat completion: "the input for the CoT in the last assistant message".
+    thoughtField: 'reasoning_content',
     url: 'https://api.deepseek.com/beta',
-    remark: 'beta address; the last message carries prefix: true',
+    remark: 'beta address; the last message carries prefix: true, and its thought as reasoning_content',
   },
   {
     name: 'mistral',
@@ -110,7 +121,6 @@ export const PRESETS: readonly Preset[] = [
     continuation: 'raw',
     billed: true,
     logprobs: false,
-    extraBody: { usage: { include: true } },
     url: 'https://openrouter.ai/api/v1',
     remark: 'raw prompts only where the chosen provider takes them',
   },
@@ -119,6 +129,7 @@ export const PRESETS: readonly Preset[] = [
     continuation: 'raw',
     billed: false,
     logprobs: true,
+    owner: 'baton',
     url: 'http://127.0.0.1:8787/v1',
     remark: 'baton serve',
   },

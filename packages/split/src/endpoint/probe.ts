@@ -239,6 +239,8 @@ export function withPreset(preset: Preset | null, given: EndpointOptions): Endpo
     billed: preset.billed,
     logprobs: preset.logprobs,
     ...(preset.fieldNames ? { fieldNames: preset.fieldNames } : {}),
+    ...(preset.thoughtField === undefined ? {} : { thoughtField: preset.thoughtField }),
+    ...(preset.leastLogprobs === undefined ? {} : { leastLogprobs: preset.leastLogprobs }),
     ...given,
     extraBody: { ...preset.extraBody, ...given.extraBody },
   };

@@ -11,7 +11,9 @@ import type {
 
 import { EndpointError, SplitError, messageOf } from '../split-error.ts';
 import { plainPrompt } from '../text/plain-prompt.ts';
+import { TAGS } from '../text/tags.ts';
 import { apiBase, apiUrl } from './address.ts';
+import { isRenderer, renderedBy } from './chat-template.ts';
 import type { ConnectOptions } from './connect.ts';
 import { EndpointSession } from './endpoint-session.ts';
 import { requestJson } from './event-stream.ts';
@@ -39,7 +41,12 @@ const TRIAL = 'One, two, three, four,';
 const SPECIAL_TOKENS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   vllm: { skip_special_tokens: false, spaces_between_special_tokens: false },
   sglang: { skip_special_tokens: false },
+  // Only what is named is shown (tools/server/server-task.cpp); what is no token of the model is passed over.
+  'llama.cpp': { preserved_tokens: [TAGS.open, TAGS.close, '<think>', '</think>'] },
 };
+
+/** Kinds that answer `echo` with an error of the server's own (llama.cpp: 500 "Only no echo is supported"). */
+const NO_ECHO: ReadonlySet<string> = new Set(['llama.cpp']);
 
 interface Listed {
   id?: unknown;
@@ -69,7 +76,7 @@ export async function openSmallEndpoint(options: ConnectOptions): Promise<TextMo
   const settings = withPreset(preset, { ...given, model });
   const kind = preset?.name ?? owner;
   const extraBody = { ...settings.extraBody, ...SPECIAL_TOKENS[kind] };
-  const insight = await insightOf({ ...settings, extraBody }, model, signal);
+  const insight = await insightOf({ ...settings, extraBody }, model, NO_ECHO.has(kind), signal);
   const capacity = typeof entry?.max_model_len === 'number' ? entry.max_model_len : null;
   return new SmallEndpoint({ ...settings, extraBody, model, logprobs: true }, { ...insight, capacity }, kind);
 }
@@ -77,11 +84,12 @@ export async function openSmallEndpoint(options: ConnectOptions): Promise<TextMo
 async function insightOf(
   settings: EndpointOptions,
   model: string,
+  noEcho: boolean,
   signal: AbortSignal | undefined,
 ): Promise<Pick<EndpointInsight, 'echo' | 'top'>> {
   const url = apiUrl(settings.url, 'completions');
   let refused = 'no log-probabilities came';
-  for (const echo of [true, false]) {
+  for (const echo of noEcho ? [false] : [true, false]) {
     for (const top of TOPS) {
       const asked = {
         ...settings.extraBody,
@@ -100,12 +108,19 @@ async function insightOf(
         if (logprobs.length > (echo ? 1 : 0) && told > 0) return { echo, top: Math.min(top, told) };
         break;
       } catch (error) {
-        if (!(error instanceof EndpointError) || error.kind !== 'bad-request') throw error;
+        if (!(error instanceof EndpointError) || !refusesField(error)) throw error;
         refused = messageOf(error);
       }
     }
   }
   throw unsuitable(model, apiBase(settings.url), `gives no log-probabilities (${refused})`);
+}
+
+/** Some servers answer a field that they do not have with 500, and name it. */
+function refusesField(error: EndpointError): boolean {
+  return (
+    error.kind === 'bad-request' || (error.kind === 'server' && /\becho\b|logprobs/i.test(error.message))
+  );
 }
 
 function unsuitable(model: string, place: string, why: string): SplitError {
@@ -149,37 +164,12 @@ class SmallEndpoint implements TextModel {
     options: { addGenerationPrompt?: boolean } = {},
   ): Promise<string> {
     const { addGenerationPrompt = true } = options;
-    try {
-      const rendered = await this.#rendered(messages, addGenerationPrompt);
-      if (rendered !== null) return rendered;
-    } catch (error) {
-      if (!(error instanceof EndpointError) || error.kind !== 'bad-request') throw error;
-    }
+    const { url } = this.#options;
+    const http = headersOf(this.#options);
+    const server = isRenderer(this.#kind) ? { kind: this.#kind, url, model: this.id, http } : null;
+    const rendered = server && (await renderedBy(server, messages, addGenerationPrompt));
+    if (rendered !== null) return rendered;
     this.#notes.push(`${this.id}: its chat template is not known; the question is asked as plain text`);
     return plainPrompt(messages.at(-1)?.content ?? '');
   }
-
-  /** Sources: llama.cpp's server (`/apply-template`), vLLM (`/tokenize` of messages, `/detokenize`), `baton serve` (`/v1/render`). */
-  async #rendered(messages: readonly ChatMessage[], addGenerationPrompt: boolean): Promise<string | null> {
-    const base = apiBase(this.#options.url);
-    const root = base.replace(/\/v1$/, '');
-    if (this.#kind === 'baton')
-      return textOf(await this.#post(`${base}/render`, { messages, addGenerationPrompt }), 'text');
-    if (this.#kind === 'llama.cpp')
-      return textOf(await this.#post(`${root}/apply-template`, { messages }), 'prompt');
-    if (this.#kind !== 'vllm') return null;
-    const model = this.id;
-    const asked = { model, messages, add_generation_prompt: addGenerationPrompt };
-    const { tokens } = (await this.#post(`${root}/tokenize`, asked)) as { tokens?: unknown };
-    return textOf(await this.#post(`${root}/detokenize`, { model, tokens }), 'prompt');
-  }
-
-  #post(url: string, body: object): Promise<unknown> {
-    return requestJson(url, 'POST', body, headersOf(this.#options), undefined);
-  }
-}
-
-function textOf(answer: unknown, field: string): string | null {
-  const value = (answer as Record<string, unknown> | null)?.[field];
-  return typeof value === 'string' ? value : null;
 }

@@ -14,6 +14,36 @@ export interface RequestForm {
   plain: boolean;
 }
 
+/**
+ * Thoughts that a server sends apart, put back into the text with the marks that stand around them there: the small model reads one
+ * text, and whether the answer is complete is seen by the end of the thought.
+ */
+export class Thoughts {
+  #open: boolean;
+  #apart = false;
+
+  /** `open`: what is continued is in the middle of a thought. */
+  constructor(open: boolean) {
+    this.#open = open;
+  }
+
+  joined({ text, thought }: { text: string; thought: string }): string {
+    let out = '';
+    if (thought !== '') {
+      out += this.#open ? thought : `<think>\n${thought}`;
+      this.#open = true;
+      this.#apart = true;
+    }
+    if (text === '') return out;
+    // Text of a server that keeps its thoughts apart is not one of them any more.
+    if (this.#open && this.#apart) {
+      out += '\n</think>\n\n';
+      this.#open = false;
+    }
+    return out + text;
+  }
+}
+
 type Body = Readonly<Record<string, unknown>>;
 
 /** Fields that every server of the API knows, and those that continue a turn: without them the request is another one. */
@@ -36,12 +66,13 @@ export async function* streamChunks(
   http: HttpOptions,
   signal: AbortSignal | undefined,
   form: RequestForm,
+  thoughts: Thoughts = new Thoughts(false),
 ): AsyncGenerator<TextChunk> {
   const plain = Object.fromEntries(Object.entries(body).filter(([name]) => PLAIN_FIELDS.has(name)));
   let begun = false;
   let refused = '';
   try {
-    for await (const chunk of stream(url, form.plain ? plain : body, http, signal)) {
+    for await (const chunk of stream(url, form.plain ? plain : body, http, signal, thoughts)) {
       begun = true;
       yield chunk;
     }
@@ -51,7 +82,7 @@ export async function* streamChunks(
     if (begun || form.plain || !smaller || !refusesFields(error)) throw error;
     refused = messageOf(error);
   }
-  for await (const chunk of stream(url, plain, http, signal)) {
+  for await (const chunk of stream(url, plain, http, signal, thoughts)) {
     const notes = form.plain ? {} : { notes: [`${refused}; asked again with the plainest fields only`] };
     form.plain = true;
     yield { ...chunk, ...notes };
@@ -68,6 +99,7 @@ async function* stream(
   body: Body,
   http: HttpOptions,
   signal: AbortSignal | undefined,
+  thoughts: Thoughts,
 ): AsyncGenerator<TextChunk> {
   const events = postEvents(url, body, http, signal);
   let last: Pick<TextChunk, 'finishReason' | 'stopped' | 'usage'> = {};
@@ -81,7 +113,9 @@ async function* stream(
         yield { text: '', tokenIds: [], finishReason: 'stop', ...last };
         return;
       }
-      const { text, tokenIds, logprobs, finishReason, stopped, usage } = parseEvent(next.value, url);
+      const event = parseEvent(next.value, url);
+      const { tokenIds, logprobs, finishReason, stopped, usage } = event;
+      const text = thoughts.joined(event);
       if (finishReason) last = { ...last, finishReason };
       if (stopped !== undefined) last = { ...last, stopped };
       if (usage) last = { ...last, usage };

@@ -1,6 +1,6 @@
 // Reads OpenAI's completion events (legacy completions and chat chunks) into the one TextChunk shape, with the usage
 // fields of the servers that name them differently. Field sources: OpenAI API reference; DeepSeek
-// (prompt_cache_hit_tokens); llama.cpp server (timings.cache_n, tokens_cached); vLLM (token_ids).
+// (prompt_cache_hit_tokens); Mistral (num_cached_tokens); llama.cpp server (timings.cache_n, tokens_cached); vLLM (token_ids).
 
 import type { FinishReason, TextChunk, TokenLogprob, Usage } from '@baton/runtime/text-model';
 
@@ -11,6 +11,8 @@ type Json = Record<string, unknown>;
 /** One event's content: a piece of text, or the end, or only usage. */
 export interface WireEvent {
   text: string;
+  /** What the server holds for a thought, apart from the text. */
+  thought: string;
   tokenIds: readonly number[];
   logprobs?: TextChunk['logprobs'];
   finishReason?: FinishReason;
@@ -40,13 +42,13 @@ export function parseEvent(data: string, url: string): WireEvent {
   if (choice === undefined) {
     if (json.choices === undefined && usage === undefined)
       throw new EndpointError('malformed', `${url}: an event has neither choices nor usage`);
-    return { text: '', tokenIds: [], ...(usage ? { usage } : {}) };
+    return { text: '', thought: '', tokenIds: [], ...(usage ? { usage } : {}) };
   }
   const logprobs = parseLogprobs(choice.logprobs);
   const finishReason = parseFinish(choice.finish_reason);
   const ids = choice.token_ids;
   return {
-    text: textOf(choice),
+    ...textOf(choice),
     tokenIds: Array.isArray(ids) ? ids.filter((id): id is number => typeof id === 'number') : [],
     ...(logprobs ? { logprobs } : {}),
     ...(finishReason ? { finishReason } : {}),
@@ -55,13 +57,23 @@ export function parseEvent(data: string, url: string): WireEvent {
   };
 }
 
-function textOf(choice: Json): string {
-  if (typeof choice.text === 'string') return choice.text;
+/** A reasoning parser moves thoughts to another field (vLLM, SGLang, DeepSeek, OpenRouter) or part (Mistral). */
+function textOf(choice: Json): { text: string; thought: string } {
+  if (typeof choice.text === 'string') return { text: choice.text, thought: '' };
   const delta = (choice.delta ?? choice.message) as Json | undefined;
-  // A reasoning parser moves thoughts to another field; for the relay they are text like any other.
-  const thought = delta?.reasoning_content ?? delta?.reasoning;
+  const apart = delta?.reasoning_content ?? delta?.reasoning;
+  const thought = typeof apart === 'string' ? apart : '';
   const content = delta?.content;
-  return (typeof thought === 'string' ? thought : '') + (typeof content === 'string' ? content : '');
+  if (!Array.isArray(content)) return { text: typeof content === 'string' ? content : '', thought };
+  const parts = content as Json[];
+  const joined = (kind: string): string =>
+    parts.map((part) => (part.type === kind ? partText(part[kind]) : '')).join('');
+  return { text: joined('text'), thought: thought + joined('thinking') };
+}
+
+function partText(value: unknown): string {
+  if (typeof value === 'string') return value;
+  return Array.isArray(value) ? (value as Json[]).map((part) => partText(part.text)).join('') : '';
 }
 
 function parseFinish(reason: unknown): FinishReason | undefined {
@@ -70,7 +82,7 @@ function parseFinish(reason: unknown): FinishReason | undefined {
   return reason === 'abort' || reason === 'error' ? 'error' : 'stop';
 }
 
-function parseLogprobs(value: unknown): TextChunk['logprobs'] | undefined {
+export function parseLogprobs(value: unknown): TextChunk['logprobs'] | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const { tokens, token_logprobs: own, top_logprobs: tops, content } = value as Json;
   if (Array.isArray(tokens)) {
@@ -81,12 +93,22 @@ function parseLogprobs(value: unknown): TextChunk['logprobs'] | undefined {
     });
   }
   if (!Array.isArray(content)) return undefined;
-  return (
-    content as { token: string; logprob: number; top_logprobs?: { token: string; logprob: number }[] }[]
-  ).map((one) => {
-    const top = (one.top_logprobs ?? []).map((t) => ({ id: -1, text: t.token, logprob: t.logprob }));
-    return { id: -1, text: one.token, logprob: one.logprob, ...(top.length > 0 ? { top } : {}) };
+  return (content as Named[]).map((one) => {
+    const top = (one.top_logprobs ?? []).map((t) => named(t));
+    return { ...named(one), ...(top.length > 0 ? { top } : {}) };
   });
+}
+
+/** OpenAI's chat form; llama.cpp's completions have it as well, with ids. */
+interface Named {
+  id?: unknown;
+  token: string;
+  logprob: number;
+  top_logprobs?: readonly Named[] | null;
+}
+
+function named({ id, token, logprob }: Named): TokenLogprob {
+  return { id: typeof id === 'number' ? id : -1, text: token, logprob };
 }
 
 function legacyTop(value: unknown): TokenLogprob[] {
@@ -99,12 +121,13 @@ function legacyTop(value: unknown): TokenLogprob[] {
 function parseUsage(json: Json): Usage | undefined {
   const usage = json.usage as Json | null | undefined;
   if (usage === undefined || usage === null) return undefined;
-  const details = usage.prompt_tokens_details as Json | null | undefined;
+  const details = (usage.prompt_tokens_details ?? usage.prompt_token_details) as Json | null | undefined;
   const timings = json.timings as Json | undefined;
   const cached = [
     details?.cached_tokens,
     usage.prompt_cache_hit_tokens,
     usage.cached_tokens,
+    usage.num_cached_tokens,
     timings?.cache_n,
   ].find((n): n is number => typeof n === 'number');
   return {

@@ -30,6 +30,8 @@ export interface ContinuingModel extends TextModel {
     turn: Continuation,
     options?: Parameters<TextModel['generate']>[1],
   ): AsyncIterable<TextChunk>;
+  /** The turn as the raw text that `generate` goes on with, in the model's own template; null where it takes messages only. */
+  promptOf?(turn: Continuation, signal?: AbortSignal): Promise<string | null>;
 }
 
 export interface WarmUpAnswer {
@@ -52,6 +54,9 @@ export interface LargeSideParts {
   emit: Emit;
 }
 
+type Options = NonNullable<Parameters<TextModel['generate']>[1]>;
+type RequestKind = 'hand-off' | 'early' | 'warm-up';
+
 export class LargeSide {
   readonly model: TextModel;
   readonly prompt: string;
@@ -73,6 +78,13 @@ export class LargeSide {
     this.#parts = parts;
     this.model = parts.model;
     this.prompt = parts.prompt;
+    // Its template is found before anybody waits for it; nothing of the question is sent.
+    void this.#ownPrompt('')?.catch(() => undefined);
+  }
+
+  /** The text that the model would go on with behind `answer`, as far as it reads raw text. */
+  async textOf(answer: string, signal: AbortSignal): Promise<string> {
+    return (await this.#ownPrompt(answer, signal)) ?? this.prompt + answer;
   }
 
   get location(): string {
@@ -86,14 +98,15 @@ export class LargeSide {
 
   /** Starts writing on from `answer`. */
   stream(answer: string, maxTokens: number, kind: 'hand-off' | 'early'): LargeStream {
-    this.#tell(kind, answer);
     const seed = this.#nextSeed();
     const options = {
       maxTokens,
       sampling: { ...this.#parts.sampling, ...seed },
       topLogprobs: 0,
     };
-    const stream: LargeStream = new LargeStream((signal) => this.#generate(answer, { ...options, signal }), {
+    const start = (signal: AbortSignal): AsyncIterable<TextChunk> =>
+      this.#request(kind, answer, { ...options, signal });
+    const stream: LargeStream = new LargeStream(start, {
       tags: this.#parts.tags,
       maxTokens,
       deadlineMs: this.#parts.spanMs,
@@ -106,9 +119,9 @@ export class LargeSide {
 
   /** Puts `answer` into the large side's prefix cache. */
   async warm(answer: string, signal: AbortSignal): Promise<WarmUpAnswer> {
-    this.#tell('warm-up', answer);
     this.warmUp.requests++;
     if (this.model.capabilities.sessions && this.model.openSession) {
+      this.#tell('warm-up', this.prompt + answer);
       const session = await this.#open();
       const { ingested, kept, notes = [] } = await session.sync(this.prompt + answer, { signal });
       this.warmUp.promptTokens += ingested + kept;
@@ -123,7 +136,7 @@ export class LargeSide {
     this.#unanswered.add(asked);
     try {
       const options = { maxTokens: 1, sampling: { temperature: 0 }, signal };
-      for await (const chunk of this.#generate(answer, options)) {
+      for await (const chunk of this.#request('warm-up', answer, options)) {
         tokens += tokensOf(chunk);
         if (chunk.notes) notes.push(...chunk.notes);
         usage = chunk.usage ?? usage;
@@ -238,29 +251,39 @@ export class LargeSide {
     await session?.then((s) => s.close()).catch(() => undefined);
   }
 
-  #generate(
-    answer: string,
-    options: NonNullable<Parameters<TextModel['generate']>[1]>,
-  ): AsyncIterable<TextChunk> {
+  /** Goes on from `answer`, and tells what is sent. */
+  #request(kind: RequestKind, answer: string, options: Options): AsyncIterable<TextChunk> {
     const { model } = this;
-    if (isContinuing(model)) {
-      const thinking = /<think>\s*$/.exec(this.prompt)?.[0] ?? '';
-      const turn = {
-        question: this.#parts.question,
-        partial: thinking + answer,
-        prompt: this.prompt,
-        answer,
-      };
-      return model.continueAssistant(turn, options);
-    }
+    if (isContinuing(model) && model.promptOf) return this.#asText(kind, answer, options);
+    this.#tell(kind, this.prompt + answer);
+    return this.#generate(answer, options);
+  }
+
+  async *#asText(kind: RequestKind, answer: string, options: Options): AsyncGenerator<TextChunk> {
+    const prompt = await this.#ownPrompt(answer, options.signal);
+    this.#tell(kind, prompt ?? this.prompt + answer);
+    yield* prompt === null ? this.#generate(answer, options) : this.model.generate(prompt, options);
+  }
+
+  #ownPrompt(answer: string, signal?: AbortSignal): Promise<string | null> | null {
+    const { model } = this;
+    return isContinuing(model) && model.promptOf ? model.promptOf(this.#turn(answer), signal) : null;
+  }
+
+  #turn(answer: string): Continuation {
+    const thinking = /<think>\s*$/.exec(this.prompt)?.[0] ?? '';
+    const { question } = this.#parts;
+    return { question, partial: thinking + answer, prompt: this.prompt, answer };
+  }
+
+  #generate(answer: string, options: Options): AsyncIterable<TextChunk> {
+    const { model } = this;
+    if (isContinuing(model)) return model.continueAssistant(this.#turn(answer), options);
     if (model.capabilities.sessions && model.openSession) return this.#throughSession(answer, options);
     return model.generate(this.prompt + answer, options);
   }
 
-  async *#throughSession(
-    answer: string,
-    options: NonNullable<Parameters<TextModel['generate']>[1]>,
-  ): AsyncGenerator<TextChunk> {
+  async *#throughSession(answer: string, options: Options): AsyncGenerator<TextChunk> {
     const session = await this.#open();
     const { signal } = options;
     const { kept, ingested } = await session.sync(this.prompt + answer, signal ? { signal } : {});
@@ -278,9 +301,9 @@ export class LargeSide {
     return this.#session;
   }
 
-  #tell(kind: 'hand-off' | 'early' | 'warm-up', answer: string): void {
+  #tell(kind: RequestKind, prompt: string): void {
     const { emit, now } = this.#parts;
-    emit({ type: 'request', kind, to: this.model.location, prompt: this.prompt + answer, atMs: now() });
+    emit({ type: 'request', kind, to: this.model.location, prompt, atMs: now() });
   }
 
   #learn(prompt: string, usage: Usage): void {

@@ -34,7 +34,7 @@ export async function scorePiece(
   piece: string,
 ): Promise<{ tokens: PromptToken[]; next: string | null; covered: boolean }> {
   const { large, parts } = relay;
-  const text = large.prompt + answer + piece;
+  const text = (await large.textOf(answer, parts.signal)) + piece;
   parts.emit({ type: 'request', kind: 'score', to: large.location, prompt: text, atMs: parts.now() });
   relay.overhead.requests++;
   const { tokens, next, usage } = await scorerOf(large.model)(text, parts.signal);

@@ -1,0 +1,39 @@
+// Raw completion on a server that tells its chat template: the large model reads the question in its own form instead of the
+// small model's, and goes on with the answer from there.
+
+import type { GenerateOptions, TextChunk } from '@baton/runtime/text-model';
+
+import type { Continuation, ContinuingModel } from '../relay/large-side.ts';
+import { QuestionFrame, renderedBy } from './chat-template.ts';
+import type { Renderer } from './chat-template.ts';
+import type { Signal } from './event-stream.ts';
+import { OpenAICompletionsModel, firstModelId, headersOf } from './openai-completions.ts';
+import type { EndpointOptions } from './openai-completions.ts';
+
+const THINKING = /<think>\s*$/;
+
+export class TemplatedCompletionsModel extends OpenAICompletionsModel implements ContinuingModel {
+  readonly #frame: QuestionFrame;
+
+  constructor(options: EndpointOptions, kind: Renderer) {
+    super(options);
+    const { url } = options;
+    const http = headersOf(options);
+    this.#frame = new QuestionFrame(async (messages, signal) => {
+      const model = options.model ?? (await firstModelId(options, signal));
+      return renderedBy({ kind, url, model, http }, messages, true, signal);
+    });
+  }
+
+  async promptOf(turn: Continuation, signal?: Signal): Promise<string> {
+    const own = await this.#frame.around(turn.question, signal);
+    if (own === null) return turn.prompt + turn.answer;
+    if (turn.bare) return own;
+    // A template that opens the thought itself must not find it opened twice.
+    return own + (THINKING.test(own) ? turn.answer : turn.partial);
+  }
+
+  async *continueAssistant(turn: Continuation, options: GenerateOptions = {}): AsyncGenerator<TextChunk> {
+    yield* this.generate(await this.promptOf(turn, options.signal), options);
+  }
+}
