@@ -48,7 +48,14 @@ async function complete(
 ): Promise<void> {
   let body = '';
   for await (const chunk of request) body += String(chunk);
-  bodies.push(JSON.parse(body) as FixedEndpoint['bodies'][number]);
+  const asked = JSON.parse(body) as FixedEndpoint['bodies'][number] & { stream?: boolean };
+  bodies.push(asked);
+  if (asked.stream !== true) {
+    response.writeHead(200, { 'content-type': 'application/json' });
+    const choice = { index: 0, text: [...pieces].join(''), finish_reason: 'stop', logprobs: null };
+    response.end(JSON.stringify({ object: 'text_completion', choices: [choice] }));
+    return;
+  }
   response.writeHead(200, { 'content-type': 'text/event-stream' });
   const send = (choice: object): void => {
     response.write(

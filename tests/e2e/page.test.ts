@@ -221,6 +221,47 @@ describe('trouble', () => {
   });
 });
 
+describe('a small model on a server', () => {
+  it('is opened in Settings, solves, and every request to it is listed', async () => {
+    const known = await answers();
+    const visitor = await Visitor.open(browser, started.page, 'wasm-simd');
+    await visitor.ready();
+    await visitor.smallServer(started.endpoint);
+    await visitor.page.locator('[data-model=small][data-tone=good]', { hasText: 'demo-large' }).waitFor();
+    await visitor.policy('Small');
+    await visitor.pick(0);
+    await visitor.solve();
+    const trace = await visitor.trace();
+    await check(visitor, trace);
+    expect(trace.models.small).toEqual({ id: 'demo-large', location: started.endpoint });
+    expect(trace.answer).toBe(known.get(trace.question));
+    await visitor.page.locator('baton-sent summary').click();
+    const sent = await visitor.page.locator('baton-sent details').innerText();
+    expect(sent).toContain(`${started.endpoint}/completions`);
+    expect(sent).toContain(JSON.stringify(trace.prompt).slice(1, -1));
+    // What was chosen is there after a reload, the key apart.
+    await visitor.page.reload();
+    await visitor.page.locator('[data-model=small][data-tone=good]', { hasText: 'demo-large' }).waitFor();
+    expect(await visitor.page.evaluate(() => JSON.stringify({ ...localStorage }))).not.toContain('small-key');
+    expect(visitor.errors).toEqual([]);
+    await visitor.close();
+  });
+
+  it('that tells no log-probabilities, or is away, is refused in one line', async () => {
+    const plain = await fixedEndpoint(['ok']);
+    const visitor = await Visitor.open(browser, started.page, 'wasm-simd');
+    await visitor.ready();
+    await visitor.smallServer(plain.url);
+    await expect
+      .poll(() => visitor.smallLine.innerText())
+      .toContain('cannot be the small model: it gives no log-probabilities');
+    await visitor.smallServer('http://127.0.0.1:9/v1');
+    await expect.poll(() => visitor.smallLine.innerText(), { timeout: 30_000 }).toContain('127.0.0.1:9');
+    await visitor.close();
+    await plain.close();
+  });
+});
+
 describe('a static host that sends no headers', () => {
   it('shows the whole relay with both models in the page, and sends nothing', async () => {
     const host = await staticHost(path.join(root, 'dist'));

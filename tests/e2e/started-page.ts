@@ -139,7 +139,7 @@ export class Visitor {
 
   async setEndpoint(url: string, kind = 'vllm'): Promise<void> {
     await this.page.getByRole('button', { name: 'Settings' }).click();
-    await this.page.getByLabel('Server').selectOption(kind);
+    await this.page.locator('baton-endpoint').getByLabel('Server').selectOption(kind);
     const address = this.page.getByRole('textbox', { name: 'Address' });
     await address.fill(url);
     await address.blur();
@@ -153,6 +153,17 @@ export class Visitor {
     await form.getByLabel('Checkpoint').selectOption(kind);
     await form.locator('[name=address]').fill(address);
     await form.getByLabel('Weights').selectOption(weights);
+    await form.getByRole('button', { name: 'Open' }).click();
+    await this.page.keyboard.press('Escape');
+  }
+
+  /** Names a server for the small model; opening it goes on afterwards. */
+  async smallServer(url: string): Promise<void> {
+    await this.page.getByRole('button', { name: 'Settings' }).click();
+    const form = this.page.locator('baton-small');
+    await form.getByLabel('Checkpoint').selectOption('server');
+    await form.locator('[name=server]').fill(url);
+    await form.locator('[name=key]').fill('small-key');
     await form.getByRole('button', { name: 'Open' }).click();
     await this.page.keyboard.press('Escape');
   }

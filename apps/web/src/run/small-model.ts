@@ -3,11 +3,14 @@
 
 import { openWorkerModel, type WorkerModel } from '@baton/runtime/browser';
 import { BridgeModel } from '@baton/bridge/client';
+import type { TextModel } from '@baton/runtime/text-model';
 import { store } from '../state/app-state.ts';
 import { smallOnBridge } from './bridge.ts';
+import { smallOnServer } from './small-on-server.ts';
 import { smallSource } from './small-source.ts';
 
-export type SmallModel = WorkerModel | BridgeModel;
+/** In a worker of this page, on the bridge, or on a server. */
+export type SmallModel = WorkerModel | TextModel;
 
 let open: { key: string; model: Promise<SmallModel> } | null = null;
 
@@ -27,24 +30,32 @@ export function smallModel(): Promise<SmallModel> {
 /** Shows the target that is in use now; it changes when one is lost. */
 export function showSmallModel(model: SmallModel): void {
   const base = { status: 'ready' as const, id: model.id, target: model.location };
-  if (model instanceof BridgeModel) {
-    store.patch({ small: { ...base, here: null, description: 'through the bridge', failures: [] } });
+  if (!isHere(model)) {
+    const description = model instanceof BridgeModel ? 'through the bridge' : 'on a server';
+    store.patch({ small: { ...base, here: null, description, failures: [] } });
     return;
   }
+  const { location } = model;
   store.patch({
     small: {
       ...base,
-      here: model.location,
+      here: location,
       description: model.description,
       failures: [...model.failures],
     },
   });
 }
 
+function isHere(model: SmallModel): model is WorkerModel {
+  return 'measured' in model;
+}
+
 /** What the settings ask for now, as a key. */
 function wanted(): string {
-  const { settings, hubToken } = store.value;
+  const { settings, hubToken, smallKey } = store.value;
   const { target, smallKind, smallAddress, smallWeights, bridgeUrl, bridgeToken } = settings;
+  if (smallKind === 'server')
+    return JSON.stringify([smallKind, settings.smallServer, settings.smallServerModel, smallKey]);
   if (smallKind === 'bridge') return JSON.stringify([smallKind, bridgeUrl, bridgeToken]);
   return JSON.stringify(
     smallKind === 'demo' ? [target] : [target, smallKind, smallAddress, smallWeights, hubToken],
@@ -53,17 +64,22 @@ function wanted(): string {
 
 async function start(key: string, previous: Promise<SmallModel> | undefined): Promise<SmallModel> {
   const current = (): boolean => wanted() === key;
-  const { settings, hubToken } = store.value;
+  const { settings, hubToken, smallKey } = store.value;
   const { target } = settings;
   store.patch({ small: { status: 'opening', stage: 'starting', fraction: null } });
   try {
     // Two models at once would hold the memory twice.
     await previous?.then(
-      (model) => (model instanceof BridgeModel ? undefined : model.close()),
+      (model) => (isHere(model) ? model.close() : undefined),
       () => undefined,
     );
     if (settings.smallKind === 'bridge') {
       const model = await smallOnBridge(settings);
+      if (current()) showSmallModel(model);
+      return model;
+    }
+    if (settings.smallKind === 'server') {
+      const model = await smallOnServer(settings, smallKey);
       if (current()) showSmallModel(model);
       return model;
     }

@@ -32,7 +32,8 @@ export function smallSource(
       };
     }
     case 'bridge':
-      throw new Error('the bridge has its own models');
+    case 'server':
+      throw new Error('a server has its own models');
     case 'url': {
       if (!URL.canParse(address) || !/^https?:/.test(address))
         throw new Error(`"${address}" is no address; write the one of the folder that holds config.json`);

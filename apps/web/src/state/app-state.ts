@@ -48,7 +48,7 @@ export interface Problem {
   answer: string;
 }
 
-/** One HTTP request to the large model, as it left the page. */
+/** One HTTP request to a model's server, as it left the page. */
 export interface SentRequest {
   at: number;
   method: string;
@@ -83,6 +83,8 @@ export interface AppState {
   small: SmallState;
   /** For gated checkpoints of the hub; in memory only. */
   hubToken: string;
+  /** Of the server that the small model is on; in memory only. */
+  smallKey: string;
   large: LargeState;
   bridge: BridgeStatus;
   /** A panel that the page itself wants to show. */
@@ -105,6 +107,7 @@ export const store = new Store<AppState>({
   targets: null,
   small: { status: 'closed' },
   hubToken: '',
+  smallKey: '',
   large: { status: 'none' },
   bridge: { status: 'unknown' },
   openPanel: null,

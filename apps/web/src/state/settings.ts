@@ -7,10 +7,16 @@ export type PolicyName = 'small' | 'learned' | 'threshold' | 'large';
 export interface Settings {
   theme: 'system' | 'light' | 'dark';
   target: TargetId | 'auto';
-  /** Where the small model is: beside the page, on the Hugging Face hub, at an address, or behind the bridge. */
-  smallKind: 'demo' | 'hub' | 'url' | 'bridge';
+  /**
+   * Where the small model is: beside the page, on the Hugging Face hub, a folder at an address, behind the bridge, or behind any
+   * server with log-probabilities.
+   */
+  smallKind: 'demo' | 'hub' | 'url' | 'bridge' | 'server';
   /** Its id (owner/name, owner/name@revision) or address. */
   smallAddress: string;
+  /** Base address of such a server, and the model's id there ('' for its first). */
+  smallServer: string;
+  smallServerModel: string;
   /** How such a checkpoint's matrices are stored. */
   smallWeights: 'int4' | 'int8' | 'f32';
   policy: PolicyName;
@@ -40,6 +46,8 @@ export const DEFAULTS: Settings = {
   target: 'auto',
   smallKind: 'demo',
   smallAddress: '',
+  smallServer: '',
+  smallServerModel: '',
   smallWeights: 'int4',
   policy: 'learned',
   threshold: 0.3,

@@ -54,6 +54,28 @@ export const base = css`
   }
 `;
 
+/** A form of settings: fields below each other, a remark, what came of it in one line. */
+export const forms = css`
+  form {
+    display: grid;
+    gap: 0.9rem;
+  }
+  form > button {
+    justify-self: start;
+  }
+  .good,
+  .bad {
+    font-size: var(--s-1);
+    overflow-wrap: anywhere;
+  }
+  .good {
+    color: var(--good);
+  }
+  .bad {
+    color: var(--bad);
+  }
+`;
+
 export const controls = css`
   button,
   input,

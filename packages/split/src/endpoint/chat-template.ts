@@ -86,7 +86,9 @@ export class QuestionFrame {
       const frame = await this.#frame;
       return frame && frame.before + question + frame.after;
     } catch (error) {
+      // Asked again another time; the request that is to follow will say for itself what is wrong.
       this.#frame = null;
+      if (error instanceof EndpointError) return null;
       throw error;
     }
   }

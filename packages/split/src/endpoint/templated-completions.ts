@@ -10,6 +10,8 @@ import type { Signal } from './event-stream.ts';
 import { OpenAICompletionsModel, firstModelId, headersOf } from './openai-completions.ts';
 import type { EndpointOptions } from './openai-completions.ts';
 
+/** The template is worth no longer wait: without it the small model's form will do. */
+const PATIENCE_MS = 5_000;
 const THINKING = /<think>\s*$/;
 
 export class TemplatedCompletionsModel extends OpenAICompletionsModel implements ContinuingModel {
@@ -18,7 +20,13 @@ export class TemplatedCompletionsModel extends OpenAICompletionsModel implements
   constructor(options: EndpointOptions, kind: Renderer) {
     super(options);
     const { url } = options;
-    const http = headersOf(options);
+    const { connectMs = PATIENCE_MS } = options;
+    const http = {
+      ...headersOf(options),
+      retries: 0,
+      connectMs: Math.min(connectMs, PATIENCE_MS),
+      idleMs: PATIENCE_MS,
+    };
     this.#frame = new QuestionFrame(async (messages, signal) => {
       const model = options.model ?? (await firstModelId(options, signal));
       return renderedBy({ kind, url, model, http }, messages, true, signal);

@@ -7,7 +7,7 @@ import { checkEndpoint } from '../../run/large-model.ts';
 import { smallModel } from '../../run/small-model.ts';
 import { changeSettings, store, type BridgeStatus } from '../../state/app-state.ts';
 import { StoreController } from '../../state/store-controller.ts';
-import { base, controls } from '../../styles/shared.ts';
+import { base, controls, forms } from '../../styles/shared.ts';
 
 export class BatonBridge extends LitElement {
   readonly #store = new StoreController(this);
@@ -134,17 +134,11 @@ export class BatonBridge extends LitElement {
   static override readonly styles = [
     base,
     controls,
+    forms,
     css`
       :host {
         display: grid;
         gap: 0.9rem;
-      }
-      form {
-        display: grid;
-        gap: 0.6rem;
-      }
-      form > button {
-        justify-self: start;
       }
       pre {
         overflow-x: auto;
@@ -157,17 +151,6 @@ export class BatonBridge extends LitElement {
         display: flex;
         flex-wrap: wrap;
         gap: 0.6rem;
-      }
-      .good,
-      .bad {
-        font-size: var(--s-1);
-        overflow-wrap: anywhere;
-      }
-      .good {
-        color: var(--good);
-      }
-      .bad {
-        color: var(--bad);
       }
     `,
   ];

@@ -9,7 +9,7 @@ import { checkEndpoint, testEndpoint } from '../../run/large-model.ts';
 import { changeSettings, store, type LargeState } from '../../state/app-state.ts';
 import type { Settings } from '../../state/settings.ts';
 import { StoreController } from '../../state/store-controller.ts';
-import { base, controls } from '../../styles/shared.ts';
+import { base, controls, forms } from '../../styles/shared.ts';
 
 export class BatonEndpoint extends LitElement {
   readonly #store = new StoreController(this);
@@ -47,8 +47,8 @@ export class BatonEndpoint extends LitElement {
   #bridge(large: LargeState): TemplateResult {
     return html`
       <p class="quiet">Its address and pairing are under “The bridge on this machine” below.</p>
-      ${large.status === 'ready' ? html`<p class="ready" role="status">${large.id} · ${large.detail}</p>` : nothing}
-      ${large.status === 'down' ? html`<p class="down" role="alert">${large.message}</p>` : nothing}
+      ${large.status === 'ready' ? html`<p class="good" role="status">${large.id} · ${large.detail}</p>` : nothing}
+      ${large.status === 'down' ? html`<p class="bad" role="alert">${large.message}</p>` : nothing}
     `;
   }
 
@@ -58,7 +58,7 @@ export class BatonEndpoint extends LitElement {
         Another worker of this page plays the large model, so nothing leaves this machine. It knows the demo’s
         arithmetic problems only; name a server for anything else.
       </p>
-      ${large.status === 'down' ? html`<p class="down" role="alert">${large.message}</p>` : nothing}
+      ${large.status === 'down' ? html`<p class="bad" role="alert">${large.message}</p>` : nothing}
     `;
   }
 
@@ -107,7 +107,7 @@ export class BatonEndpoint extends LitElement {
         <button ?disabled=${settings.endpointUrl.trim() === '' || large.status === 'checking'}>
           Test connection
         </button>
-        <p role="status" class=${large.status}>
+        <p role="status" class=${large.status === 'down' ? 'bad' : large.status === 'ready' ? 'good' : ''}>
           ${
             large.status === 'ready'
               ? `${large.id} · ${large.detail}`
@@ -157,11 +157,8 @@ export class BatonEndpoint extends LitElement {
   static override readonly styles = [
     base,
     controls,
+    forms,
     css`
-      form {
-        display: grid;
-        gap: 0.9rem;
-      }
       .remark {
         margin-top: -0.5rem;
       }
@@ -183,12 +180,6 @@ export class BatonEndpoint extends LitElement {
       .row p {
         font-size: var(--s-1);
         overflow-wrap: anywhere;
-      }
-      .ready {
-        color: var(--good);
-      }
-      .down {
-        color: var(--bad);
       }
     `,
   ];

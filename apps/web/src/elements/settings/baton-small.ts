@@ -1,18 +1,19 @@
 // Which checkpoint the small model is. Any Hugging Face checkpoint of a known family can be named: it is compiled in this
-// page, so nobody has to convert it first.
+// page, so nobody has to convert it first. Or none: the model is the bridge's, or a server's.
 
-import { LitElement, css, html, nothing, type TemplateResult } from 'lit';
+import { LitElement, html, nothing, type TemplateResult } from 'lit';
 import { smallModel } from '../../run/small-model.ts';
 import { changeSettings, store } from '../../state/app-state.ts';
 import type { Settings } from '../../state/settings.ts';
 import { StoreController } from '../../state/store-controller.ts';
-import { base, controls } from '../../styles/shared.ts';
+import { base, controls, forms } from '../../styles/shared.ts';
 
 const KINDS: readonly [Settings['smallKind'], string][] = [
   ['demo', 'demo-small, beside this page'],
   ['hub', 'A model of the Hugging Face hub'],
   ['url', 'A folder at an address'],
   ['bridge', 'The bridge’s, on this machine'],
+  ['server', 'A server’s, with log-probabilities'],
 ];
 
 const WEIGHTS: readonly [Settings['smallWeights'], string][] = [
@@ -44,10 +45,54 @@ export class BatonSmall extends LitElement {
 
   #more(settings: Settings, busy: boolean): TemplateResult | typeof nothing {
     if (settings.smallKind === 'demo') return nothing;
+    if (settings.smallKind === 'server') return this.#server(settings, busy);
     if (settings.smallKind !== 'bridge') return this.#source(settings, busy);
     return html`<p class="quiet">
       It runs what it was started with; see “The bridge on this machine” below.
     </p>`;
+  }
+
+  #server(settings: Settings, busy: boolean): TemplateResult {
+    return html`
+      <label class="field">
+        Address of the server
+        <input
+          name="server"
+          type="url"
+          required
+          placeholder="http://127.0.0.1:8000/v1"
+          autocomplete="off"
+          .value=${settings.smallServer}
+        />
+      </label>
+      <label class="field">
+        Model id
+        <input
+          name="model"
+          type="text"
+          placeholder="the server’s first model"
+          autocomplete="off"
+          spellcheck="false"
+          .value=${settings.smallServerModel}
+        />
+      </label>
+      <label class="field">
+        Key
+        <input
+          name="key"
+          type="password"
+          placeholder="none"
+          autocomplete="off"
+          .value=${store.value.smallKey}
+        />
+      </label>
+      <button ?disabled=${busy}>Open</button>
+      <p class="quiet">
+        Any server that completes text and tells log-probabilities: vLLM, SGLang, llama.cpp, baton serve. Your
+        question and everything that is written are sent there; the page lists every request under the trace.
+        The key is forgotten when the page closes.
+      </p>
+    `;
   }
 
   #source(settings: Settings, busy: boolean): TemplateResult {
@@ -107,33 +152,21 @@ export class BatonSmall extends LitElement {
       const value = data.get(name);
       return typeof value === 'string' ? value.trim() : '';
     };
-    changeSettings({
-      smallAddress: text('address'),
-      smallWeights: text('weights') as Settings['smallWeights'],
-    });
-    store.patch({ hubToken: text('token') });
+    if (store.value.settings.smallKind === 'server') {
+      changeSettings({ smallServer: text('server'), smallServerModel: text('model') });
+      store.patch({ smallKey: text('key') });
+    } else {
+      changeSettings({
+        smallAddress: text('address'),
+        smallWeights: text('weights') as Settings['smallWeights'],
+      });
+      store.patch({ hubToken: text('token') });
+    }
     // Its failure is shown from the store.
     smallModel().catch(() => undefined);
   }
 
-  static override readonly styles = [
-    base,
-    controls,
-    css`
-      form {
-        display: grid;
-        gap: 0.9rem;
-      }
-      button {
-        justify-self: start;
-      }
-      .bad {
-        color: var(--bad);
-        font-size: var(--s-1);
-        overflow-wrap: anywhere;
-      }
-    `,
-  ];
+  static override readonly styles = [base, controls, forms];
 }
 
 function stage({ stage, fraction }: { stage: string; fraction: number | null }): string {

@@ -14,7 +14,8 @@ export class BatonTargets extends LitElement {
     const { targets, settings, small, run } = this.#store.value;
     const busy = run?.status === 'running' || run?.status === 'stopping';
     const failed = new Map(small.status === 'ready' ? small.failures : []);
-    const elsewhere = settings.smallKind === 'bridge';
+    const onBridge = settings.smallKind === 'bridge';
+    const elsewhere = onBridge || settings.smallKind === 'server';
     const used = small.status === 'ready' ? small.target : null;
     return html`
       <fieldset ?disabled=${busy || elsewhere}>
@@ -28,7 +29,13 @@ export class BatonTargets extends LitElement {
               )
         }
       </fieldset>
-      ${elsewhere ? html`<p class="quiet">The small model runs on the bridge, which has targets of its own.</p>` : ''}
+      ${
+        elsewhere
+          ? html`<p class="quiet">
+              The small model runs on ${onBridge ? 'the bridge' : 'a server'}, which has targets of its own.
+            </p>`
+          : ''
+      }
       ${busy ? html`<p class="quiet">A run is going on; stop it to change the target.</p>` : ''}
     `;
   }

@@ -11,13 +11,13 @@ export class BatonSent extends LitElement {
   readonly #store = new StoreController(this);
 
   protected override render(): TemplateResult | typeof nothing {
-    const { run, sent } = this.#store.value;
+    const { run, sent, settings } = this.#store.value;
     if (run === null || (run.began === 0 && sent.length === 0)) return nothing;
     const count = sent.length === 1 ? '1 request' : `${sent.length} requests`;
     return html`
       <details>
         <summary>
-          <h2>Sent to the large model</h2>
+          <h2>Sent to ${settings.smallKind === 'server' ? 'both models’ servers' : 'the large model'}</h2>
           <span class="quiet">${sent.length === 0 ? 'nothing' : count}</span>
         </summary>
         ${
