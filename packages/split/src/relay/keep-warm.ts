@@ -14,12 +14,18 @@ const WORTH_CHARACTERS = 40;
 /** A fourth would shorten what is left to read at the hand-off by less than a twelfth of the round trip. */
 const MOST_AT_ONCE = 3;
 
-/**
- * Whether a server reads along: a warm-up that came while an earlier one was under way found that one's text in the cache. Servers
- * that give each request a cache of its own (llama.cpp's slots) would read everything again. Not known: it has not said yet how
- * much it had cached.
- */
-const readsAlong = new WeakMap<TextModel, boolean>();
+/** What its answers have shown of a server; stays known from run to run. */
+interface Server {
+  /**
+   * A warm-up that came while an earlier one was under way found that one's text in the cache. Servers that give each request a
+   * cache of its own (llama.cpp's slots) would read everything again. Null: it has not said yet how much it had cached.
+   */
+  readsAlong: boolean | null;
+  /** How long an answer takes, smoothed. */
+  answerMs: number | null;
+}
+
+const servers = new WeakMap<TextModel, Server>();
 
 interface Sent {
   answer: string;
@@ -36,14 +42,15 @@ export class KeepWarm {
   #control = new AbortController();
   #sent: string | null = null;
   #sentMs = -Infinity;
-  /** How long an answer takes, smoothed. */
-  #answerMs: number | null = null;
+  readonly #server: Server;
   #off = false;
 
   constructor(large: LargeSide, onNote: (line: string) => void, now: () => number) {
     this.#large = large;
     this.#onNote = onNote;
     this.#now = now;
+    this.#server = servers.get(large.model) ?? { readsAlong: null, answerMs: null };
+    servers.set(large.model, this.#server);
   }
 
   /** The text has grown to `answer`. `urgent`: a hand-off is likely soon, so a few characters are enough. */
@@ -53,7 +60,7 @@ export class KeepWarm {
     const grown = this.#sent === null ? Infinity : answer.length - this.#sent.length;
     if (grown < (urgent ? 4 : WORTH_CHARACTERS)) return;
     const atMs = this.#now();
-    if (this.#busy.size > 0 && atMs - this.#sentMs < (this.#answerMs ?? Infinity) / most) return;
+    if (this.#busy.size > 0 && atMs - this.#sentMs < (this.#server.answerMs ?? Infinity) / most) return;
     const ahead = Math.max(0, ...[...this.#busy.keys()].map((sent) => sent.answer.length));
     this.#send({ answer, atMs, ahead });
   }
@@ -84,9 +91,8 @@ export class KeepWarm {
 
   /** Requests that may be under way at once: one less than the endpoint takes, for the hand-off. */
   #most(): number {
-    const { model } = this.#large;
-    const { sessions, concurrency = Infinity } = model.capabilities;
-    if (sessions || readsAlong.get(model) !== true) return 1;
+    const { sessions, concurrency = Infinity } = this.#large.model.capabilities;
+    if (sessions || this.#server.readsAlong !== true) return 1;
     return Math.max(1, Math.min(MOST_AT_ONCE, concurrency - 1));
   }
 
@@ -112,12 +118,12 @@ export class KeepWarm {
     // Behind the end of the run nobody listens any more.
     if (!this.#off) for (const note of notes) this.#onNote(note);
     const took = this.#now() - sent.atMs;
-    this.#answerMs = this.#answerMs === null ? took : 0.7 * this.#answerMs + 0.3 * took;
-    const { model, prompt } = this.#large;
-    if (usage?.cachedTokens === undefined || readsAlong.get(model) === false) return;
+    const server = this.#server;
+    server.answerMs = server.answerMs === null ? took : 0.7 * server.answerMs + 0.3 * took;
+    if (usage?.cachedTokens === undefined || server.readsAlong === false) return;
+    const { prompt } = this.#large;
     const share = (prompt.length + sent.ahead) / Math.max(1, prompt.length + sent.answer.length);
     // Half of what was ahead: a server may keep whole blocks only.
-    const kept = sent.ahead === 0 || usage.cachedTokens >= (usage.promptTokens * share) / 2;
-    readsAlong.set(model, kept);
+    server.readsAlong = sent.ahead === 0 || usage.cachedTokens >= (usage.promptTokens * share) / 2;
   }
 }
