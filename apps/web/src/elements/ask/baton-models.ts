@@ -17,8 +17,8 @@ export class BatonModels extends LitElement {
   readonly #store = new StoreController(this);
 
   protected override render(): TemplateResult {
-    const { small, large } = this.#store.value;
-    return html`${this.#line('small', 'Small model', smallLine(small))}${this.#line('large', 'Large model', largeLine(large))}`;
+    const { small, large, settings } = this.#store.value;
+    return html`${this.#line('small', 'Small model', smallLine(small, settings.smallKind === 'server'))}${this.#line('large', 'Large model', largeLine(large))}`;
   }
 
   #line(author: 'small' | 'large', name: string, { tone, head, detail, fraction }: Line): TemplateResult {
@@ -121,14 +121,14 @@ export class BatonModels extends LitElement {
   ];
 }
 
-function smallLine(small: SmallState): Line {
+function smallLine(small: SmallState, onServer: boolean): Line {
   switch (small.status) {
     case 'closed':
       return { tone: 'off', head: 'not open yet', detail: '' };
     case 'opening':
       return { tone: 'busy', head: 'opening', detail: small.stage, fraction: small.fraction };
     case 'failed':
-      return { tone: 'bad', head: 'cannot run here', detail: small.message };
+      return { tone: 'bad', head: onServer ? 'cannot be used' : 'cannot run here', detail: small.message };
     case 'ready':
       return { tone: 'good', head: `${small.id} on ${small.target}`, detail: '' };
   }

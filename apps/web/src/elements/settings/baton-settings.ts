@@ -66,7 +66,7 @@ export function panel(): ReturnType<typeof css> {
       margin: 0;
       padding: 0;
       border: 0;
-      width: min(30rem, 100vw);
+      width: min(30rem, 100%);
       height: 100dvh;
       max-height: none;
       max-width: none;

@@ -17,33 +17,62 @@ import '../trace/baton-trace-actions.ts';
 import './baton-announcer.ts';
 import './baton-header.ts';
 
+interface Place {
+  where: string;
+  how: string;
+  footer: string;
+}
+
+/** What the page says of the small model's place, and so of what leaves this machine. */
+const PLACES: Readonly<Record<'page' | 'bridge' | 'server', Place>> = {
+  page: {
+    where: 'here',
+    how: 'It runs on your own processor, in this page.',
+    footer:
+      'The small model runs on this machine. Only what is listed under “Sent to the large model” leaves it.',
+  },
+  bridge: {
+    where: 'on this machine',
+    how: 'It runs on the bridge, beside your browser.',
+    footer:
+      'The small model runs on this machine. Only what is listed under “Sent to the large model” leaves it.',
+  },
+  server: {
+    where: 'on a server',
+    how: 'It is the one that you named in Settings.',
+    footer: 'The small model is on a server. Everything that leaves this page is listed under the trace.',
+  },
+};
+
 export class BatonApp extends LitElement {
   readonly #store = new StoreController(this);
 
   protected override render(): TemplateResult {
-    const { run, alert } = this.#store.value;
+    const { run, alert, settings } = this.#store.value;
+    const place =
+      PLACES[
+        settings.smallKind === 'bridge' || settings.smallKind === 'server' ? settings.smallKind : 'page'
+      ];
     return html`
       <a class="skip" href="#trace" @click=${this.#skip}>Skip to the trace</a>
       <baton-header @open-panel=${this.#open}></baton-header>
       <main>
         ${alert === null ? nothing : html`<p class="alert" role="alert">${alert}</p>`}
         <baton-ask @open-panel=${this.#open}></baton-ask>
-        ${run === null ? this.#intro() : this.#result()}
+        ${run === null ? this.#intro(place) : this.#result()}
       </main>
-      <footer class="quiet">
-        The small model runs on this machine. Only what is listed under “Sent to the large model” leaves it.
-      </footer>
+      <footer class="quiet">${place.footer}</footer>
       <baton-settings></baton-settings>
       <baton-history></baton-history>
       <baton-announcer></baton-announcer>
     `;
   }
 
-  #intro(): TemplateResult {
+  #intro(place: Place): TemplateResult {
     return html`
       <section class="intro" aria-label="How it works" id="trace" tabindex="-1">
         <ol>
-          <li><strong>The small model reasons here.</strong> It runs on your own processor, in this page.</li>
+          <li><strong>The small model reasons ${place.where}.</strong> ${place.how}</li>
           <li>
             <strong>It passes the baton.</strong> Where a step is too hard for it, it asks a large model to
             write.
