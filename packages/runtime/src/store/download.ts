@@ -4,6 +4,7 @@
 import { createSHA256 } from 'hash-wasm';
 import { RuntimeError, isAbort, messageOf, throwIfAborted } from '../errors.ts';
 import type { StoreFolder } from './folder.ts';
+import { PATIENCE_MS, withPatience, type Wait } from './patience.ts';
 
 export interface RemoteFile {
   url: string;
@@ -21,6 +22,8 @@ export interface DownloadOptions {
   retries?: number;
   /** Pause before the first retry, doubled for each further one. Default 500 ms. */
   pauseMs?: number;
+  /** How long a server may say nothing before the connection counts as broken. Default 30 000 ms. */
+  patienceMs?: number;
 }
 
 /** Pieces in which an earlier part is read again for its hash. */
@@ -47,7 +50,7 @@ export async function downloadFile(
       throwIfAborted(options.signal);
       const before = done;
       try {
-        await fetchFrom(file, done, options.signal, async (bytes) => {
+        await fetchFrom(file, done, options, async (bytes) => {
           await writer.write(bytes);
           hash.update(bytes);
           done += bytes.length;
@@ -109,14 +112,21 @@ async function resume(
 async function fetchFrom(
   file: RemoteFile,
   from: number,
-  signal: AbortSignal | undefined,
+  { signal, patienceMs = PATIENCE_MS }: DownloadOptions,
   take: (bytes: Uint8Array) => Promise<void>,
 ): Promise<void> {
-  const init: RequestInit = {
-    headers: from > 0 ? { Range: `bytes=${from}-` } : {},
-    ...(signal ? { signal } : {}),
-  };
-  const response = await fetch(file.url, init);
+  await withPatience(patienceMs, signal, (signal, wait) => fetchUnder(signal, wait, file, from, take));
+}
+
+async function fetchUnder(
+  signal: AbortSignal,
+  wait: Wait,
+  file: RemoteFile,
+  from: number,
+  take: (bytes: Uint8Array) => Promise<void>,
+): Promise<void> {
+  const headers: HeadersInit = from > 0 ? { Range: `bytes=${from}-` } : {};
+  const response = await wait(fetch(file.url, { headers, signal }));
   if (!response.ok || !response.body) {
     const status = `${file.url} answered ${response.status}`;
     // Asking again will not help with these; a server that is busy or broken may recover.
@@ -127,7 +137,10 @@ async function fetchFrom(
   // 200 to a ranged request: the whole file comes, so what is here already is passed over.
   let skip = response.status === 206 ? 0 : from;
   let room = file.bytes - from;
-  for await (const chunk of response.body) {
+  const reader = response.body.getReader();
+  for (;;) {
+    const { value: chunk, done } = await wait(reader.read());
+    if (done) return;
     const fresh = skip >= chunk.length ? chunk.subarray(chunk.length) : chunk.subarray(skip);
     skip = Math.max(0, skip - chunk.length);
     if (fresh.length > room)

@@ -12,6 +12,7 @@ import { sha256 } from 'hash-wasm';
 import { RuntimeError, isAbort, messageOf } from '../errors.ts';
 import { downloadFile, PART, type DownloadOptions } from './download.ts';
 import type { StoreFolder } from './folder.ts';
+import { PATIENCE_MS, withPatience } from './patience.ts';
 
 export interface StoredModel {
   /** Name in the store, for open and delete. */
@@ -55,7 +56,7 @@ export class ModelStore {
     const base = url.endsWith('/') ? url : `${url}/`;
     let text: string;
     try {
-      text = await fetchText(new URL(MANIFEST_FILE, base).href, options.signal);
+      text = await fetchText(new URL(MANIFEST_FILE, base).href, options);
     } catch (error) {
       if (isAbort(error)) throw error;
       const stored = (await this.list()).find((m) => m.complete && m.source === base);
@@ -247,10 +248,17 @@ export class ModelStore {
   }
 }
 
-async function fetchText(url: string, signal: AbortSignal | undefined): Promise<string> {
+async function fetchText(
+  url: string,
+  { signal, patienceMs = PATIENCE_MS }: DownloadOptions,
+): Promise<string> {
   let response: Response;
+  let text: string;
   try {
-    response = await fetch(url, signal ? { signal } : {});
+    [response, text] = await withPatience(patienceMs, signal, async (signal, wait) => {
+      const response = await wait(fetch(url, { signal }));
+      return [response, await wait(response.text())];
+    });
   } catch (error) {
     if (isAbort(error)) throw error;
     throw new RuntimeError(
@@ -260,7 +268,7 @@ async function fetchText(url: string, signal: AbortSignal | undefined): Promise<
     );
   }
   if (!response.ok) throw new RuntimeError('store', `${url} answered ${response.status}; check the address`);
-  return response.text();
+  return text;
 }
 
 function safeName(id: string): string {

@@ -121,6 +121,45 @@ test('a connection that keeps breaking is taken up again where it broke', async 
   expect(new Set(starts).size).toBe(starts.length);
 });
 
+test('a server that stops sending without closing is given up, and the download goes on where it stopped', async () => {
+  const { path: file, bytes } = weights();
+  const all = readFileSync(path.join(source, file));
+  let silent = 2;
+  const hung: http.ServerResponse[] = [];
+  behave = (f, from, response) => {
+    if (f !== file || silent-- <= 0) return false;
+    hung.push(response);
+    response.writeHead(from > 0 ? 206 : 200, { 'Content-Length': bytes - from });
+    response.write(all.subarray(from, from + 10_000));
+    return true;
+  };
+  await store.download(base, { ...fast, patienceMs: 200 });
+  expect(served.filter((s) => s.file === file).map((s) => s.from)).toEqual([0, 10_000, 20_000]);
+  // The connections are given back, not left open.
+  await expect.poll(() => hung.every((response) => response.destroyed)).toBe(true);
+});
+
+test('a server that never answers is given up with what is known, and the part that is here is kept', async () => {
+  const { path: file } = weights();
+  behave = (f, from, response) => {
+    if (f === file && from === 0)
+      response.writeHead(200).write(readFileSync(path.join(source, f)).subarray(0, 5000));
+    return f === file;
+  };
+  const trying = store.download(base, { ...fast, patienceMs: 100, retries: 1 });
+  await expect(trying).rejects.toThrow(/nothing came for 0.1 s; what arrived is kept, try again to go on/);
+  expect(await folder.size(`${(await store.list())[0]!.name}/${file}.part`)).toBe(5000);
+  // The same for baton.json: without a stored model it is an error, with one that one is used.
+  behave = (f) => f === MANIFEST_FILE;
+  await expect(store.download(base, { patienceMs: 100 })).rejects.toThrow(
+    /baton.json cannot be reached \(nothing came/,
+  );
+  behave = () => false;
+  await store.download(base);
+  behave = (f) => f === MANIFEST_FILE;
+  expect(await (await store.download(base, { patienceMs: 100 })).size(file)).toBe(weights().bytes);
+});
+
 test('what arrived before giving up is kept, and the next try goes on from there', async () => {
   const { path: file, bytes } = weights();
   let broken = true;
