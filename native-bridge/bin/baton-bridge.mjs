@@ -15,9 +15,11 @@ if (!existsSync(source)) {
   }
   await start(built);
 } else {
-  const { runsTypeScript, startPinned } = await import('./pinned-node.mjs');
-  if (runsTypeScript) await start(source);
-  else startPinned('baton-bridge', fileURLToPath(import.meta.url));
+  const { keepCompiledCode, runsTypeScript, startPinned } = await import('./pinned-node.mjs');
+  if (runsTypeScript) {
+    keepCompiledCode();
+    await start(source);
+  } else startPinned('baton-bridge', fileURLToPath(import.meta.url));
 }
 
 async function start(main) {

@@ -2,11 +2,12 @@
 // Entry of the `baton` command.
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { runsTypeScript, startPinned } from '../../../native-bridge/bin/pinned-node.mjs';
+import { keepCompiledCode, runsTypeScript, startPinned } from '../../../native-bridge/bin/pinned-node.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 
 if (runsTypeScript) {
+  keepCompiledCode();
   const { run } = await import(pathToFileURL(path.join(here, '..', 'src', 'main.ts')).href);
   process.exitCode = await run(process.argv.slice(2));
 } else {
