@@ -1,4 +1,4 @@
-// How long a stored model takes to open, tokenizer and checks included: `node packages/runtime/bench/load.ts [--shape 100m]
+// How long a stored model takes to open, tokenizer and checks included, and to write its first token: `node packages/runtime/bench/load.ts [--shape 100m]
 // [--weights int4] [--rounds 5] [--models FOLDER] [--out FILE]`. In Node from the store on disk in a fresh process, in
 // Chromium from its private file system through a worker of its own; both after a first opening, which downloads the model
 // and makes the self-test that is remembered.
@@ -20,7 +20,13 @@ export interface LoadFigures {
   shape: string;
   weights: WeightType;
   browser: string;
-  rows: { place: 'node' | 'browser'; target: TargetId; load: Timing; processor?: Timing }[];
+  rows: {
+    place: 'node' | 'browser';
+    target: TargetId;
+    load: Timing;
+    firstToken: Timing;
+    processor?: Timing;
+  }[];
 }
 
 const { values } = parseArgs({
@@ -70,6 +76,7 @@ try {
         place,
         target,
         load: timing(samples[i]!.map(({ loadMs }) => loadMs)),
+        firstToken: timing(samples[i]!.map(({ firstTokenMs }) => firstTokenMs)),
         ...(processor.length > 0 ? { processor: timing(processor) } : {}),
       };
     }),
@@ -84,6 +91,8 @@ try {
 
 interface Load {
   loadMs: number;
+  /** From the start too; the prompt is one token. */
+  firstTokenMs: number;
   /** Of all of the process's threads; on a busy machine the better figure to compare by. */
   processorMs?: number;
 }
@@ -112,8 +121,10 @@ function browserLoads(browser: TestBrowser, url: string): (target: TargetId) => 
           const start = performance.now();
           const model = await window.baton.openWorkerModel({ kind: 'stored', name }, { target });
           const loadMs = performance.now() - start;
+          for await (const _ of model.generate('a', { maxTokens: 1 }));
+          const firstTokenMs = performance.now() - start;
           await model.close();
-          return { loadMs };
+          return { loadMs, firstTokenMs };
         },
         { url, target },
       );

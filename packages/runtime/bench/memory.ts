@@ -1,7 +1,8 @@
 // What a model costs in memory on each target, against the bytes of its weights:
 // `node packages/runtime/bench/memory.ts [--shape 100m] [--only wasm-simd,webgpu] [--models FOLDER] [--out FILE]`.
 // In Node a process of its own per target; in Chromium all of the browser's processes together, after less before, for
-// WebNN and WebGPU keep weights in the GPU process. Measured when the model is open and has read and written some tokens.
+// WebNN and WebGPU keep weights in the GPU process. Measured when the model is open and has read and written some tokens. An
+// emulated GPU takes the shape 20m: the 100m shape takes it more than ten minutes.
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
@@ -12,9 +13,10 @@ import { parseArgs, promisify } from 'node:util';
 import type { WeightType } from '@baton/compiler';
 import type { TargetId } from '../src/backend.ts';
 import { openTestBrowser } from '../test/browser/harness.ts';
+import { isEmulated } from './emulated-gpu.ts';
 import { preparedModel } from './prepared.ts';
 import { familyBytes } from './process-memory.ts';
-import { shapeNamed } from './shapes.ts';
+import { shapeNamed, SHAPES, type Shape } from './shapes.ts';
 
 export interface MemoryFigures {
   schema: 'baton.bench.memory/1';
@@ -24,6 +26,7 @@ export interface MemoryFigures {
     place: 'node' | 'browser';
     target: TargetId;
     weights: WeightType;
+    shape: string;
     /** Bytes of the compiled weights and of the embedding table. */
     weightBytes: number;
     embeddingBytes: number;
@@ -40,10 +43,13 @@ const CASES: { place: 'node' | 'browser'; target: TargetId; weights: WeightType 
   { place: 'node', target: 'ort-cpu', weights: 'int4' },
   { place: 'node', target: 'ort-cpu', weights: 'f32' },
   { place: 'browser', target: 'wasm-simd', weights: 'int4' },
+  { place: 'browser', target: 'wasm-simd', weights: 'f32' },
   { place: 'browser', target: 'wasm', weights: 'f32' },
   { place: 'browser', target: 'webnn-cpu', weights: 'f32' },
   { place: 'browser', target: 'webgpu', weights: 'int4' },
+  { place: 'browser', target: 'webgpu', weights: 'f32' },
 ];
+const PAGE = fileURLToPath(new URL('../test/browser/page', import.meta.url));
 /** Memory that was given back is not at once the system's. */
 const SETTLE_MS = 3000;
 
@@ -55,12 +61,12 @@ const { values } = parseArgs({
     out: { type: 'string' },
   },
 });
-const shape = shapeNamed(values.shape);
+const asked: Shape = shapeNamed(values.shape);
 const only = values.only.split(',').filter(Boolean);
 const folder = values.models ?? (await mkdtemp(path.join(os.tmpdir(), 'baton-memory-')));
 const result: MemoryFigures = {
   schema: 'baton.bench.memory/1',
-  shape: shape.name,
+  shape: asked.name,
   browser: '',
   rows: [],
   failed: [],
@@ -68,13 +74,22 @@ const result: MemoryFigures = {
 try {
   for (const { place, target, weights } of CASES) {
     if (only.length > 0 && !only.includes(target)) continue;
+    const shape = target === 'webgpu' ? await shapeForGpu() : asked;
     const model = await preparedModel(folder, shape, { weights });
     console.error(`${target} with ${weights} weights in ${place}`);
     try {
       const measured = await (place === 'node' ? inNode(model, target) : inBrowser(model, target));
       const size = async (file: string): Promise<number> => (await stat(path.join(model, file))).size;
       const [weightBytes, embeddingBytes] = [await size('weights.bin'), await size('embedding.bin')];
-      result.rows.push({ place, target, weights, weightBytes, embeddingBytes, ...measured });
+      result.rows.push({
+        place,
+        target,
+        weights,
+        shape: shape.name,
+        weightBytes,
+        embeddingBytes,
+        ...measured,
+      });
     } catch (error) {
       result.failed.push({ target, weights, reason: (error as Error).message.split('\n')[0]! });
     }
@@ -86,6 +101,16 @@ const text = JSON.stringify(result, null, 2);
 if (values.out) await writeFile(values.out, `${text}\n`);
 else console.log(text);
 
+async function shapeForGpu(): Promise<Shape> {
+  const browser = await openTestBrowser({ page: PAGE });
+  try {
+    const probes = await browser.page.evaluate(() => window.baton.probeTargets());
+    return isEmulated(probes.find(({ target }) => target === 'webgpu')!.reason) ? SHAPES['20m'] : asked;
+  } finally {
+    await browser.close();
+  }
+}
+
 type Held = { heldBytes: number; description: string };
 
 async function inNode(model: string, target: TargetId): Promise<Held> {
@@ -96,7 +121,7 @@ async function inNode(model: string, target: TargetId): Promise<Held> {
 
 async function inBrowser(model: string, target: TargetId): Promise<Held> {
   const browser = await openTestBrowser({
-    page: fileURLToPath(new URL('../test/browser/page', import.meta.url)),
+    page: PAGE,
     serve: { '/model/': model },
   });
   const held = async (): Promise<number> => {

@@ -24,12 +24,12 @@ const time = ({ min, median }: Timing, digits: number, per = 1): string =>
 
 function memory({ shape, browser, rows, failed }: MemoryFigures): string[] {
   return [
-    `Memory held by an open model, shape ${shape}, in MB; browser: ${browser}, all of its processes.`,
+    `Memory held by an open model, shape ${shape} where no other is named, in MB; browser: ${browser}, all of its processes.`,
     table(
       ['place', 'target', 'weights', 'weights file', 'embedding', 'held', 'held / files'],
       rows.map((r) => [
         r.place,
-        r.target,
+        r.shape === shape ? r.target : `${r.target}, shape ${r.shape}`,
         r.weights,
         megabytes(r.weightBytes),
         megabytes(r.embeddingBytes),
@@ -55,13 +55,14 @@ function webnn({ shape, target, browser, ways }: WebNnFigures): string[] {
 
 function load({ shape, weights, browser, rows }: LoadFigures): string[] {
   return [
-    `Opening a stored model, shape ${shape}, ${weights} weights, tokenizer and checks included, in seconds; browser: ${browser}.`,
+    `Opening a stored model, shape ${shape}, ${weights} weights, tokenizer and checks included, in seconds from the start; browser: ${browser}.`,
     table(
-      ['place', 'target', 'load', 'processor'],
+      ['place', 'target', 'load', 'first token', 'processor'],
       rows.map((r) => [
         r.place,
         r.target,
         time(r.load, 2, 1000),
+        time(r.firstToken, 2, 1000),
         r.processor ? time(r.processor, 2, 1000) : '',
       ]),
     ),

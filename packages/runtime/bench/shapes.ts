@@ -38,6 +38,18 @@ export const SHAPES = {
     vocabulary: 151936,
     biases: true,
   },
+  /** 21 million: what an emulated GPU opens in a minute, with weights that stand out from what a browser takes besides. */
+  '20m': {
+    name: '20m',
+    hidden: 512,
+    layers: 6,
+    heads: 8,
+    keyValueHeads: 4,
+    headWidth: 64,
+    feedForward: 1408,
+    vocabulary: 8192,
+    biases: true,
+  },
   /** Two million parameters: measured in seconds on anything, to see that a benchmark works. */
   '2m': {
     name: '2m',

@@ -66,7 +66,11 @@ export class ModelStore {
     const manifest = parseManifest(text);
     const name = `${safeName(manifest.id)}-${(await sha256(text)).slice(0, 16)}`;
     return this.#folder.exclusive(name, async () => {
-      if (await this.#isComplete(name)) return this.open(name);
+      if (await this.#isComplete(name)) {
+        if (await this.#isWhole(name, manifest)) return this.open(name);
+        // Something outside the store has cut or removed a file: it is no complete model until that is here again.
+        await this.#folder.remove(`${name}/${MANIFEST_FILE}`);
+      }
       await this.#checkSpace(name, manifest);
       await this.#folder.writeWhole(`${name}/${SOURCE_FILE}`, encode(JSON.stringify({ source: base })));
       await this.#downloadAll(name, base, manifest, options);
@@ -80,7 +84,10 @@ export class ModelStore {
   async make(key: string, source: string, make: (sink: ModelSink) => Promise<void>): Promise<ModelFiles> {
     const name = `made-${(await sha256(key)).slice(0, 24)}`;
     return this.#folder.exclusive(name, async () => {
-      if (await this.#isComplete(name)) return this.open(name);
+      if (await this.#isComplete(name)) {
+        const manifest = new TextDecoder().decode(await this.open(name).read(MANIFEST_FILE));
+        if (await this.#isWhole(name, parseManifest(manifest))) return this.open(name);
+      }
       await this.#folder.remove(name);
       await this.#folder.writeWhole(`${name}/${SOURCE_FILE}`, encode(JSON.stringify({ source })));
       await make(this.#sink(name));
@@ -223,6 +230,12 @@ export class ModelStore {
 
   async #isComplete(name: string): Promise<boolean> {
     return (await this.#folder.size(`${name}/${MANIFEST_FILE}`)) !== null;
+  }
+
+  /** Every file has its length. Contents were checked when they came; to hash them at every opening would double its time. */
+  async #isWhole(name: string, manifest: Manifest): Promise<boolean> {
+    const sizes = await Promise.all(manifest.files.map(({ path }) => this.#folder.size(`${name}/${path}`)));
+    return manifest.files.every(({ bytes }, i) => sizes[i] === bytes);
   }
 
   async #describe(name: string): Promise<StoredModel> {

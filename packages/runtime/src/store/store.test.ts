@@ -1,6 +1,6 @@
 // The model store on disk against a real HTTP server that cuts connections, ignores ranges, serves wrong bytes and goes
 // away. The browser's store runs the same code over OPFS (test/browser/store.test.ts).
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { createReadStream, readFileSync } from 'node:fs';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -192,6 +192,41 @@ test('a server without ranges sends the whole file again, and only the rest is t
   };
   await store.download(base, fast);
   expect((await store.list())[0]!.complete).toBe(true);
+});
+
+test('a stored file that was cut or removed behind the store is fetched again, and nothing else', async () => {
+  const { path: file, bytes } = weights();
+  await store.download(base);
+  const { name } = (await store.list())[0]!;
+  await truncate(path.join(root, name, file), 1000);
+  await rm(path.join(root, name, 'tokenizer.json'));
+  served = [];
+  const files = await store.download(base);
+  expect(served.map((s) => s.file).toSorted()).toEqual([MANIFEST_FILE, 'tokenizer.json', file].toSorted());
+  expect(Buffer.compare(await files.read(file), readFileSync(path.join(source, file)))).toBe(0);
+  expect(await files.size(file)).toBe(bytes);
+  expect((await store.list())[0]!.complete).toBe(true);
+});
+
+test('progress tells the speed and the time left, once there is a speed to tell', async () => {
+  const { path: file, bytes } = weights();
+  behave = (f, from, response) => {
+    if (f !== file || from > 0) return false;
+    const all = readFileSync(path.join(source, f));
+    response.writeHead(200, { 'Content-Length': bytes });
+    response.write(all.subarray(0, bytes / 2));
+    setTimeout(() => response.write(all.subarray(bytes / 2, (bytes / 4) * 3)), 700);
+    setTimeout(() => response.end(all.subarray((bytes / 4) * 3)), 1000);
+    return true;
+  };
+  const progress: DownloadProgress[] = [];
+  await store.download(base, { onProgress: (p) => progress.push(p) });
+  expect(progress[0]).toMatchObject({ remainingMs: null });
+  const told = progress.filter((p) => p.remainingMs !== null && p.done < p.total);
+  expect(told.length).toBeGreaterThan(0);
+  for (const p of told) expect(p.remainingMs).toBeCloseTo(((p.total - p.done) / p.bytesPerSecond) * 1000, 0);
+  // Half of the file in 0.7 s and more: a speed of the time that passed, not of the last piece.
+  expect(told[0]!.bytesPerSecond).toBeLessThan(told[0]!.done / 0.65);
 });
 
 test('wrong bytes are thrown away and named; the next try starts clean', async () => {

@@ -1,6 +1,7 @@
 // Baton as an application uses it: a model in a worker, from the browser's store.
 import type { TargetId } from '../../../src/backend.ts';
 import { openWorkerModel, probeTargets } from '../../../src/browser/index.ts';
+import { isEmulated } from '../../emulated-gpu.ts';
 import { modelTurn } from '../model-turn.ts';
 import type { Runner } from '../turn.ts';
 import type { Served } from './main.ts';
@@ -15,10 +16,8 @@ export async function openBaton(target: TargetId, { url }: Served): Promise<Runn
   };
 }
 
-/** A software adapter computes on the CPU; its times say nothing of WebGPU, and take minutes. */
 async function requireGpu(): Promise<void> {
   const probe = (await probeTargets()).find(({ target }) => target === 'webgpu')!;
   if (!probe.available) throw new Error(probe.reason);
-  if (/swiftshader|llvmpipe|lavapipe|basic render|warp/i.test(probe.reason))
-    throw new Error(`${probe.reason} emulates a GPU on the CPU`);
+  if (isEmulated(probe.reason)) throw new Error(`${probe.reason} emulates a GPU on the CPU`);
 }
