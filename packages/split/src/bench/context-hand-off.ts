@@ -37,6 +37,11 @@ export interface ContextHandOff {
   smallTokenMs: number;
   /** From the arrival of the last large token to the small model having read it, pipelined. */
   readMs: number;
+  /**
+   * Small-model tokens in that piece of text: more than one where a large token is not one of the small model's, or joins the
+   * text before it. Absent in figures from before it was counted.
+   */
+  readTokens?: number;
 }
 
 export interface ContextOptions {
@@ -84,6 +89,7 @@ export async function contextHandOff(options: ContextOptions): Promise<ContextHa
     warmUpRequests: middle(measured.pipelined, (r) => r.warmUpRequests)!,
     smallTokenMs: middle(measured.pipelined, (r) => r.smallTokenMs)!,
     readMs: middle(measured.pipelined, (r) => r.readMs)!,
+    readTokens: middle(measured.pipelined, (r) => r.readTokens)!,
   };
 }
 
@@ -94,6 +100,7 @@ interface Round {
   warmUpRequests: number;
   smallTokenMs: number;
   readMs: number;
+  readTokens: number;
 }
 
 async function oneRound(
@@ -104,12 +111,13 @@ async function oneRound(
   text: string,
   ends: readonly number[],
 ): Promise<Round> {
+  let readTokens = 0;
   const trace = await solveToTrace(question, {
     small,
     large,
     ...how,
     // Without streaming prefill nothing depends on how long the small model took.
-    policy: dictated(text, how.keepWarm === true ? ends : [text.length]),
+    policy: dictated(text, how.keepWarm === true ? ends : [text.length], (tokens) => (readTokens = tokens)),
     renderLarge: (asked) => `Q: ${asked}\n`,
   });
   const [written, span] = trace.segments;
@@ -122,11 +130,15 @@ async function oneRound(
     warmUpRequests: trace.totals.warmUp?.requests ?? 0,
     smallTokenMs: (written.endMs - written.firstTokenMs!) / Math.max(1, written.tokens - 1),
     readMs: span.endMs - (span.lastTokenMs ?? span.firstTokenMs),
+    readTokens,
   };
 }
 
-/** The small model reads `text` token by token, offering it to the keep-warm requests as it does what it writes; then a span. */
-function dictated(text: string, ends: readonly number[]): Policy {
+/**
+ * The small model reads `text` token by token, offering it to the keep-warm requests as it does what it writes; then a span.
+ * `onRead` is told how many tokens the last piece of that was.
+ */
+function dictated(text: string, ends: readonly number[], onRead: (tokens: number) => void): Policy {
   return {
     name: 'dictated',
     needs: { small: true, large: true },
@@ -148,6 +160,7 @@ function dictated(text: string, ends: readonly number[]): Policy {
         markers: { open: '', close: '' },
         endIsFinal: true,
       });
+      onRead(small.lastSync.tokens - small.lastSync.kept);
       return result.kind === 'final' || result.kind === 'hand-back' ? 'end' : 'error';
     },
   };
