@@ -36,7 +36,12 @@ export async function prepare(
       await once(`baton/${subject.model}`, async (to) => {
         await rm(to, { recursive: true, force: true });
         // The head is a quarter of the 100m shape's weights; figures for a width are figures for all of it.
-        await compileDirectory(checkpoint, to, { ...form, context, head: form.weights });
+        await compileDirectory(checkpoint, to, {
+          ...form,
+          context,
+          chunk: Math.min(form.chunk, context[0]!),
+          head: form.weights,
+        });
       });
     } else if (subject.reads === 'gguf') {
       await once(`gguf/${subject.type}.gguf`, async (to) => void (await writeGguf(to, shape, subject.type)));
