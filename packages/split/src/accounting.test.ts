@@ -4,10 +4,10 @@
 import type { LocalModel } from '@baton/runtime';
 import { afterEach, describe, expect, it } from 'vitest';
 
-import { event, faultServer, silence, status } from '../test/fault-server.ts';
+import { cut, event, faultServer, silence, status } from '../test/fault-server.ts';
 import type { FaultServer, Script } from '../test/fault-server.ts';
 import { ANSWER, QUESTION, SPAN, largeModel, smallModel } from '../test/pair.ts';
-import { OpenAICompletionsModel, auditTrace, endpointPool, recordedLarge, solveToTrace } from './index.ts';
+import { OpenAICompletionsModel, auditTrace, recordedLarge, solveToTrace, endpointPool } from './index.ts';
 import type { PoolMember, SolveOptions, Trace } from './index.ts';
 
 const cleanups: (() => Promise<void>)[] = [];
@@ -92,6 +92,31 @@ describe('tokens', () => {
   });
 });
 
+describe('an endpoint that breaks off in the middle of a span', () => {
+  it('is paid for as well, for what it read and wrote', async () => {
+    const breaks: Script = (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      for (const piece of ['1200', '+240+']) response.write(event(piece));
+      cut(response);
+    };
+    const first = await server(breaks);
+    const second = await server(answers(['210+42=1440+252', '=1692.'], usage(42, 12)));
+    const member = ({ url }: FaultServer): { model: OpenAICompletionsModel } => ({
+      model: new OpenAICompletionsModel({ url, model: 'm', retries: 0 }),
+    });
+    const large = endpointPool([member(first), member(second)]);
+    const small = slow();
+    const trace = await solveToTrace(QUESTION, { small, large, keepWarm: false, prices: PRICES });
+    expect(auditTrace(trace)).toEqual([]);
+    expect(trace.text).toBe(ANSWER);
+    const span = spanOf(trace);
+    // The second read 42 tokens, the first the same without the two that it wrote itself.
+    expect(span.promptTokens).toBe(42 + 40);
+    expect(span.tokens + span.discardedTokens).toBe(12 + 2);
+    expect(span.cost).toBeCloseTo(((42 + 40) * 2 + 14 * 8) / 1e6, 15);
+  });
+});
+
 describe('prices', () => {
   it('are estimated, and the trace says so, where a server never tells its usage', async () => {
     const { url } = await server(answers([SPAN]));
@@ -139,6 +164,15 @@ describe('prices', () => {
       else expect(trace.totals.cost).toBeGreaterThan(0);
     }
   });
+});
+
+it('hidden thoughts in the usage do not lift a span over what it was granted', async () => {
+  const { url } = await server(answers([SPAN], usage(40, 500)));
+  const trace = await run(url, { small: slow(), budget: { maxOffload: 0.6 } });
+  expect(trace.totals.offloadRatio).toBeLessThanOrEqual(0.6);
+  const span = spanOf(trace);
+  expect(span.tokens + span.discardedTokens).toBe(500);
+  expect(span.cost).toBeCloseTo((40 * 2 + 500 * 8) / 1e6, 15);
 });
 
 describe('deadlines', () => {

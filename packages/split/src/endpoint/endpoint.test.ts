@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 
-import type { TextChunk } from '@baton/runtime/text-model';
+import type { TextChunk, TextModel } from '@baton/runtime/text-model';
 
 import { faultServer, finish, json, silence, status, stream } from '../../test/fault-server.ts';
 import type { FaultServer, Script } from '../../test/fault-server.ts';
@@ -273,6 +273,33 @@ describe('a pool', () => {
     const notes: string[] = [];
     for await (const chunk of pool.generate('p')) notes.push(...(chunk.notes ?? []));
     expect(notes).toEqual([expect.stringMatching(/HTTP 500.*went on with the next endpoint/)]);
+  });
+
+  it('scores with the first endpoint that can and works', async () => {
+    // A large model that finds the small one's first line unlikely, and writes a better one.
+    const scores: Script = (response, body) => {
+      if (body.echo !== true) return stream([`${SPAN}\n`])(response, body, undefined as never);
+      const tokens = String(body.prompt).match(/[^]{1,5}/g)!;
+      const logprobs = { tokens: [...tokens, 'x'], token_logprobs: [...tokens.map(() => -2), -1] };
+      json(response, 200, { choices: [{ text: 'x', finish_reason: 'length', logprobs }] });
+    };
+    const [dead, able] = [await server(status(500)), await server(scores)];
+    const chat = await server(status(404));
+    const pool = (models: TextModel[]): TextModel => endpointPool(models.map((model) => ({ model })));
+    const member = ({ url }: FaultServer): TextModel =>
+      new OpenAICompletionsModel({ url, model: 'm', retries: 0 });
+    const talker = new ChatContinuationModel({ url: chat.url, model: 'm' }, 'phrase');
+    const small = smallModel();
+    cleanups.push(() => small.close());
+    const options = { small, policy: 'step-score:-0.5', keepWarm: false, budget: { maxTokens: 40 } };
+    const trace = await solveToTrace(QUESTION, {
+      ...options,
+      large: pool([talker, member(dead), member(able)]),
+    });
+    expect(trace.totals.largeTokens).toBeGreaterThan(0);
+    expect(dead.bodies.some((body) => body.echo === true)).toBe(true);
+    const none = await solveToTrace(QUESTION, { ...options, large: pool([talker]) });
+    expect(none.notes.join()).toMatch(/gives no log-probabilities of a prompt/);
   });
 
   it('fails with the last failure when nobody is left', async () => {

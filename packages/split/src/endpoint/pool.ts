@@ -1,12 +1,20 @@
 // Several endpoints as one: the first that works answers, one that fails is left alone for a while, and no more requests
 // run at once than each endpoint takes. A stream that breaks off goes on at the next endpoint from where it was.
 
-import type { GenerateOptions, TextChunk, TextModel, TextModelCapabilities } from '@baton/runtime/text-model';
+import type {
+  GenerateOptions,
+  TextChunk,
+  TextModel,
+  TextModelCapabilities,
+  Usage,
+} from '@baton/runtime/text-model';
 
 import type { Continuation, ContinuingModel } from '../relay/large-side.ts';
 import { isContinuing } from '../relay/large-side.ts';
-import { EndpointError, isAbort, messageOf } from '../split-error.ts';
+import { canScore } from '../relay/prompt-scores.ts';
+import { EndpointError, SplitError, isAbort, messageOf } from '../split-error.ts';
 import { tokensOf } from '../relay/large-stream.ts';
+import type { OpenAICompletionsModel } from './openai-completions.ts';
 
 export interface PoolMember {
   model: TextModel;
@@ -18,6 +26,32 @@ export interface PoolOptions {
   /** How long a failed endpoint is left alone, in milliseconds; a Retry-After that is longer counts instead. Default 30 s. */
   restMs?: number;
   clock?: () => number;
+}
+
+type ScoreOptions = Parameters<OpenAICompletionsModel['score']>[1];
+type Scores = Awaited<ReturnType<OpenAICompletionsModel['score']>>;
+type Scorer = Pick<OpenAICompletionsModel, 'score'>;
+
+/** A request that broke off behind its first text. */
+interface Broken {
+  usage: Usage | null;
+  tokens: number;
+}
+
+/**
+ * The usage of all requests that wrote a text. One that broke off before it told its own read the same prompt, less what it wrote
+ * itself: none of it counts as cached.
+ */
+function withBroken(last: Usage, broken: readonly Broken[]): Usage {
+  let { promptTokens, completionTokens, cachedTokens } = last;
+  let prompt = last.promptTokens;
+  for (const { usage, tokens } of broken.toReversed()) {
+    prompt = usage?.promptTokens ?? Math.max(0, prompt - tokens);
+    promptTokens += prompt;
+    completionTokens += usage?.completionTokens ?? tokens;
+    if (usage?.cachedTokens !== undefined) cachedTokens = (cachedTokens ?? 0) + usage.cachedTokens;
+  }
+  return { promptTokens, completionTokens, ...(cachedTokens === undefined ? {} : { cachedTokens }) };
 }
 
 interface Slot {
@@ -97,7 +131,10 @@ class Pool implements TextModel {
     let written = '';
     let tokens = 0;
     let failure: unknown = null;
+    const broken: Broken[] = [];
     for (const slot of order) {
+      let usage: Usage | null = null;
+      const before = tokens;
       await this.#enter(slot, options.signal);
       try {
         const left =
@@ -106,18 +143,48 @@ class Pool implements TextModel {
           this.#last = slot.model;
           written += chunk.text;
           tokens += tokensOf(chunk);
+          usage = chunk.usage ?? usage;
           const notes = this.#untold.splice(0);
-          yield notes.length > 0 ? { ...chunk, notes: [...notes, ...(chunk.notes ?? [])] } : chunk;
+          yield {
+            ...chunk,
+            ...(notes.length > 0 ? { notes: [...notes, ...(chunk.notes ?? [])] } : {}),
+            ...(chunk.usage ? { usage: withBroken(chunk.usage, broken) } : {}),
+          };
         }
         slot.restsUntil = 0;
         return;
       } catch (error) {
         if (isAbort(error)) throw error;
         failure = error;
+        // What it wrote is kept, and what it read for that is paid for.
+        if (usage || tokens > before) broken.push({ usage, tokens: tokens - before });
         const asked = error instanceof EndpointError ? (error.retryAfterMs ?? 0) : 0;
         slot.restsUntil = this.#clock() + Math.max(this.#restMs, asked);
         const note = `${messageOf(error)}; went on with the next endpoint`;
         if (slot !== order.at(-1) && !this.#untold.includes(note)) this.#untold.push(note);
+      } finally {
+        this.#leave(slot);
+      }
+    }
+    throw failure;
+  }
+
+  /** Log-probabilities of a text, from the first endpoint that tells them and works. Throws as its members' `score` does. */
+  async score(text: string, options: ScoreOptions = {}): Promise<Scores> {
+    const able = this.slots.filter(({ model }) => canScore(model) && !model.capabilities.sessions);
+    let failure: unknown = new SplitError(
+      'unsuitable-model',
+      `${this.id} gives no log-probabilities of a prompt; this policy needs them`,
+    );
+    for (const slot of able) {
+      await this.#enter(slot, options.signal);
+      try {
+        const scores = await (slot.model as TextModel & Scorer).score(text, options);
+        this.#last = slot.model;
+        return scores;
+      } catch (error) {
+        if (isAbort(error)) throw error;
+        failure = error;
       } finally {
         this.#leave(slot);
       }

@@ -52,7 +52,7 @@ export async function findHandBack(
   threshold: number,
   signal: AbortSignal,
 ): Promise<HandBackDecision | null> {
-  const candidates = watched.flatMap((row) => candidatesAt(small, row, base.length, span, threshold));
+  const candidates = watched.flatMap((row) => candidatesAt(small, row, base, base + span, threshold));
   const fresh = candidates.filter((c) => c.length > confirmed).sort((a, b) => a.length - b.length);
   if (small.close.single !== null) return fresh[0] ?? null;
   // Only the likeliest are worth a pass where there are many; of those, the earliest that holds.
@@ -66,20 +66,24 @@ export async function findHandBack(
   return null;
 }
 
-/** A token that holds the end of the span and the beginning of the tag (".</") counts where the span has that end. */
+/**
+ * A token that holds the end of the span and the beginning of the tag (".</") counts where the span has that end; it may even
+ * hold the open tag's end and all of the span (">7</").
+ */
 function candidatesAt(
   small: SmallSide,
   row: WatchedPosition,
-  before: number,
-  span: string,
+  base: string,
+  text: string,
   threshold: number,
 ): Candidate[] {
-  if (row.textLength < before) return [];
+  const at = row.textLength;
+  // Inside a character.
+  if (at < 0) return [];
   const { first, leads } = small.close;
-  const at = row.textLength - before;
   return [...new Set(leads)].flatMap((lead) => {
-    const length = at + lead.length;
-    if (length < 1 || length > span.length || !span.startsWith(lead, at)) return [];
+    const length = at + lead.length - base.length;
+    if (length < 1 || at + lead.length > text.length || !text.startsWith(lead, at)) return [];
     const group = first.flatMap((id, i) => (leads[i] === lead ? [{ id, logprob: row.logprobs[i]! }] : []));
     const logprob = logSumExp(group.map((one) => one.logprob));
     const likeliest = group.reduce((a, b) => (b.logprob > a.logprob ? b : a));

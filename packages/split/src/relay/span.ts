@@ -97,8 +97,8 @@ async function follow(
 }
 
 /**
- * A one-token span such as "." can share its token with the tag (".<"); then what the model says right behind the open tag
- * counts. Read while the large model's first token is on its way; a tag of one token has no such neighbours.
+ * A one-token span such as "." can share its token with the tag (".<"), and with the open tag's end (">.<"); then what the model
+ * says behind the open tag, or inside of it, counts. Read while the large model's first token is on its way; a tag of one token has no such neighbours.
  */
 async function readOpenTag(relay: Relay, base: string, tag: string, progress: Progress): Promise<void> {
   const { small, parts } = relay;
@@ -106,7 +106,7 @@ async function readOpenTag(relay: Relay, base: string, tag: string, progress: Pr
   try {
     await small.sync(base.slice(0, -tag.length), undefined, parts.signal);
     const { watched } = await small.sync(base, small.close.first, parts.signal);
-    progress.recent = watched.slice(-1);
+    progress.recent = [...watched];
   } catch (error) {
     if (!isAbort(error)) progress.smallError = error;
   }
@@ -219,7 +219,9 @@ function settle(
   const { usage, exact } = large.usageOf(stream, answer);
   const uncounted = stream.countsPieces ? Math.max(0, usage.completionTokens - stream.tokens) : 0;
   const share = stream.text.length === 0 ? 0 : progress.confirmed / stream.text.length;
-  const keptMore = Math.round(uncounted * share);
+  // Hidden thoughts are among the usage of some; what is kept is never more than the span was granted.
+  const granted = Math.max(0, options.maxTokens - span.tokens);
+  const keptMore = Math.min(Math.round(uncounted * share), granted);
   ledger.add('', keptMore);
   const arrived = stream.tokens + uncounted;
   const cost = large.costOf(usage);
