@@ -24,7 +24,8 @@ export interface LoadFigures {
     place: 'node' | 'browser';
     target: TargetId;
     load: Timing;
-    firstToken: Timing;
+    /** Absent in files of before it was measured. */
+    firstToken?: Timing;
     processor?: Timing;
   }[];
 }

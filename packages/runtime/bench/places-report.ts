@@ -62,7 +62,7 @@ function load({ shape, weights, browser, rows }: LoadFigures): string[] {
         r.place,
         r.target,
         time(r.load, 2, 1000),
-        time(r.firstToken, 2, 1000),
+        r.firstToken ? time(r.firstToken, 2, 1000) : '',
         r.processor ? time(r.processor, 2, 1000) : '',
       ]),
     ),
