@@ -80,6 +80,22 @@ describe('a request from Node', () => {
     await first;
   });
 
+  it('does not take for its answer what a server says on a ready connection that it gives up', async () => {
+    const held: ServerResponse[] = [];
+    const { url, opened, used } = await serve((response, _, n) => {
+      if (n === 1) held.push(events(response));
+      else events(response).end('data: 1\n\ndata: [DONE]\n\n');
+    });
+    const first = eventsOf(url);
+    await expect.poll(() => opened.length).toBe(2);
+    opened[1]!.end('HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(await eventsOf(url)).toEqual(['1']);
+    expect(used[1]).toBe(opened[2]);
+    held[0]!.end('data: [DONE]\n\n');
+    await first;
+  });
+
   it('opens another connection where the server has closed the ready one, and the kept one', async () => {
     const { url, opened, used } = await serve((response) =>
       events(response).end('data: 1\n\ndata: [DONE]\n\n'),

@@ -69,7 +69,14 @@ function withSpare(Base: AgentClass): Agent {
       this.#spares.delete(name);
       setImmediate(() => this.#prepare(name, () => super.createConnection(options)));
       if (!spare) return super.createConnection(options, made);
-      return spare.socket.off('close', spare.drop).off('error', spare.drop).ref();
+      const { socket, drop } = spare;
+      // Servers give up connections on which nothing is asked after a while, some with a "408 Request Timeout" that would
+      // be taken for the answer.
+      if (socket.readableLength > 0 || socket.readableEnded || !socket.writable) {
+        socket.destroy();
+        return super.createConnection(options, made);
+      }
+      return socket.off('close', drop).off('error', drop).ref();
     }
 
     #prepare(name: string, open: () => ReturnType<Agent['createConnection']>): void {
