@@ -1,10 +1,12 @@
 // Every way in which a large endpoint can fail, against a real server that does it. In each the trace is complete, the
 // person gets the small model's answer, and nothing outlasts its deadline.
 
+import type { ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 
+import * as fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { ANSWER, QUESTION, SPAN, smallModel } from '../test/pair.ts';
@@ -12,7 +14,13 @@ import { cut, event, faultServer, finish, silence, status, stream } from '../tes
 import type { FaultServer, Script } from '../test/fault-server.ts';
 import { selfSigned } from '../test/self-signed.ts';
 import { closeServer } from './bench/model-endpoint.ts';
-import { OpenAICompletionsModel, endpointPool, solveToTrace } from './index.ts';
+import {
+  ChatContinuationModel,
+  OpenAICompletionsModel,
+  auditTrace,
+  endpointPool,
+  solveToTrace,
+} from './index.ts';
 import type { EndpointOptions, SolveOptions, Trace } from './index.ts';
 
 const cleanups: (() => Promise<void>)[] = [];
@@ -254,6 +262,87 @@ describe('an endpoint that does not know when to stop', () => {
     expect(trace.stopReason).toBe('end');
     expect(trace.totals.largeTokens).toBe(0);
     expect(trace.answer).toBe('1480');
+  });
+});
+
+describe('an endpoint that sends anything at all', () => {
+  const field = fc.constantFrom<unknown>(null, 0, -1, 'x', '', [], {}, true, 1e99);
+  const choice = fc.record(
+    {
+      text: fc.oneof(field, fc.constantFrom('1200+', '<big', 'model>', '</bigmodel>', '</', 'é😀', '\uD83D')),
+      delta: field,
+      logprobs: fc.oneof(field, fc.record({ tokens: field, token_logprobs: field, content: field })),
+      token_ids: field,
+      finish_reason: fc.oneof(field, fc.constantFrom('stop', 'length', 'content_filter', 'abort')),
+    },
+    { requiredKeys: [] },
+  );
+  const data = fc.record(
+    {
+      choices: fc.oneof(
+        { weight: 4, arbitrary: fc.array(choice, { maxLength: 2 }) },
+        { weight: 1, arbitrary: field },
+      ),
+      usage: fc.oneof(
+        field,
+        fc.record({ prompt_tokens: field, completion_tokens: field, prompt_tokens_details: field }),
+      ),
+      error: fc.constantFrom(undefined, undefined, null, 'no', { message: 7 }),
+      timings: field,
+    },
+    { requiredKeys: ['choices'] },
+  );
+  const frame = fc.oneof(
+    { weight: 6, arbitrary: data.map((event) => `data: ${JSON.stringify(event)}\n\n`) },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom(
+        'data: [DONE]\n\n',
+        ': hm\n\n',
+        'data: nul',
+        '\r\n',
+        'data: {"a"\n\n',
+        '{',
+        '<',
+      ),
+    },
+  );
+
+  it('leaves a complete trace without a tag or a wrong sum, and the small model’s answer', async () => {
+    const ends = fc.constantFrom<(response: ServerResponse) => void>(finish, cut, (response) =>
+      response.end(),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(frame, { maxLength: 8 }), ends, fc.boolean(), async (frames, end, chat) => {
+        const endpoint = await faultServer((response) => {
+          response.writeHead(200, { 'content-type': 'text/event-stream' });
+          for (const one of frames) response.write(one);
+          end(response);
+        });
+        const small = smallModel();
+        const options = { url: endpoint.url, model: 'm', retries: 0, idleMs: 300, connectMs: 300 };
+        const large = chat
+          ? new ChatContinuationModel(options, 'continue')
+          : new OpenAICompletionsModel(options);
+        try {
+          const trace = await solveToTrace(QUESTION, {
+            small,
+            large,
+            prices: { input: 1, output: 2 },
+            budget: { maxSpanTokens: 20, maxSpans: 3, maxTokens: 400 },
+          });
+          expect(auditTrace(trace)).toEqual([]);
+          expect(trace.text).not.toMatch(/<\/?bigmodel>/);
+          expect(trace.totals.cost).toBeGreaterThanOrEqual(0);
+          expect(Number.isFinite(trace.totals.cost)).toBe(true);
+          expect(trace.stopReason).toBe('end');
+          expect(JSON.parse(JSON.stringify(trace))).toEqual(trace);
+        } finally {
+          await Promise.all([endpoint.close(), small.close()]);
+        }
+      }),
+      { numRuns: 80 },
+    );
   });
 });
 

@@ -103,6 +103,12 @@ describe('solve with two local models', () => {
   it('refuses options that cannot work before anything runs', async () => {
     const small = keep(smallModel());
     await expect(solveToTrace('  ', { small })).rejects.toThrow('the question is empty');
+    for (const tags of [
+      { open: '', close: 'ab' },
+      { open: '§', close: '¶¶' },
+      { open: 'ab', close: 'ab' },
+    ])
+      await expect(solveToTrace(QUESTION, { small, tags })).rejects.toThrow('two different texts');
     await expect(solveToTrace(QUESTION, { small, policy: 'learned' })).rejects.toThrow('needs a large model');
     await expect(solveToTrace(QUESTION, { small, policy: 'clever' })).rejects.toThrow('unknown policy');
     await expect(solveToTrace(QUESTION, { small, policy: 'random:7' })).rejects.toThrow('from 0 to 1');

@@ -175,7 +175,8 @@ async function start(
   emit({ type: 'start', question, prompt, models, policy: policy.name, seed, startedAt });
 
   const ledger = new Ledger(emit, now);
-  const wanted = failed === null && policy.needs.small ? options.small : null;
+  // A gate is the small model's, whatever the policy needs.
+  const wanted = failed === null && (policy.needs.small || options.gate) ? options.small : null;
   const small = wanted ? await orFail<SmallSide | null>(openSmall(wanted, tags, signal), null) : null;
   const large = options.large
     ? new LargeSide({

@@ -9,7 +9,7 @@ import { postEvents } from './event-stream.ts';
 import type { HttpOptions } from './event-stream.ts';
 import { firstModelId, headersOf } from './openai-completions.ts';
 import type { EndpointOptions } from './openai-completions.ts';
-import { parseLogprobs } from './wire.ts';
+import { isCount, parseLogprobs } from './wire.ts';
 
 interface Line {
   response?: unknown;
@@ -115,9 +115,14 @@ function chunkOf(line: Line, url: string): TextChunk {
     tokenIds: [],
     ...told,
     finishReason: line.done_reason === 'length' ? 'length' : 'stop',
-    usage: {
-      promptTokens: Number(line.prompt_eval_count ?? 0),
-      completionTokens: Number(line.eval_count ?? 0),
-    },
+    // Left out where the whole prompt was in its cache.
+    ...(isCount(line.prompt_eval_count)
+      ? {
+          usage: {
+            promptTokens: line.prompt_eval_count,
+            completionTokens: isCount(line.eval_count) ? line.eval_count : 0,
+          },
+        }
+      : {}),
   };
 }

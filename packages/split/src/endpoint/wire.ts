@@ -118,9 +118,13 @@ function legacyTop(value: unknown): TokenLogprob[] {
     .sort((a, b) => b.logprob - a.logprob);
 }
 
+/** Whether a server's number counts something. */
+export const isCount = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && (value as number) >= 0;
+
 function parseUsage(json: Json): Usage | undefined {
   const usage = json.usage as Json | null | undefined;
-  if (usage === undefined || usage === null) return undefined;
+  if (typeof usage !== 'object' || usage === null) return undefined;
   const details = (usage.prompt_tokens_details ?? usage.prompt_token_details) as Json | null | undefined;
   const timings = json.timings as Json | undefined;
   const cached = [
@@ -129,10 +133,12 @@ function parseUsage(json: Json): Usage | undefined {
     usage.cached_tokens,
     usage.num_cached_tokens,
     timings?.cache_n,
-  ].find((n): n is number => typeof n === 'number');
+  ].find(isCount);
+  // A usage that counts nothing is none: prices are then estimated.
+  if (!isCount(usage.prompt_tokens)) return undefined;
   return {
-    promptTokens: Number(usage.prompt_tokens ?? 0),
-    completionTokens: Number(usage.completion_tokens ?? 0),
+    promptTokens: usage.prompt_tokens,
+    completionTokens: isCount(usage.completion_tokens) ? usage.completion_tokens : 0,
     ...(cached === undefined ? {} : { cachedTokens: cached }),
   };
 }

@@ -8,7 +8,7 @@ import type { TextModel } from '@baton/runtime/text-model';
 
 import { ANSWER, LARGE_DOCUMENTS, QUESTION, SPAN, largeModel, smallModel } from '../../test/pair.ts';
 import { ngramModel, promptOf } from '../../test/ngram-model.ts';
-import { EndpointError, POLICY_HELP, parsePolicy, solveToTrace } from '../index.ts';
+import { EndpointError, POLICY_HELP, parsePolicy, perplexityGate, solveToTrace } from '../index.ts';
 import type { SolveOptions, Trace } from '../index.ts';
 
 const open: LocalModel[] = [];
@@ -178,6 +178,8 @@ describe('policies', () => {
     expect(easy.totals.largeTokens).toBe(0);
     expect(easy.notes.join()).toMatch(/gate: small only \(mean log-probability/);
     expect(easy.policy).toBe('gated:-100:learned');
+    const optional = await run('large', { gate: perplexityGate(-100) });
+    expect(optional.answer).toBe('1480');
     const routed = await run('gated:-100:large');
     expect(routed.answer).toBe('1480');
     expect((await run('gated:0:large')).text).toBe(ANSWER);
