@@ -246,6 +246,17 @@ describe('session', () => {
     await session.close();
   });
 
+  test('no tokens are written where none are asked for, and a number that is none is refused', async () => {
+    await fresh();
+    expect(await collect(session, { maxTokens: 0 })).toMatchObject({
+      ids: [],
+      last: { finishReason: 'length' },
+    });
+    await expect(collect(session, { maxTokens: Number.NaN })).rejects.toThrow('maxTokens is NaN');
+    expect((await collect(session, { maxTokens: 2 })).ids).toHaveLength(2);
+    await session.close();
+  });
+
   test('the same seed writes the same text, another seed another', async () => {
     const write = async (seed: number): Promise<string> => {
       await fresh();

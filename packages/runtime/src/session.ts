@@ -180,6 +180,7 @@ export class LocalSession implements TextSession {
     this.#checkOpen();
     const { decoder, tokenizer, stopIds } = this.#parts;
     const { signal, maxTokens = Infinity } = options;
+    if (Number.isNaN(maxTokens)) throw new RuntimeError('bad-input', 'maxTokens is NaN; it must be a number');
     const promptTokens = decoder.length + this.#pending.length;
     const sampler = new Sampler(options.sampling, this.tokens);
     const stops = new StopStrings(options.stop ?? []);
