@@ -4,7 +4,7 @@
 // WebNN and WebGPU keep weights in the GPU process. Measured when the model is open and has read and written some tokens. An
 // emulated GPU takes the shape 20m and f32 weights: the 100m shape takes it more than ten minutes, 4-bit shaders at any size five.
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -64,12 +64,17 @@ const { values } = parseArgs({
 const asked: Shape = shapeNamed(values.shape);
 const only = values.only.split(',').filter(Boolean);
 const folder = values.models ?? (await mkdtemp(path.join(os.tmpdir(), 'baton-memory-')));
+// With --only the other targets stay as they are in the file.
+const before =
+  values.out && only.length > 0
+    ? (JSON.parse(await readFile(values.out, 'utf8')) as MemoryFigures)
+    : { rows: [], failed: [] };
 const result: MemoryFigures = {
   schema: 'baton.bench.memory/1',
   shape: asked.name,
   browser: '',
-  rows: [],
-  failed: [],
+  rows: before.rows.filter(({ target }) => !only.includes(target)),
+  failed: before.failed.filter(({ target }) => !only.includes(target)),
 };
 try {
   for (const { place, target, weights } of CASES) {
