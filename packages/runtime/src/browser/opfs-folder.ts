@@ -4,6 +4,7 @@
 
 import { RuntimeError, messageOf } from '../errors.ts';
 import type { StoreFolder } from '../store/folder.ts';
+import type { SyncFileHandle } from '../sync-access.ts';
 import { ModelStore } from '../store/model-store.ts';
 
 const ROOT = 'baton-models';
@@ -34,18 +35,11 @@ export async function storeSpace(): Promise<{ used: number; quota: number } | nu
   return usage === undefined || quota === undefined ? null : { used: usage, quota };
 }
 
-interface SyncAccessHandle {
-  read(into: Uint8Array, options: { at: number }): number;
-  write(bytes: Uint8Array, options: { at: number }): number;
-  truncate(size: number): void;
-  flush(): void;
-  close(): void;
-}
-
-type WorkerFileHandle = FileSystemFileHandle & {
-  createSyncAccessHandle?(options?: { mode: 'read-only' }): Promise<SyncAccessHandle>;
-  move?(parent: FileSystemDirectoryHandle, name: string): Promise<void>;
-};
+/** On a page it has no such handles; some browsers do not move files. */
+type WorkerFileHandle = FileSystemFileHandle &
+  Partial<Pick<SyncFileHandle, 'createSyncAccessHandle'>> & {
+    move?(parent: FileSystemDirectoryHandle, name: string): Promise<void>;
+  };
 
 /** A file found for reading. */
 interface OpenFile {

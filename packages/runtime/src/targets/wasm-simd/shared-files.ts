@@ -1,19 +1,12 @@
 // Files that compute threads read themselves: a path on disk in Node, a handle of the private file system in a browser.
 import type { ModelFiles } from '@baton/compiler';
+import type { SyncFileHandle } from '../../sync-access.ts';
 import type { ReadStretch } from './pieces.ts';
 
 /** By the names in the manifest. */
 export type SharedFiles = Readonly<Record<string, string | FileSystemFileHandle>>;
 
 type Read = (into: Uint8Array, at: number) => number;
-
-interface SyncAccessHandle {
-  read(into: Uint8Array, options: { at: number }): number;
-  close(): void;
-}
-type SyncFileHandle = FileSystemFileHandle & {
-  createSyncAccessHandle(options: { mode: 'read-only' }): Promise<SyncAccessHandle & { mode?: string }>;
-};
 
 /** What threads need to read these files; null where only the host can, through `files`. */
 export async function shareFiles(names: Iterable<string>, files: ModelFiles): Promise<SharedFiles | null> {
