@@ -2,24 +2,14 @@
 // withdrawn, limits that no timer can hold.
 
 import type { LocalModel } from '@baton/runtime';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
-import { cut, event, faultServer, silence, status } from '../test/fault-server.ts';
+import { cleanups, server } from '../test/cleanups.ts';
+import { cut, event, silence, status } from '../test/fault-server.ts';
 import type { FaultServer, Script } from '../test/fault-server.ts';
 import { ANSWER, QUESTION, SPAN, largeModel, smallModel } from '../test/pair.ts';
 import { OpenAICompletionsModel, auditTrace, recordedLarge, solveToTrace, endpointPool } from './index.ts';
 import type { PoolMember, SolveOptions, Trace } from './index.ts';
-
-const cleanups: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  await Promise.allSettled(cleanups.splice(0).map((clean) => clean()));
-});
-
-async function server(...scripts: Script[]): Promise<FaultServer> {
-  const made = await faultServer(...scripts);
-  cleanups.push(() => made.close());
-  return made;
-}
 
 function keep(model: LocalModel): LocalModel {
   cleanups.push(() => model.close());

@@ -7,11 +7,12 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 
 import * as fc from 'fast-check';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 import { ANSWER, QUESTION, SPAN, smallModel } from '../test/pair.ts';
+import { cleanups, server } from '../test/cleanups.ts';
 import { cut, event, faultServer, finish, silence, status, stream } from '../test/fault-server.ts';
-import type { FaultServer, Script } from '../test/fault-server.ts';
+import type { Script } from '../test/fault-server.ts';
 import { selfSigned } from '../test/self-signed.ts';
 import { closeServer } from './bench/model-endpoint.ts';
 import {
@@ -22,17 +23,6 @@ import {
   solveToTrace,
 } from './index.ts';
 import type { EndpointOptions, SolveOptions, Trace } from './index.ts';
-
-const cleanups: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  await Promise.allSettled(cleanups.splice(0).map((clean) => clean()));
-});
-
-async function server(...scripts: Script[]): Promise<FaultServer> {
-  const made = await faultServer(...scripts);
-  cleanups.push(() => made.close());
-  return made;
-}
 
 async function run(
   url: string,

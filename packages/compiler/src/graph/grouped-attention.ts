@@ -9,7 +9,7 @@ import { fromBoundary, toBoundary } from './boundary.ts';
 import type { LayerContext } from './layer.ts';
 import { linear } from './linear.ts';
 import { CONTRIB_DOMAIN } from './onnx-builder.ts';
-import { rmsNorm } from './operators.ts';
+import { reshape, rmsNorm } from './operators.ts';
 
 /** `x` is f32 [L, hidden]; returns f32 [L, heads * headDim]. Declares the layer's cache inputs and row outputs. */
 export function groupedAttention(context: LayerContext, i: number, x: string): string {
@@ -42,21 +42,21 @@ export function groupedAttention(context: LayerContext, i: number, x: string): s
       outputs: [`${name}/attended`, `${name}/present_key`, `${name}/present_value`],
     },
   );
-  return b.node('Reshape', `${name}/merged`, [attended, shape(context, [rows, heads * headDim])]);
+  return reshape(context, attended, `${name}/merged`, [rows, heads * headDim]);
 }
 
 /** [1, L, count * headDim], normalised where the family does so. */
 function projected(context: LayerContext, i: number, x: string, part: string, count: number): string {
-  const { builder: b, description, length: rows, epsilon } = context;
+  const { description, length: rows, epsilon } = context;
   const { headDim, queryKeyNorm } = description.architecture;
   const name = `layers.${i}/${part}`;
   let flat = linear(context, x, `layers.${i}.${part}`, name);
   if (part !== 'value' && queryKeyNorm !== 'none') {
     const perHead = queryKeyNorm === 'head';
-    if (perHead) flat = b.node('Reshape', `${name}_heads`, [flat, shape(context, [1, rows, count, headDim])]);
+    if (perHead) flat = reshape(context, flat, `${name}_heads`, [1, rows, count, headDim]);
     flat = rmsNorm(context, flat, `layers.${i}.${part}Norm`, `${name}_norm`, epsilon);
   }
-  return b.node('Reshape', `${name}_wide`, [flat, shape(context, [1, rows, count * headDim])]);
+  return reshape(context, flat, `${name}_wide`, [1, rows, count * headDim]);
 }
 
 function rotate(context: LayerContext, i: number, x: string, part: string, count: number): string {
@@ -84,7 +84,7 @@ function half(context: LayerContext, table: number, kind: 'cos' | 'sin'): string
   const { dims } = description.rope[table]!;
   const range = [[dims / 2], [dims], [3]].map(([n]) => b.int64s(`number_${n}`, [n!]));
   const sliced = b.node('Slice', `${kind}.${table}/second`, [`${kind}.${table}`, ...range]);
-  return b.node('Reshape', name, [sliced, shape(context, [rows, dims / 2])]);
+  return reshape(context, sliced, name, [rows, dims / 2]);
 }
 
 /** What the host stores: [1, kvHeads, L, headDim]. */
@@ -92,7 +92,7 @@ function giveRows(context: LayerContext, i: number, kind: string, flat: string):
   const { builder: b, description, length: rows } = context;
   const { kvHeads, headDim } = description.architecture;
   const name = `layers.${i}/${kind}_rows`;
-  const split = b.node('Reshape', `${name}/split`, [flat, shape(context, [1, rows, kvHeads, headDim])]);
+  const split = reshape(context, flat, `${name}/split`, [1, rows, kvHeads, headDim]);
   const turned = b.node('Transpose', name, [split], { perm: [0n, 2n, 1n, 3n] });
   toBoundary(context, turned, `${kind}.${i}`, [1, kvHeads, rows, headDim]);
 }
@@ -100,8 +100,4 @@ function giveRows(context: LayerContext, i: number, kind: string, flat: string):
 /** The operator counts slots from 0: total - 1, once per graph. */
 function lastSlot({ builder: b }: LayerContext): string {
   return b.has('last_slot') ? 'last_slot' : b.node('Sub', 'last_slot', ['total', b.int32('one_int32', 1)]);
-}
-
-function shape({ builder: b }: LayerContext, dims: readonly number[]): string {
-  return b.int64s(`shape_${dims.join('x')}`, dims);
 }

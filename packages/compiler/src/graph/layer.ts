@@ -11,7 +11,7 @@ import type { Attention, CacheUpdate } from '../options.ts';
 import { fromBoundary, toBoundary, type BoundaryContext } from './boundary.ts';
 import { groupedAttention } from './grouped-attention.ts';
 import { linear, type LinearContext } from './linear.ts';
-import { activate, rmsNorm, softCap } from './operators.ts';
+import { activate, reshape, rmsNorm, softCap } from './operators.ts';
 
 export interface LayerContext extends LinearContext, BoundaryContext {
   cacheUpdate: CacheUpdate;
@@ -216,8 +216,4 @@ function chunkMask(rows: number, window: number | null): Float32Array {
     const c = at % rows;
     return c <= r && (window === null || c > r - window) ? 0 : MASKED;
   });
-}
-
-function reshape({ builder: b }: LinearContext, x: string, name: string, dims: readonly number[]): string {
-  return b.node('Reshape', name, [x, b.int64s(`shape_${dims.join('x')}`, dims)]);
 }

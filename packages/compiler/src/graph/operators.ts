@@ -2,6 +2,15 @@
 import type { ManifestArchitecture } from '../manifest.ts';
 import { vectorWeight, type LinearContext } from './linear.ts';
 
+export function reshape(
+  { builder: b }: Pick<LinearContext, 'builder'>,
+  x: string,
+  name: string,
+  dims: readonly number[],
+): string {
+  return b.node('Reshape', name, [x, b.int64s(`shape_${dims.join('x')}`, dims)]);
+}
+
 /**
  * x / sqrt(mean(x^2) + eps) * weight over the last axis. Written as Pow, ReduceMean, Add, Sqrt, Div, Mul: the form that
  * OpenVINO's NPU settings keep in higher precision and that ONNX Runtime fuses into one kernel.

@@ -1,8 +1,9 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 import type { TextChunk, TextModel } from '@baton/runtime/text-model';
 
-import { faultServer, finish, json, silence, status, stream } from '../../test/fault-server.ts';
+import { cleanups, server } from '../../test/cleanups.ts';
+import { finish, json, silence, status, stream } from '../../test/fault-server.ts';
 import type { FaultServer, Script } from '../../test/fault-server.ts';
 import { ANSWER, QUESTION, SPAN, largeModel, smallModel } from '../../test/pair.ts';
 import { serveModel } from '../bench/model-endpoint.ts';
@@ -17,17 +18,6 @@ import {
 } from './index.ts';
 import { parseRetryAfter } from './http-errors.ts';
 import { parseEvent } from './wire.ts';
-
-const cleanups: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  await Promise.allSettled(cleanups.splice(0).map((clean) => clean()));
-});
-
-async function server(...scripts: Script[]): Promise<FaultServer> {
-  const made = await faultServer(...scripts);
-  cleanups.push(() => made.close());
-  return made;
-}
 
 async function collect(chunks: AsyncIterable<TextChunk>): Promise<{ text: string; last: TextChunk | null }> {
   let text = '';
