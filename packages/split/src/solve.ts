@@ -8,6 +8,7 @@ import { Channel } from './channel.ts';
 import type { SolveEvent } from './events.ts';
 import type { Gate } from './policies/gate.ts';
 import { parsePolicy } from './policies/parse.ts';
+import { runPolicy } from './policies/policy.ts';
 import type { Policy } from './policies/policy.ts';
 import { seededRandom } from './random.ts';
 import { checkBudget } from './relay/budget.ts';
@@ -222,7 +223,7 @@ async function start(
     // The prompt is read on the large side while the small model reads it too: in the first turn after that has begun.
     if (chosen.needs.small && chosen.needs.large)
       void turnOfEventLoop().then(() => warm?.offer(relay.answer));
-    stopReason = await chosen.run(relay);
+    stopReason = await runPolicy(chosen, relay);
   } catch (error) {
     stopReason = signal.aborted ? relay.stopReason() : 'error';
     if (stopReason === 'error') ledger.note(`stopped: ${messageOf(error)}`);

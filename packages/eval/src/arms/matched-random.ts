@@ -35,6 +35,7 @@ export function matchedRandom(profile: MatchedProfile): Policy {
   return {
     name: 'random:matched',
     needs: { small: true, large: true },
+    fixedShare: true,
     async run(relay) {
       const { random } = relay.parts;
       for (;;) {

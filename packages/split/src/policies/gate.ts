@@ -1,9 +1,13 @@
 // The outer gate: before the first token, a question may be sent to one model alone (RouteLLM's idea, arXiv 2406.18665,
 // with what is at hand locally).
 
+import type { WatchedPosition } from '@baton/runtime/text-model';
+
 import { smallAlone } from './alone.ts';
+import { runPolicy } from './policy.ts';
 import type { Policy } from './policy.ts';
 import type { Relay } from '../relay/relay.ts';
+import { isFull } from '../relay/take-over.ts';
 
 /** Null: go on with the policy. */
 export type Gate = (question: string, relay: Relay) => Promise<{ policy: Policy; note: string } | null>;
@@ -18,7 +22,7 @@ export function gated(name: string, gate: Gate, inner: Policy): Policy {
     async run(relay) {
       const answer = await gate(relay.parts.question, relay);
       if (answer) relay.ledger.note(answer.note);
-      return (answer?.policy ?? inner).run(relay);
+      return runPolicy(answer?.policy ?? inner, relay);
     },
   };
 }
@@ -33,7 +37,14 @@ export function perplexityGate(meanLogprob: number): Gate {
     if (!relay.parts.small) return null;
     const { small, prompt, signal } = relay.parts;
     const ids = await small.encode(prompt);
-    const { watched } = await small.sync(prompt, [...new Set(ids)], signal);
+    let watched: readonly WatchedPosition[];
+    try {
+      ({ watched } = await small.sync(prompt, [...new Set(ids)], signal));
+    } catch (error) {
+      // A question that is too long for it is not easy.
+      if (isFull(error)) return null;
+      throw error;
+    }
     const unique = [...new Set(ids)];
     // Position i predicts token i + 1 of the prompt.
     const scores = watched.slice(0, -1).flatMap((row, i) => {

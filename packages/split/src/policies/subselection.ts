@@ -6,6 +6,7 @@ import { acceptDraft, writeDraft } from '../relay/draft.ts';
 import type { Draft } from '../relay/draft.ts';
 import { LargeStream } from '../relay/large-stream.ts';
 import type { Relay } from '../relay/relay.ts';
+import { isFull } from '../relay/take-over.ts';
 import { isAbort } from '../split-error.ts';
 import type { TraceStopReason } from '../trace.ts';
 import { finishAlone } from './alone.ts';
@@ -21,6 +22,8 @@ interface Piece {
 interface Candidate {
   pieces: Piece[];
   done: boolean;
+  /** The small model has no room to go on with it. */
+  full: boolean;
   score: number;
 }
 
@@ -41,7 +44,7 @@ export function subselection(options: SubselectionOptions = {}): Policy {
     needs: { small: true, large: true },
     mostSpans: Infinity,
     async run(relay: Relay): Promise<TraceStopReason> {
-      let pool: Candidate[] = [{ pieces: [], done: false, score: 0 }];
+      let pool: Candidate[] = [{ pieces: [], done: false, full: false, score: 0 }];
       try {
         for (let round = 0; round < maxRounds; round++) {
           // Survivors are doubled until there are enough again; each copy draws with its own seed.
@@ -64,8 +67,9 @@ export function subselection(options: SubselectionOptions = {}): Policy {
         return relay.stopReason();
       }
       if (winner.done) {
-        relay.ledger.end('end');
-        return 'end';
+        const reason = winner.full ? 'context' : 'end';
+        relay.ledger.end(reason);
+        return reason;
       }
       return finishAlone(relay);
     },
@@ -83,10 +87,18 @@ async function extend(relay: Relay, one: Candidate, smallTokens: number, largeTo
   const room = relay.tokensLeft - tokensIn(one);
   if (room < 1) return;
   const prefix = relay.smallText + textOf(one);
-  const draft = await writeDraft(relay, prefix, { maxTokens: Math.min(smallTokens, room) });
+  let draft: Draft;
+  try {
+    draft = await writeDraft(relay, prefix, { maxTokens: Math.min(smallTokens, room) });
+  } catch (error) {
+    if (!isFull(error)) throw error;
+    one.full = one.done = true;
+    return;
+  }
   one.pieces.push({ text: draft.text, tokens: draft.tokens, from: draft });
   overhead.smallTokens += draft.tokens;
-  if (draft.end === 'stop' || draft.end === 'context') one.done = true;
+  one.full = draft.end === 'context';
+  if (draft.end === 'stop' || one.full) one.done = true;
   if (one.done || !relay.largeUsable) return;
   const answer = relay.admission({ ...countOf(one), answer: relay.answer + textOf(one), shortest: 1 });
   const most = Math.min(

@@ -16,6 +16,7 @@ export function randomSwitch(ratio: number, chunk = 32): Policy {
     needs: { small: true, large: true },
     // Its share is what it was asked for.
     mostSpans: Infinity,
+    fixedShare: true,
     async run(relay: Relay): Promise<TraceStopReason> {
       // A tag of several tokens cannot be banned outright; once it was written, its first token is, or it would come again.
       let declined = false;

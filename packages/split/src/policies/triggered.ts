@@ -6,8 +6,8 @@ import type { HandBackRule } from '../relay/hand-back.ts';
 import { risingThreshold } from '../relay/budget.ts';
 import type { Relay } from '../relay/relay.ts';
 import type { SmallStop, Trigger } from '../relay/write-small.ts';
-import { SplitError } from '../split-error.ts';
-import type { SegmentReason, TraceStopReason } from '../trace.ts';
+import { SplitError, messageOf } from '../split-error.ts';
+import type { TraceStopReason } from '../trace.ts';
 import { endSmall, finishAlone, largeGone } from './alone.ts';
 import type { Policy } from './policy.ts';
 
@@ -137,7 +137,6 @@ function refuse(relay: Relay, settings: TriggerSettings, stop: SmallStop): { max
 /** The span has recorded the failure; what is left is to say how the run ends. */
 function afterSmallFailure(relay: Relay, error: unknown): TraceStopReason {
   if (relay.parts.signal.aborted) return relay.stopReason();
-  const last = relay.ledger.segments.at(-1)?.reason as SegmentReason;
-  relay.ledger.note(`the small model stopped: ${error instanceof Error ? error.message : String(error)}`);
-  return last === 'context' ? 'context' : 'error';
+  relay.ledger.note(`the small model stopped: ${messageOf(error)}`);
+  return 'error';
 }

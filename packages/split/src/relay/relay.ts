@@ -18,6 +18,7 @@ import type { Ledger } from './ledger.ts';
 import type { SmallSide } from './small-side.ts';
 import { runSpan } from './span.ts';
 import type { SpanOptions, SpanResult } from './span.ts';
+import { isFull } from './take-over.ts';
 import { writeSmall } from './write-small.ts';
 import type { SmallStop, WriteSmallOptions } from './write-small.ts';
 
@@ -204,8 +205,7 @@ export class Relay {
       this.ledger.end(this.stopReason() === 'budget' ? 'budget' : 'aborted');
       return this.stopReason();
     }
-    const code = (error as { code?: unknown }).code;
-    const reason = code === 'context-full' ? 'context' : 'small-error';
+    const reason = isFull(error) ? 'context' : 'small-error';
     if (!this.ledger.current) this.ledger.begin('small');
     this.ledger.end(reason, { detail: messageOf(error) });
     this.ledger.note(`the small model stopped: ${messageOf(error)}`);

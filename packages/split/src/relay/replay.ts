@@ -78,13 +78,18 @@ export function traceFromEvents(events: Iterable<SolveEvent>): Trace {
  */
 export function recordedLarge(trace: Trace): TextModel {
   const { id = 'recorded', location = 'trace' } = trace.models.large ?? {};
+  /** Requests so far, by the text that they follow on: a span that the small model could not read is asked for again. */
+  const asked = new Map<string, number>();
   return {
     id,
     location,
     // Billed: the record holds no warm-up requests to answer.
     capabilities: { logprobs: false, sessions: false, rawCompletion: true, billed: true },
     async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<TextChunk> {
-      const segment = segmentAt(trace, prompt);
+      const times = asked.get(prompt) ?? 0;
+      asked.set(prompt, times + 1);
+      const here = segmentsAt(trace, prompt);
+      const segment = here[times % here.length];
       if (!segment) throw new EndpointError('bad-request', 'the trace has no large segment at this place');
       const whole = segment.text + (segment.discardedText ?? '');
       let from = 0;
@@ -119,13 +124,15 @@ function chunksOf(segment: TraceSegment): [tokens: number, characters: number][]
   return chunks;
 }
 
-function segmentAt(trace: Trace, prompt: string): TraceSegment | null {
+/** The large segments that begin behind `prompt`: several where all but the last left nothing. */
+function segmentsAt(trace: Trace, prompt: string): TraceSegment[] {
   let before = trace.prompt;
+  const found: TraceSegment[] = [];
   for (const segment of trace.segments) {
-    if (segment.origin === 'large' && before === prompt) return segment;
+    if (segment.origin === 'large' && before === prompt) found.push(segment);
     before += segment.text;
   }
-  return null;
+  return found;
 }
 
 /** A segment's pieces; the whole of it as one where the trace has none. */

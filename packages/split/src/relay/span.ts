@@ -9,6 +9,7 @@ import { findHandBack, withoutEnd } from './hand-back.ts';
 import type { HandBackDecision, HandBackRule } from './hand-back.ts';
 import type { LargeStream } from './large-stream.ts';
 import type { Relay } from './relay.ts';
+import { FULL, isFull } from './take-over.ts';
 
 export interface SpanOptions {
   rule: HandBackRule;
@@ -19,6 +20,8 @@ export interface SpanOptions {
   stream?: LargeStream | null;
   /** The large model's own end ends the answer, finished or not. */
   endIsFinal?: boolean;
+  /** The small model does not read it: it has no room. */
+  unread?: boolean;
 }
 
 export type SpanResult =
@@ -34,6 +37,8 @@ interface Progress {
   confirmed: number;
   decision: HandBackDecision | null;
   smallError: unknown;
+  /** The small model reads no further: it was told not to, or has no more room. */
+  unread: boolean;
   /** The newest positions that were read: what follows them may complete a token that holds the tag's beginning. */
   recent: WatchedPosition[];
 }
@@ -49,7 +54,13 @@ export async function runSpan(relay: Relay, options: SpanOptions): Promise<SpanR
   const onAbort = (): void => stream.abort();
   parts.signal.addEventListener('abort', onAbort, { once: true });
   if (parts.signal.aborted) onAbort();
-  const progress: Progress = { confirmed: 0, decision: null, smallError: null, recent: [] };
+  const progress: Progress = {
+    confirmed: 0,
+    decision: null,
+    smallError: null,
+    unread: options.unread ?? false,
+    recent: [],
+  };
   try {
     if (!parts.overlap) await stream.finished;
     await follow(relay, stream, options, progress);
@@ -78,11 +89,11 @@ async function follow(
     const text = whole.slice(0, limit ?? whole.length);
     if (text.length > progress.confirmed) {
       try {
-        if (relay.parts.small)
+        if (relay.parts.small && !progress.unread)
           await read(relay, stream, base, text, controlled ? rule.threshold : null, progress);
       } catch (error) {
         // Whatever was read in vain is still the large model's text, and is kept.
-        if (!isAbort(error)) progress.smallError = error;
+        if (!isAbort(error)) unreadable(relay, error, progress);
       }
       const upTo = progress.decision?.length ?? text.length;
       confirm(relay, stream, text.slice(0, upTo), progress);
@@ -108,8 +119,18 @@ async function readOpenTag(relay: Relay, base: string, tag: string, progress: Pr
     const { watched } = await small.sync(base, small.close.first, parts.signal);
     progress.recent = [...watched];
   } catch (error) {
-    if (!isAbort(error)) progress.smallError = error;
+    if (!isAbort(error)) unreadable(relay, error, progress);
   }
+}
+
+/** A small model that has no more room cannot take over again, so the stream need not stop for it; any other failure stops it. */
+function unreadable(relay: Relay, error: unknown, progress: Progress): void {
+  if (!isFull(error)) {
+    progress.smallError = error;
+    return;
+  }
+  progress.unread = true;
+  relay.ledger.note(`${FULL}: it does not read on`);
 }
 
 /** The small model reads the span up to here; with a threshold it also decides. */
@@ -272,9 +293,8 @@ function outcome(
     return { reason, result: { kind: 'small-failed', error: new DOMException('stopped', 'AbortError') } };
   }
   if (progress.smallError !== null) {
-    const full = (progress.smallError as { code?: unknown }).code === 'context-full';
     return {
-      reason: full ? 'context' : 'small-error',
+      reason: 'small-error',
       detail: messageOf(progress.smallError),
       result: { kind: 'small-failed', error: progress.smallError },
     };
@@ -287,7 +307,8 @@ function outcome(
   if (stream.ended === 'tag')
     return { reason: 'hand-back', detail: 'the large model wrote the close tag itself', result: back };
   if (stream.ended === 'end') {
-    const final = options.rule.kind === 'end' || options.endIsFinal === true || relay.isFinal;
+    const final =
+      options.rule.kind === 'end' || options.endIsFinal === true || progress.unread || relay.isFinal;
     // With a token rule or stop strings an end inside the limit is only the end of the piece.
     return { reason: final ? 'end' : 'hand-back', result: final ? { kind: 'final' } : back };
   }
