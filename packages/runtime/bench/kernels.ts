@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { Heap } from '../src/targets/wasm-simd/heap.ts';
 import type { KernelSet, QuantisedProduct } from '../src/targets/wasm-simd/kernels.ts';
 import { instantiateKernels, loadKernelModule } from '../src/targets/wasm-simd/kernels.ts';
-import { cacheLayout, keyLimit } from '../src/targets/wasm-simd/plan.ts';
+import { cacheLayout, keyLimit, scoreSlots } from '../src/targets/wasm-simd/plan.ts';
 import { graphWeights, SHAPES } from './shapes.ts';
 import { timing } from './statistics.ts';
 
@@ -28,7 +28,7 @@ for (const set of ['relaxed', 'plain'] as const satisfies KernelSet[]) {
   const cache = heap.allocate(layout.layerBytes * layers);
   const query = heap.allocate(heads * headWidth * 4);
   const attended = heap.allocate(heads * headWidth * 4);
-  const scratch = heap.allocate(3 * (2 * headWidth + 4 * (SLOTS + 8)));
+  const scratch = heap.allocate(3 * (2 * headWidth + 4 * scoreSlots(SLOTS)));
   // Every page is written, or the reads would all hit the one page of zeros that untouched memory shares.
   const words = new Uint32Array(heap.memory.buffer, w, ((ROWS / 8) * BLOCKS * 272) / 4);
   for (let i = 0; i < words.length; i++) words[i] = i * 2654435761;
@@ -76,14 +76,13 @@ for (const set of ['relaxed', 'plain'] as const satisfies KernelSet[]) {
               base + layout.keyScales + h * SLOTS * 4,
               base + layout.values + h * layout.valueHeadBytes,
               base + layout.valueScales + h * SLOTS * 4,
-              SLOTS * 32,
               0,
               context,
               headWidth ** -0.5,
               0,
               keyLimit(headWidth),
               scratch,
-              SLOTS + 8,
+              scoreSlots(SLOTS),
               attended + at,
             );
           }

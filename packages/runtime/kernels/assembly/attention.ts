@@ -1,11 +1,14 @@
 // Attention of one token over the live slots of one key-value head, for up to three of its query heads at a time.
 //
-// Keys: [slot][width] int16, scale per slot. Values: [width / 16][slot][16] int16, scale per slot, so that both passes
-// read memory in order. Query and keys multiply as integers: with |q|, |k| <= limit = sqrt(2^31 / (width / 4)) a lane,
-// which sums width / 4 products, cannot overflow. The scales of four slots are applied by one multiply; those of the
-// values go into the probabilities.
+// Keys: [slot][width] int16, scale per slot. Values: blocks of 16 slots, [width / 8][8][8][2] int16 each (columns in
+// groups of 8, slots in twos side by side in a column), scale per slot. So both passes read memory from one end to the
+// other, and both are integer products in pairs. With |q|, |k| <= limit = sqrt(2^31 / (width / 4)) a lane, which sums
+// width / 4 products, cannot overflow. Probabilities have a scale per block and query: the largest of them, and half of what
+// four slots have together, is at most 32767, so that four products with values up to 32767 cannot either. A probability is
+// off by 2^-16 of the largest in its block, or 2^-15 where four are alike. The scales of four keys are applied by one
+// multiply; those of the values go into the probabilities.
 import { quantizeRow } from './cache';
-import { constant, NOTHING } from './constants';
+import { constant, EXP_ROUND, NOTHING } from './constants';
 import { exp4, madd, maxLanes, sumLanes, tanh4 } from './math';
 
 @inline
@@ -16,10 +19,12 @@ function dot16(a: v128, b: v128, sum: v128): v128 {
 /** Lane sums of four integer vectors, as f32x4; in f32, because only the lanes, not their sum, are sure to fit. */
 @inline
 function lanes(a: v128, b: v128, c: v128, d: v128): v128 {
-  a = f32x4.convert_i32x4_s(a);
-  b = f32x4.convert_i32x4_s(b);
-  c = f32x4.convert_i32x4_s(c);
-  d = f32x4.convert_i32x4_s(d);
+  return quads(f32x4.convert_i32x4_s(a), f32x4.convert_i32x4_s(b), f32x4.convert_i32x4_s(c), f32x4.convert_i32x4_s(d));
+}
+
+/** Lane sums of four vectors. */
+@inline
+function quads(a: v128, b: v128, c: v128, d: v128): v128 {
   const ab = f32x4.add(v128.shuffle<f32>(a, b, 0, 4, 1, 5), v128.shuffle<f32>(a, b, 2, 6, 3, 7));
   const cd = f32x4.add(v128.shuffle<f32>(c, d, 0, 4, 1, 5), v128.shuffle<f32>(c, d, 2, 6, 3, 7));
   return f32x4.add(v128.shuffle<f32>(ab, cd, 0, 1, 4, 5), v128.shuffle<f32>(ab, cd, 2, 3, 6, 7));
@@ -39,17 +44,18 @@ function score(
     const k1 = k0 + row, k2 = k1 + row, k3 = k2 + row;
     let a0 = i32x4.splat(0), b0 = a0, c0 = a0, d0 = a0, a1 = a0, b1 = a0, c1 = a0, d1 = a0, a2 = a0, b2 = a0, c2 = a0, d2 = a0;
     for (let i: usize = 0; i < row; i += 16) {
-      const a = v128.load(k0 + i), b = v128.load(k1 + i), c = v128.load(k2 + i), d = v128.load(k3 + i);
+      const a = v128.load(k0 + i), b = v128.load(k1 + i);
       let x = v128.load(q + i);
-      a0 = dot16(x, a, a0); b0 = dot16(x, b, b0); c0 = dot16(x, c, c0); d0 = dot16(x, d, d0);
-      if (n > 1) {
-        x = v128.load(q1 + i);
-        a1 = dot16(x, a, a1); b1 = dot16(x, b, b1); c1 = dot16(x, c, c1); d1 = dot16(x, d, d1);
-      }
-      if (n > 2) {
-        x = v128.load(q2 + i);
-        a2 = dot16(x, a, a2); b2 = dot16(x, b, b2); c2 = dot16(x, c, c2); d2 = dot16(x, d, d2);
-      }
+      a0 = dot16(x, a, a0); b0 = dot16(x, b, b0);
+      if (n > 1) { x = v128.load(q1 + i); a1 = dot16(x, a, a1); b1 = dot16(x, b, b1); }
+      if (n > 2) { x = v128.load(q2 + i); a2 = dot16(x, a, a2); b2 = dot16(x, b, b2); }
+    }
+    for (let i: usize = 0; i < row; i += 16) {
+      const c = v128.load(k2 + i), d = v128.load(k3 + i);
+      let x = v128.load(q + i);
+      c0 = dot16(x, c, c0); d0 = dot16(x, d, d0);
+      if (n > 1) { x = v128.load(q1 + i); c1 = dot16(x, c, c1); d1 = dot16(x, d, d1); }
+      if (n > 2) { x = v128.load(q2 + i); c2 = dot16(x, c, c2); d2 = dot16(x, d, d2); }
     }
     const f = v128.load(keyScales + (<usize>slot << 2));
     const o = scores + (<usize>(slot - first) << 2);
@@ -60,12 +66,21 @@ function score(
   }
 }
 
-/** Scores of slots begin .. end - 1 become probabilities times the value scales, zero outside; returns 1 / sum. */
+/** Four probabilities in units of 1 / inverse as integers: adding 1.5 * 2^23 rounds and leaves them in the low bits. */
+@inline
+function units(p: v128, inverse: v128, round: v128): v128 {
+  return i32x4.sub(f32x4.add(f32x4.mul(p, inverse), round), round);
+}
+
+/**
+ * Scores of slots begin .. end - 1 become probabilities times the value scales, as integers: each 64 bytes of 16 scores turn
+ * into 16 int16 and the f32 that one of their units stands for. first and last are multiples of 16. Returns 1 / sum.
+ */
 function weigh(scores: usize, first: i32, last: i32, begin: i32, end: i32, cap: f32, valueScales: usize): f32 {
   const bytes = <usize>(last - first) << 2;
   if (cap > 0) {
     const c = f32x4.splat(cap), inverse = f32x4.splat(1 / cap);
-    for (let i: usize = 0; i < bytes; i += 16) {
+    for (let i = <usize>((begin & ~3) - first) << 2, stop = <usize>(end - first) << 2; i < stop; i += 16) {
       v128.store(scores + i, f32x4.mul(c, tanh4(f32x4.mul(v128.load(scores + i), inverse))));
     }
   }
@@ -74,113 +89,120 @@ function weigh(scores: usize, first: i32, last: i32, begin: i32, end: i32, cap: 
   let m = v128.load(scores);
   for (let i: usize = 16; i < bytes; i += 16) m = f32x4.pmax(m, v128.load(scores + i));
   const top = f32x4.splat(maxLanes(m));
+  const nothing = constant(NOTHING), round = constant(EXP_ROUND);
   let sum = f32x4.splat(0);
-  const vs = valueScales + (<usize>first << 2);
-  for (let i: usize = 0; i < bytes; i += 16) {
-    const x = exp4(f32x4.sub(v128.load(scores + i), top));
+  let vs = valueScales + (<usize>first << 2);
+  for (let s = scores, stop = scores + bytes; s < stop; s += 64) {
     // Below 1e-30 nothing is left beside the largest, which is 1; times a scale it could become subnormal, which is slow.
-    const e = v128.andnot(x, f32x4.lt(x, constant(NOTHING)));
-    sum = f32x4.add(sum, e);
-    v128.store(scores + i, f32x4.mul(e, v128.load(vs + i)));
+    // Cleared behind the multiply, because the scale of a slot outside begin .. end - 1 may be anything.
+    let x = exp4(f32x4.sub(v128.load(s), top)), none = f32x4.lt(x, nothing);
+    sum = f32x4.add(sum, v128.andnot(x, none));
+    const a = v128.andnot(f32x4.mul(x, v128.load(vs)), none);
+    x = exp4(f32x4.sub(v128.load(s, 16), top)); none = f32x4.lt(x, nothing);
+    sum = f32x4.add(sum, v128.andnot(x, none));
+    const b = v128.andnot(f32x4.mul(x, v128.load(vs, 16)), none);
+    x = exp4(f32x4.sub(v128.load(s, 32), top)); none = f32x4.lt(x, nothing);
+    sum = f32x4.add(sum, v128.andnot(x, none));
+    const c = v128.andnot(f32x4.mul(x, v128.load(vs, 32)), none);
+    x = exp4(f32x4.sub(v128.load(s, 48), top)); none = f32x4.lt(x, nothing);
+    sum = f32x4.add(sum, v128.andnot(x, none));
+    const d = v128.andnot(f32x4.mul(x, v128.load(vs, 48)), none);
+    const halves = f32x4.mul(quads(a, b, c, d), f32x4.splat(0.5));
+    const most = maxLanes(f32x4.pmax(halves, f32x4.pmax(f32x4.pmax(a, b), f32x4.pmax(c, d))));
+    const inverse = f32x4.splat(most > 0 ? 32767 / most : 0);
+    v128.store(s, i16x8.narrow_i32x4_s(units(a, inverse, round), units(b, inverse, round)));
+    v128.store(s, i16x8.narrow_i32x4_s(units(c, inverse, round), units(d, inverse, round)), 16);
+    store<f32>(s, most / 32767, 32);
+    vs += 64;
   }
   return 1 / sumLanes(sum);
 }
 
-/**
- * out[query][0 .. width - 1] = sum over slots of probability * value, times 1 / sum. Eight columns at a time: with 16,
- * three queries need more registers than x86 has, which took 1.9 times as long.
- */
+/** Sums of four columns and what four slots, two and two, add to them. */
 @inline
-function collect(
-  n: i32, width: i32, values: usize, blockStride: usize, first: i32, begin: i32, end: i32, scores: usize, stride: usize,
-  r0: f32, r1: f32, r2: f32, out: usize, outStride: usize,
-): void {
-  for (let d = 0; d < width; d += 8) {
-    let a0 = f32x4.splat(0), b0 = a0, a1 = a0, b1 = a0, a2 = a0, b2 = a0;
-    let c0 = a0, d0 = a0, c1 = a0, d1 = a0, c2 = a0, d2 = a0;
-    const column = values + <usize>(d >> 4) * blockStride + <usize>((d & 8) << 1);
-    let v = column + (<usize>begin << 5);
-    const stop = column + (<usize>end << 5);
-    let p = scores + (<usize>(begin - first) << 2);
-    for (; v + 32 < stop; v += 64) {
-      let a = f32x4.convert_i32x4_s(v128.load16x4_s(v)), b = f32x4.convert_i32x4_s(v128.load16x4_s(v, 8));
-      let x = v128.load32_splat(p);
-      a0 = madd(x, a, a0); b0 = madd(x, b, b0);
-      if (n > 1) {
-        x = v128.load32_splat(p + stride);
-        a1 = madd(x, a, a1); b1 = madd(x, b, b1);
-      }
-      if (n > 2) {
-        x = v128.load32_splat(p + 2 * stride);
-        a2 = madd(x, a, a2); b2 = madd(x, b, b2);
-      }
-      a = f32x4.convert_i32x4_s(v128.load16x4_s(v, 32)); b = f32x4.convert_i32x4_s(v128.load16x4_s(v, 40));
-      x = v128.load32_splat(p, 4);
-      c0 = madd(x, a, c0); d0 = madd(x, b, d0);
-      if (n > 1) {
-        x = v128.load32_splat(p + stride, 4);
-        c1 = madd(x, a, c1); d1 = madd(x, b, d1);
-      }
-      if (n > 2) {
-        x = v128.load32_splat(p + 2 * stride, 4);
-        c2 = madd(x, a, c2); d2 = madd(x, b, d2);
-      }
-      p += 8;
-    }
-    if (v < stop) {
-      const a = f32x4.convert_i32x4_s(v128.load16x4_s(v)), b = f32x4.convert_i32x4_s(v128.load16x4_s(v, 8));
-      let x = v128.load32_splat(p);
-      a0 = madd(x, a, a0); b0 = madd(x, b, b0);
-      if (n > 1) {
-        x = v128.load32_splat(p + stride);
-        a1 = madd(x, a, a1); b1 = madd(x, b, b1);
-      }
-      if (n > 2) {
-        x = v128.load32_splat(p + 2 * stride);
-        a2 = madd(x, a, a2); b2 = madd(x, b, b2);
-      }
-    }
-    a0 = f32x4.add(a0, c0); b0 = f32x4.add(b0, d0);
-    a1 = f32x4.add(a1, c1); b1 = f32x4.add(b1, d1);
-    a2 = f32x4.add(a2, c2); b2 = f32x4.add(b2, d2);
-    keep(out, r0, a0, b0);
-    if (n > 1) keep(out + outStride, r1, a1, b1);
-    if (n > 2) keep(out + 2 * outStride, r2, a2, b2);
-    out += 32;
-  }
+function four(x: v128, a: v128, y: v128, b: v128, sum: v128): v128 {
+  return f32x4.add(sum, f32x4.convert_i32x4_s(i32x4.add(i32x4.dot_i16x8_s(x, a), i32x4.dot_i16x8_s(y, b))));
+}
+
+/** Adds a block's sums of four columns, in units of its probabilities, to what the blocks before it gave. */
+@inline
+function fold(sums: v128, unit: v128, to: usize): void {
+  v128.store(to, madd(sums, unit, v128.load(to)));
 }
 
 @inline
-function keep(out: usize, r: f32, a: v128, b: v128): void {
+function scaled(out: usize, width: i32, r: f32): void {
   const s = f32x4.splat(r);
-  v128.store(out, f32x4.mul(a, s));
-  v128.store(out, f32x4.mul(b, s), 16);
+  for (let end = out + (<usize>width << 2); out < end; out += 16) v128.store(out, f32x4.mul(v128.load(out), s));
+}
+
+/** out[query][0 .. width - 1] = sum over slots of probability * value, times 1 / sum. */
+@inline
+function collect(
+  n: i32, width: i32, values: usize, first: i32, last: i32, scores: usize, stride: usize,
+  r0: f32, r1: f32, r2: f32, out: usize, outStride: usize,
+): void {
+  const row = <usize>width << 2;
+  memory.fill(out, 0, row);
+  if (n > 1) memory.fill(out + outStride, 0, row);
+  if (n > 2) memory.fill(out + 2 * outStride, 0, row);
+  let v = values + (<usize>first << 1) * <usize>width;
+  for (const end = values + (<usize>last << 1) * <usize>width; v < end; scores += 64) {
+    const f0 = v128.load32_splat(scores, 32);
+    const f1 = n > 1 ? v128.load32_splat(scores + stride, 32) : f0;
+    const f2 = n > 2 ? v128.load32_splat(scores + 2 * stride, 32) : f0;
+    for (let o = out, columns = out + row; o < columns; o += 32) {
+      let A0 = f32x4.splat(0), B0 = A0, A1 = A0, B1 = A0, A2 = A0, B2 = A0;
+      for (let p = scores, stop = scores + 32; p < stop; p += 8) {
+        const a = v128.load(v), b = v128.load(v, 16), c = v128.load(v, 32), d = v128.load(v, 48);
+        let x = v128.load32_splat(p), y = v128.load32_splat(p, 4);
+        A0 = four(x, a, y, c, A0); B0 = four(x, b, y, d, B0);
+        if (n > 1) {
+          x = v128.load32_splat(p + stride); y = v128.load32_splat(p + stride, 4);
+          A1 = four(x, a, y, c, A1); B1 = four(x, b, y, d, B1);
+        }
+        if (n > 2) {
+          x = v128.load32_splat(p + 2 * stride); y = v128.load32_splat(p + 2 * stride, 4);
+          A2 = four(x, a, y, c, A2); B2 = four(x, b, y, d, B2);
+        }
+        v += 64;
+      }
+      fold(A0, f0, o); fold(B0, f0, o + 16);
+      if (n > 1) { fold(A1, f1, o + outStride); fold(B1, f1, o + outStride + 16); }
+      if (n > 2) { fold(A2, f2, o + 2 * outStride); fold(B2, f2, o + 2 * outStride + 16); }
+    }
+  }
+  scaled(out, width, r0);
+  if (n > 1) scaled(out + outStride, width, r1);
+  if (n > 2) scaled(out + 2 * outStride, width, r2);
 }
 
 /**
  * out[query] = softmax(scale * q . K) V over slots begin .. end - 1 for `queries` (1..3) query heads of one key-value
  * head, `cap` > 0 bounding the scores by cap * tanh(s / cap). q and out rows are `stride` bytes apart (width floats,
- * padded to 16). `scratch` has room for 3 * (2 * width + 4 * scoreSlots) bytes, scoreSlots >= end - begin + 8.
- * Slots up to the next multiple of 4 behind `end` must exist; what they hold does not matter if it is finite.
+ * padded to 16). `scratch` has room for 3 * (2 * width + 4 * scoreSlots) bytes, scoreSlots >= end - begin + 30. Slots up to
+ * the next multiple of 16 behind `end` must exist; what they hold does not matter.
  */
 export function attend(
   q: usize, queries: i32, stride: usize, width: i32, keys: usize, keyScales: usize, values: usize, valueScales: usize,
-  blockStride: usize, begin: i32, end: i32, scale: f32, cap: f32, limit: f32, scratch: usize, scoreSlots: i32, out: usize,
+  begin: i32, end: i32, scale: f32, cap: f32, limit: f32, scratch: usize, scoreSlots: i32, out: usize,
 ): void {
-  const first = begin & ~3, last = (end + 3) & ~3;
+  const first = begin & ~15, last = (end + 15) & ~15;
+  const from = begin & ~3, to = (end + 3) & ~3;
   const row = <usize>width << 1;
   const s0 = quantizeRow(q, width, limit, scratch) * scale;
   const s1 = queries > 1 ? quantizeRow(q + stride, width, limit, scratch + row) * scale : 0;
   const s2 = queries > 2 ? quantizeRow(q + 2 * stride, width, limit, scratch + 2 * row) * scale : 0;
   const scores = scratch + 3 * row;
   const scoreStride = <usize>scoreSlots << 2;
-  if (queries == 3) score(3, scratch, width, keys, keyScales, first, last, scores, scoreStride, s0, s1, s2);
-  else if (queries == 2) score(2, scratch, width, keys, keyScales, first, last, scores, scoreStride, s0, s1, s2);
-  else score(1, scratch, width, keys, keyScales, first, last, scores, scoreStride, s0, s1, s2);
+  const at = scores + (<usize>(from - first) << 2);
+  if (queries == 3) score(3, scratch, width, keys, keyScales, from, to, at, scoreStride, s0, s1, s2);
+  else if (queries == 2) score(2, scratch, width, keys, keyScales, from, to, at, scoreStride, s0, s1, s2);
+  else score(1, scratch, width, keys, keyScales, from, to, at, scoreStride, s0, s1, s2);
   const r0 = weigh(scores, first, last, begin, end, cap, valueScales);
   const r1 = queries > 1 ? weigh(scores + scoreStride, first, last, begin, end, cap, valueScales) : 0;
   const r2 = queries > 2 ? weigh(scores + 2 * scoreStride, first, last, begin, end, cap, valueScales) : 0;
-  if (queries == 3) collect(3, width, values, blockStride, first, begin, end, scores, scoreStride, r0, r1, r2, out, stride);
-  else if (queries == 2) collect(2, width, values, blockStride, first, begin, end, scores, scoreStride, r0, r1, r2, out, stride);
-  else collect(1, width, values, blockStride, first, begin, end, scores, scoreStride, r0, r1, r2, out, stride);
+  if (queries == 3) collect(3, width, values, first, last, scores, scoreStride, r0, r1, r2, out, stride);
+  else if (queries == 2) collect(2, width, values, first, last, scores, scoreStride, r0, r1, r2, out, stride);
+  else collect(1, width, values, first, last, scores, scoreStride, r0, r1, r2, out, stride);
 }

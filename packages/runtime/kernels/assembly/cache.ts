@@ -29,15 +29,23 @@ export function quantizeRow(x: usize, width: i32, limit: f32, to: usize): f32 {
   return m / limit;
 }
 
-/** Quantises a value row into its column blocks of 16 numbers, `blockStride` bytes apart; returns the scale. */
-export function quantizeValue(x: usize, width: i32, to: usize, blockStride: usize): f32 {
+/** Quantises a value row into slot `slot` of the blocks that begin at `values` (attention.ts); returns the scale. */
+export function quantizeValue(x: usize, width: i32, values: usize, slot: i32): f32 {
+  let to = values + <usize>(slot >> 4) * (<usize>width << 5) + (<usize>(slot & 14) << 4) + (<usize>(slot & 1) << 1);
   const m = largest(x, width);
   const inverse = f32x4.splat(m > 0 ? 32767 / m : 0);
-  for (let i = 0; i < width; i += 16) {
-    v128.store(to, eight(x, inverse));
-    v128.store(to, eight(x + 32, inverse), 16);
-    x += 64;
-    to += blockStride;
+  for (let i = 0; i < width; i += 8) {
+    const v = eight(x, inverse);
+    v128.store16_lane(to, v, 0);
+    v128.store16_lane(to, v, 1, 4);
+    v128.store16_lane(to, v, 2, 8);
+    v128.store16_lane(to, v, 3, 12);
+    v128.store16_lane(to, v, 4, 16);
+    v128.store16_lane(to, v, 5, 20);
+    v128.store16_lane(to, v, 6, 24);
+    v128.store16_lane(to, v, 7, 28);
+    x += 32;
+    to += 256;
   }
   return m / 32767;
 }

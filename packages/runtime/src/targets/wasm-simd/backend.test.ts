@@ -106,8 +106,8 @@ describe('forward passes', () => {
     const made = small(kind);
     const expected = await referenceLogits(made.network, made.weights, TOKENS, reference);
     const backend = await start(made, options);
-    // Singles take the decode path, 16 the four-token tiles, 7 tiles and a remainder.
-    for (const pieces of [[1], [16], [7], [3, 1, 12]]) {
+    // Singles take the decode path, 16 the four-token tiles, 7 and 6 tiles and a remainder, 3 and 2 a remainder alone.
+    for (const pieces of [[1], [16], [7], [3, 1, 12], [2, 3, 6]]) {
       expect(relativeError(await run(backend, TOKENS, pieces), expected)).toBeLessThan(bound);
     }
   });
@@ -256,17 +256,29 @@ describe('sequences', () => {
     await expect(b.forward([1], 0, 'none')).rejects.toThrow('closed');
   });
 
-  it('drop slots in the middle and go on as if those tokens had never been', async () => {
-    // With one layer a key depends on its own token only, so dropping is exact (deeper keys have seen what was dropped).
-    const made = small('f32', { layers: 1 });
-    const backend = await start(made);
-    const sequence = await backend.createSequence();
-    for (let at = 0; at < 32; at += 16) await sequence.forward(TOKENS.slice(at, at + 16), at, 'none');
-    await sequence.evict!(4, 10, 32);
-    const { logits } = await sequence.forward(TOKENS.slice(32, 33), 22, 'last');
-    const kept = [...TOKENS.slice(0, 4), ...TOKENS.slice(14, 33)];
-    const expected = await referenceLogits(made.network, made.weights, kept);
-    expect(relativeError([logits!], expected.slice(-1))).toBeLessThan(1e-4);
+  // Values lie in blocks of 16 slots: one move of whole blocks, one within a block, one by an odd number of slots.
+  it.each([
+    [4, 10],
+    [16, 16],
+    [3, 7],
+  ])(
+    'drop slots from %i on, %i of them, and go on as if those tokens had never been',
+    async (from, count) => {
+      // With one layer a key depends on its own token only, so dropping is exact (deeper keys have seen what was dropped).
+      const made = small('f32', { layers: 1 });
+      const backend = await start(made);
+      const sequence = await backend.createSequence();
+      for (let at = 0; at < 32; at += 16) await sequence.forward(TOKENS.slice(at, at + 16), at, 'none');
+      await sequence.evict!(from, count, 32);
+      const { logits } = await sequence.forward(TOKENS.slice(32, 33), 32 - count, 'last');
+      const kept = [...TOKENS.slice(0, from), ...TOKENS.slice(from + count, 33)];
+      const expected = await referenceLogits(made.network, made.weights, kept);
+      expect(relativeError([logits!], expected.slice(-1))).toBeLessThan(1e-4);
+    },
+  );
+
+  it('refuse to drop slots that are not live', async () => {
+    const sequence = await (await start(small('f32', { layers: 1 }))).createSequence();
     await expect(sequence.evict!(4, 30, 22)).rejects.toThrow('cannot drop slots 4 .. 33 of 22');
   });
 

@@ -19,15 +19,31 @@ export function moveRows(
     bytes.copyWithin(b + to * row, a + first * row, a + (first + count) * row);
   };
   const width = plan.headWidth;
+  const shorts = new Int16Array(heap.memory.buffer);
+  /** Blocks of 16 slots (kernels/assembly/attention.ts): whole ones where both ends begin one, else number by number. */
+  const copyValues = (a: number, b: number): void => {
+    if (first % 16 === 0 && to % 16 === 0) {
+      const slots = Math.ceil(count / 16) * 16;
+      bytes.copyWithin(b + to * width * 2, a + first * width * 2, a + (first + slots) * width * 2);
+      return;
+    }
+    const number = (at: number, slot: number): number =>
+      at / 2 + (slot >> 4) * 16 * width + ((slot & 15) >> 1) * 16 + (slot & 1);
+    for (let s = 0; s < count; s++) {
+      const source = number(a, first + s);
+      const goal = number(b, to + s);
+      for (let group = 0; group < width * 16; group += 128) {
+        for (let column = 0; column < 16; column += 2)
+          shorts[goal + group + column] = shorts[source + group + column]!;
+      }
+    }
+  };
   for (let layer = 0; layer < plan.layers.length; layer++) {
     const a = from.base + layer * from.layerBytes;
     const b = target.base + layer * target.layerBytes;
     for (let h = 0; h < plan.keyValueHeads; h++) {
       copy(a + h * from.keyHeadBytes, b + h * target.keyHeadBytes, width * 2);
-      for (let d = 0; d < width / 16; d++) {
-        const block = (c: CacheLayout): number => c.values + h * c.valueHeadBytes + d * c.capacity * 32;
-        copy(a + block(from), b + block(target), 32);
-      }
+      copyValues(a + from.values + h * from.valueHeadBytes, b + target.values + h * target.valueHeadBytes);
       copy(a + from.keyScales + h * from.capacity * 4, b + target.keyScales + h * target.capacity * 4, 4);
       copy(a + from.valueScales + h * from.capacity * 4, b + target.valueScales + h * target.capacity * 4, 4);
     }

@@ -44,8 +44,7 @@ export function headFinisher(
       floats[(base + cache.keyScales) / 4 + h * cache.capacity + slot] = scale;
     } else {
       const h = head - heads - keyValueHeads;
-      const to = base + cache.values + h * cache.valueHeadBytes + slot * 32;
-      const scale = k.quantizeValue(at, width, to, cache.capacity * 32);
+      const scale = k.quantizeValue(at, width, base + cache.values + h * cache.valueHeadBytes, slot);
       floats[(base + cache.valueScales) / 4 + h * cache.capacity + slot] = scale;
     }
   };

@@ -33,7 +33,7 @@ export interface Kernels {
     eps: number,
   ): void;
   quantizeRow(x: number, width: number, limit: number, to: number): number;
-  quantizeValue(x: number, width: number, to: number, blockStride: number): number;
+  quantizeValue(x: number, width: number, values: number, slot: number): number;
   readKey(from: number, width: number, scale: number, out: number): void;
   attend(
     q: number,
@@ -44,7 +44,6 @@ export interface Kernels {
     keyScales: number,
     values: number,
     valueScales: number,
-    blockStride: number,
     begin: number,
     end: number,
     scale: number,
@@ -73,7 +72,7 @@ export type QuantisedProduct = (
   bias: number,
   add: number,
   tokens: number,
-  /** int4Dot's room for an unpacked panel, 288 bytes per block; used where there are four tokens or more. */
+  /** int4Dot's room for an unpacked panel, 288 bytes per block; used where there are several tokens. */
   scratch: number,
 ) => void;
 

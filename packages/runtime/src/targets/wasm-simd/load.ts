@@ -7,6 +7,7 @@ import { packMatrix } from './pack.ts';
 import type { Piece, StoredMatrix } from './pieces.ts';
 import { piecesOf } from './pieces.ts';
 import type { Buffers, LayerPlan, Matrix, Plan, RowBuffer } from './plan.ts';
+import { scoreSlots } from './plan.ts';
 import { matrixBytes, unpackedBytes } from './products.ts';
 import { alike, padHeadInputs, padHeadNumbers, padHeadRows } from './reshape.ts';
 
@@ -213,7 +214,7 @@ function layOut(heap: Heap, plan: Omit<Plan, 'buffers'>, options: LoadOptions): 
     rows: rows(Math.max(maxRows, logitRows)),
     own: Array.from({ length: threads }, () => ({
       row: rows(1),
-      scratch: heap.allocate(3 * (2 * plan.headWidth + 4 * (up(capacity, 4) + 8))),
+      scratch: heap.allocate(3 * (2 * plan.headWidth + 4 * scoreSlots(capacity))),
       panel: heap.allocate(unpackedBytes(widest)),
     })),
   };

@@ -120,12 +120,18 @@ export interface CacheLayout {
   valueHeadBytes: number;
 }
 
+/** Attention goes over whole blocks of 16 slots (kernels/assembly/attention.ts). */
+const paddedSlots = (capacity: number): number => Math.ceil(capacity / 16) * 16;
+
+/** Scores that a thread's scratch holds per query; a block more than slots, or the three queries' would share cache sets. */
+export const scoreSlots = (capacity: number): number => paddedSlots(capacity) + 16;
+
 export function cacheLayout(
   plan: Pick<Plan, 'keyValueHeads' | 'headWidth'>,
   base: number,
   capacity: number,
 ): CacheLayout {
-  const slots = Math.ceil(capacity / 4) * 4;
+  const slots = paddedSlots(capacity);
   const headBytes = slots * plan.headWidth * 2;
   const scaleBytes = plan.keyValueHeads * slots * 4;
   const rows = plan.keyValueHeads * headBytes;

@@ -5,7 +5,7 @@ import type { Control } from './control.ts';
 import type { Kernels } from './kernels.ts';
 import { headFinisher } from './heads.ts';
 import type { CacheLayout, LayerPlan, Matrix, Plan, RowBuffer } from './plan.ts';
-import { keyLimit, matricesOf } from './plan.ts';
+import { keyLimit, matricesOf, scoreSlots } from './plan.ts';
 import { matrixBytes, Products } from './products.ts';
 
 /** One command of the host. */
@@ -170,14 +170,13 @@ export class Program {
         base + cache.keyScales + h * cache.capacity * 4,
         base + cache.values + h * cache.valueHeadBytes,
         base + cache.valueScales + h * cache.capacity * 4,
-        cache.capacity * 32,
         begin,
         end,
         plan.attentionScale,
         plan.attentionCap,
         keyLimit(width),
         this.#own.scratch,
-        cache.capacity + 8,
+        scoreSlots(cache.capacity),
         plan.buffers.attended + t * outStride + head,
       );
     }
