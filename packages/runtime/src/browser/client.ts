@@ -4,7 +4,7 @@
 import type { Manifest } from '@baton/compiler';
 import { BackendLostError, type TargetId } from '../backend.ts';
 import type { DecoderOptions } from '../decoder.ts';
-import { RuntimeError, messageOf } from '../errors.ts';
+import { RuntimeError, messageOf, throwIfAborted } from '../errors.ts';
 import { speedScore } from '../measure.ts';
 import { Mutex } from '../mutex.ts';
 import type {
@@ -14,7 +14,7 @@ import type {
   TextModel,
   TextModelCapabilities,
 } from '../text-model.ts';
-import { isBadModel, noneLeft, openFastest, type Attempt } from './fastest.ts';
+import { isFinal, noneLeft, openFastest, type Attempt } from './fastest.ts';
 import type { ModelSource } from './model-source.ts';
 import { OPEN_AGAIN } from './open-again.ts';
 import { BROWSER_TARGETS } from './targets.ts';
@@ -45,21 +45,38 @@ export interface OpenWorkerOptions extends DecoderOptions {
    */
   patienceMs?: number;
   onProgress?: (progress: Progress) => void;
+  /**
+   * Cancels the opening: downloads and compilations stop, workers end, and the opening rejects with an AbortError. What was
+   * downloaded is kept, so that another opening goes on from there. Says nothing once the model is open.
+   */
+  signal?: AbortSignal | undefined;
 }
 
-/** Opens a model in a worker of its own. Throws `target-unavailable`, `target-refused`, `bad-model`, `bad-tokenizer`. */
+/**
+ * Opens a model in a worker of its own. Throws `target-unavailable`, `target-refused`, `bad-model`, `bad-tokenizer`, `store`, or
+ * an AbortError.
+ */
 export async function openWorkerModel(
   source: ModelSource,
   options: OpenWorkerOptions = {},
 ): Promise<WorkerModel> {
   const model = new WorkerModel(source, options);
-  await model.start();
+  try {
+    await model.start();
+    throwIfAborted(options.signal);
+  } catch (error) {
+    // Nothing goes on behind a failure: no other target is opened to be measured.
+    await model.close();
+    throw error;
+  }
   return model;
 }
 
 export class WorkerModel implements TextModel {
   readonly #source: ModelSource;
   readonly #options: OpenWorkerOptions;
+  /** Notes of targets that were lost outside of a run. */
+  readonly untold: string[] = [];
   readonly #failed = new Map<TargetId, string>();
   readonly #starting = new Mutex();
   readonly #turn = new Mutex();
@@ -109,14 +126,27 @@ export class WorkerModel implements TextModel {
     messages: readonly ChatMessage[],
     options: { addGenerationPrompt?: boolean } = {},
   ): Promise<string> {
-    const connection = await this.start();
-    return connection.call(connection.remote.renderChat(messages, options));
+    return this.carried((connection) => connection.call(connection.remote.renderChat(messages, options)));
   }
 
   async openSession(): Promise<WorkerSession> {
     const session = new WorkerSession(this);
-    await session.attach();
+    // The worker may have been lost since the last run.
+    await this.carried(() => session.attach());
     return session;
+  }
+
+  /** Runs `work`; when the worker is lost, again on the next target, which the next run's notes then tell. */
+  async carried<T>(work: (connection: WorkerConnection) => Promise<T>): Promise<T> {
+    for (;;) {
+      const connection = await this.start();
+      try {
+        return await work(connection);
+      } catch (error) {
+        if (!(error instanceof BackendLostError)) throw error;
+        this.untold.push((await this.replace(connection, error)).note);
+      }
+    }
   }
 
   /** As TextModel.generate; one run at a time, later calls wait. A lost target is replaced and noted in the stream. */
@@ -247,7 +277,7 @@ export class WorkerModel implements TextModel {
         return connection;
       } catch (error) {
         cause = error;
-        if (isBadModel(error)) throw error;
+        if (isFinal(error)) throw error;
         this.#failed.set(candidate, messageOf(error));
       }
     }
@@ -270,6 +300,8 @@ export class WorkerModel implements TextModel {
     if (this.#closed) throw new RuntimeError('closed', 'this model is closed; open it again');
     const { onProgress = () => undefined, lookup, capacity, maxCapacity, whenFull, sinks } = this.#options;
     const { patienceMs = 180_000 } = this.#options;
+    const signal = this.#opened ? undefined : this.#options.signal;
+    if (signal?.aborted) throw new DOMException('the opening was cancelled', 'AbortError');
     const worker = new Worker(new URL('./worker.ts', import.meta.url), {
       type: 'module',
       name: `baton ${target}`,
@@ -284,6 +316,7 @@ export class WorkerModel implements TextModel {
         { decoder, session: lookup === undefined ? {} : { lookup }, patienceMs },
         quietly ? () => undefined : onProgress,
         patienceMs,
+        signal,
       );
       return { connection, opened };
     } catch (error) {

@@ -21,11 +21,13 @@ export async function compiledHere(
   source: CheckpointSourceKind,
   keep: boolean,
   onProgress: (progress: Progress) => void,
+  signal?: AbortSignal,
 ): Promise<ModelFiles> {
   onProgress({ stage: 'reading the checkpoint' });
   const build = async (checkpoint: CheckpointSource, sink: Parameters<typeof compile>[1]): Promise<void> => {
     await compile(checkpoint, sink, {
       ...source.compile,
+      ...(signal ? { signal } : {}),
       onProgress: ({ done, total, remainingMs }) =>
         onProgress({ stage: 'compiling', fraction: total > 0 ? done / total : 0, remainingMs }),
     });
@@ -33,21 +35,22 @@ export async function compiledHere(
   const name = sourceName(source);
   if (!keep) {
     const model = new MemoryModel();
-    await build(await openCheckpoint(source), model);
+    await build(await openCheckpoint(source, signal), model);
     return model;
   }
   const store = opfsStore();
   let checkpoint: CheckpointSource;
   let key: string;
   try {
-    checkpoint = await openCheckpoint(source);
+    checkpoint = await openCheckpoint(source, signal);
     key = JSON.stringify([
       name,
-      await checkpointIdentity(source, checkpoint),
+      await checkpointIdentity(source, checkpoint, signal),
       COMPILER_VERSION,
       import.meta.url,
     ]);
   } catch (error) {
+    if (signal?.aborted) throw error;
     const stored = (await store.list()).find((m) => m.complete && m.source === name);
     if (stored) return store.open(stored.name);
     throw error;
@@ -55,11 +58,16 @@ export async function compiledHere(
   return store.make(key, name, (sink) => build(checkpoint, sink));
 }
 
-function openCheckpoint(source: CheckpointSourceKind): Promise<CheckpointSource> {
-  if (source.kind === 'checkpoint') return urlSource(source.url);
+function openCheckpoint(
+  source: CheckpointSourceKind,
+  signal: AbortSignal | undefined,
+): Promise<CheckpointSource> {
+  if (source.kind === 'checkpoint') return urlSource(source.url, signal ? { signal } : {});
   if (source.kind === 'files') return Promise.resolve(blobSource(source.name, source.files));
   const { revision, token } = source;
   return hubSource(source.id, {
+    // The hub's library takes no signal of its own.
+    ...(signal ? { fetch: (input, init) => fetch(input, { ...init, signal }) } : {}),
     ...(revision === undefined ? {} : { revision }),
     ...(token === undefined ? {} : { accessToken: token }),
   });
@@ -81,6 +89,7 @@ function sourceName(source: CheckpointSourceKind): string {
 async function checkpointIdentity(
   source: CheckpointSourceKind,
   checkpoint: CheckpointSource,
+  signal: AbortSignal | undefined,
 ): Promise<unknown> {
   const names = [...(await checkpoint.list())].sort();
   const sizes = await Promise.all(names.map(async (name) => [name, await checkpoint.size(name)]));
@@ -89,7 +98,7 @@ async function checkpointIdentity(
   const weights = names.filter((name) => name.endsWith('.safetensors'));
   const stamps = await Promise.all(
     weights.map(async (name) => {
-      const response = await fetch(new URL(name, base), { method: 'HEAD' });
+      const response = await fetch(new URL(name, base), { method: 'HEAD', signal: signal ?? null });
       if (!response.ok)
         throw new RuntimeError('bad-model', `${new URL(name, base).href} answered ${response.status}`);
       return [response.headers.get('etag'), response.headers.get('last-modified')];

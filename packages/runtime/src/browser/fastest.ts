@@ -4,7 +4,7 @@
 // a page may open one that is always quick to open first and have the others measured afterwards.
 
 import type { TargetId } from '../backend.ts';
-import { RuntimeError, messageOf } from '../errors.ts';
+import { RuntimeError, isAbort, messageOf } from '../errors.ts';
 import { environment, modelKey } from '../self-test.ts';
 import { browserTargets } from './targets.ts';
 import type { WorkerConnection } from './worker-connection.ts';
@@ -58,7 +58,7 @@ export async function openFastest(choosing: Choosing): Promise<Fastest> {
       found.connection.kill('another model is behind this address now');
       break;
     } catch (error) {
-      if (isBadModel(error)) throw error;
+      if (isFinal(error)) throw error;
       failed.set(target, messageOf(error));
     }
   }
@@ -80,7 +80,7 @@ async function openQuick({ order, attempt }: Choosing): Promise<Attempt | null> 
     try {
       return await attempt(target);
     } catch (error) {
-      if (isBadModel(error)) throw error;
+      if (isFinal(error)) throw error;
     }
   }
   return null;
@@ -115,7 +115,10 @@ async function measureAll(
       end(loser, 'another target is faster');
     } catch (error) {
       end(found, 'it could not be measured');
-      if (isBadModel(error) || isClosed(error)) throw error;
+      if (isFinal(error)) {
+        end(best, 'the opening ended');
+        throw error;
+      }
       failed.set(target, messageOf(error));
     }
   }
@@ -126,18 +129,16 @@ async function measureAll(
   return best;
 }
 
-function isClosed(error: unknown): boolean {
-  return error instanceof RuntimeError && error.code === 'closed';
-}
-
 /** A software adapter (SwiftShader, llvmpipe, WARP) is never faster than the CPU targets that run without it. */
 function isSoftware(adapter: string): boolean {
   return /swiftshader|llvmpipe|lavapipe|basic render|warp/i.test(adapter);
 }
 
-/** Whether an error is about the model or its files, so that trying another target would not help. */
-export function isBadModel(error: unknown): boolean {
-  if (error instanceof RuntimeError) return ['bad-model', 'bad-tokenizer', 'store'].includes(error.code);
+/** Whether trying another target would not help: the error is about the model or its files, or somebody ended the opening. */
+export function isFinal(error: unknown): boolean {
+  if (isAbort(error)) return true;
+  if (error instanceof RuntimeError)
+    return ['bad-model', 'bad-tokenizer', 'store', 'closed'].includes(error.code);
   return error instanceof Error && ['CompileError', 'ManifestError'].includes(error.name);
 }
 

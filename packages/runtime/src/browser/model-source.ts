@@ -31,18 +31,24 @@ export type CheckpointSourceKind = Exclude<ModelSource, { kind: 'compiled' } | {
 
 type Report = (progress: Progress) => void;
 
-export async function modelFiles(source: ModelSource, onProgress: Report): Promise<ModelFiles> {
+/** Rejects with an AbortError when `signal` aborts; a download is then continued by the next try. */
+export async function modelFiles(
+  source: ModelSource,
+  onProgress: Report,
+  signal?: AbortSignal,
+): Promise<ModelFiles> {
   if (source.kind === 'stored') return opfsStore().open(source.name);
   const keep = source.kind !== 'files' && source.keep !== false && (await hasOpfs());
   if (source.kind === 'compiled') {
     onProgress({ stage: 'reading the model' });
     if (!keep) return urlFiles(source.url);
     return opfsStore().download(source.url, {
+      signal,
       onProgress: ({ done, total, bytesPerSecond, remainingMs }) =>
         onProgress({ stage: 'downloading', fraction: done / total, bytesPerSecond, remainingMs }),
     });
   }
   // Much of the worker's code, and of no use to a model that is compiled already.
   const { compiledHere } = await import('./compiled-here.ts');
-  return compiledHere(source, keep, onProgress);
+  return compiledHere(source, keep, onProgress, signal);
 }

@@ -9,6 +9,11 @@ import { ModelStore } from '../store/model-store.ts';
 
 const ROOT = 'baton-models';
 
+const MAY_GO = 'the browser may delete stored models when space gets short; they would be fetched again';
+const STAYS = 'the browser keeps stored models until you delete them';
+const REFUSED = `the browser does not promise to keep them: ${MAY_GO}`;
+const CANNOT_PROMISE = `this browser makes no such promise: ${MAY_GO}`;
+
 /** Whether this browser has a private file system (not in some private windows). */
 export async function hasOpfs(): Promise<boolean> {
   try {
@@ -22,11 +27,6 @@ export async function hasOpfs(): Promise<boolean> {
 /** The store of models in this browser. */
 export function opfsStore(): ModelStore {
   return new ModelStore(opfsFolder());
-}
-
-/** Asks the browser not to evict this origin's storage; true when it agrees. */
-export async function persistStore(): Promise<boolean> {
-  return (await navigator.storage?.persist?.()) ?? false;
 }
 
 /** Bytes used and allowed for this origin; null where the browser does not tell. */
@@ -182,6 +182,17 @@ export function opfsFolder(): StoreFolder {
     free: async () => {
       const space = await storeSpace();
       return space && space.quota - space.used;
+    },
+    persistence: async (ask) => {
+      const { storage } = navigator;
+      // Workers may look, and only pages may ask.
+      if (!storage?.persisted || (ask && !storage.persist))
+        return { persisted: false, detail: CANNOT_PROMISE };
+      const before = await storage.persisted();
+      // Asking again could show a person the same question again.
+      if (ask && !before) await storage.persist();
+      const persisted = before || (ask && (await storage.persisted()));
+      return { persisted, detail: persisted ? STAYS : ask ? REFUSED : MAY_GO };
     },
     exclusive: async (name, work) =>
       navigator.locks.request(`${ROOT}/${name}`, work) as ReturnType<typeof work>,

@@ -1,5 +1,7 @@
-// What crosses the worker boundary besides comlink's own messages: errors with their codes, and streams over a port.
+// What crosses the worker boundary besides comlink's own messages: errors with their codes, aborts and streams over a port. Large
+// values are moved, not cloned.
 
+import { transfer } from 'comlink';
 import { BackendLostError, type TargetId } from '../backend.ts';
 import { RuntimeError, messageOf, type RuntimeErrorCode } from '../errors.ts';
 
@@ -19,6 +21,27 @@ export async function reply<T>(work: () => Promise<T>): Promise<Reply<T>> {
     return { ok: await work() };
   } catch (error) {
     return { error: pack(error) };
+  }
+}
+
+/** As `reply`, for a result whose buffers the worker needs no more: they are moved to the page. */
+export async function replyMoving<T>(
+  work: () => Promise<T>,
+  buffers: (result: T) => ArrayBuffer[],
+): Promise<Reply<T>> {
+  const packed = await reply(work);
+  return 'error' in packed ? packed : transfer(packed, buffers(packed.ok));
+}
+
+/** Worker side: runs `work` under a signal that the page's message on `port` aborts. */
+export async function underPort<T>(port: MessagePort, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const abort = new AbortController();
+  port.addEventListener('message', () => abort.abort());
+  port.start();
+  try {
+    return await work(abort.signal);
+  } finally {
+    port.close();
   }
 }
 

@@ -15,7 +15,11 @@ import {
   type WireGenerateOptions,
   type WorkerOpenOptions,
 } from './worker-face.ts';
+import { unpackRows } from './packed-rows.ts';
 import { receiveStream, unwrap, type Reply } from './wire.ts';
+
+/** How long a worker may take to close its files when an opening is cancelled. */
+const GRACE_MS = 3000;
 
 export class WorkerConnection {
   readonly target: TargetId;
@@ -55,13 +59,25 @@ export class WorkerConnection {
     options: WorkerOpenOptions,
     onProgress: (p: Progress) => void,
     patienceMs: number,
+    signal?: AbortSignal,
   ): Promise<OpenedModel> {
     const late = Promise.withResolvers<never>();
     let timer: ReturnType<typeof setTimeout> | undefined;
+    let opening = false;
+    const { port1, port2 } = new MessageChannel();
+    const cancelled = (): void => late.reject(new DOMException('the opening was cancelled', 'AbortError'));
+    let grace: ReturnType<typeof setTimeout> | undefined;
+    const abort = (): void => {
+      port1.postMessage('abort');
+      // What was downloaded is closed first, so that another opening goes on from there; a target that opens has nothing to close.
+      grace = setTimeout(cancelled, opening ? 0 : GRACE_MS);
+    };
+    signal?.addEventListener('abort', abort);
     // From the moment the files are there: a slow download is no fault of the target.
     const watched = (progress: Progress): void => {
       clearTimeout(timer);
       if (progress.stage.startsWith(OPENING)) {
+        opening = true;
         timer = setTimeout(
           () =>
             late.reject(
@@ -76,10 +92,27 @@ export class WorkerConnection {
       onProgress(progress);
     };
     try {
-      const opening = this.call(this.remote.open(source, this.target, options, Comlink.proxy(watched)));
-      return await Promise.race([opening, late.promise]);
+      const opened = this.call(
+        this.remote.open(
+          source,
+          this.target,
+          options,
+          Comlink.proxy(watched),
+          Comlink.transfer(port2, [port2]),
+        ),
+      );
+      const model = await Promise.race([opened, late.promise]);
+      throwIfAborted(signal);
+      return model;
+    } catch (error) {
+      // However the worker put it.
+      if (signal?.aborted) throw new DOMException('the opening was cancelled', 'AbortError');
+      throw error;
     } finally {
       clearTimeout(timer);
+      clearTimeout(grace);
+      signal?.removeEventListener('abort', abort);
+      port1.close();
     }
   }
 
@@ -94,7 +127,9 @@ export class WorkerConnection {
     const abort = (): void => port1.postMessage('abort');
     signal?.addEventListener('abort', abort);
     try {
-      return await this.call(this.remote.sync(session, text, options, Comlink.transfer(port2, [port2])));
+      const sync = this.remote.sync(session, text, options, Comlink.transfer(port2, [port2]));
+      const { watched, ...rest } = await this.call(sync);
+      return { ...rest, watched: unpackRows(watched) };
     } finally {
       signal?.removeEventListener('abort', abort);
       port1.close();

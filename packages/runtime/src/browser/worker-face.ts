@@ -7,6 +7,7 @@ import type { Speed } from '../measure.ts';
 import type { SessionOptions } from '../session.ts';
 import type { ChatMessage, GenerateOptions, SyncResult, TextModelCapabilities } from '../text-model.ts';
 import type { ModelSource } from './model-source.ts';
+import type { PackedRows } from './packed-rows.ts';
 import type { Reply } from './wire.ts';
 
 export interface WorkerOpenOptions {
@@ -29,6 +30,8 @@ export interface OpenedModel {
 /** Generation options without what cannot be cloned; the stream's port carries the abort. */
 export type WireGenerateOptions = Omit<GenerateOptions, 'signal'> & { watch?: readonly number[] };
 
+export type WireSyncResult = Omit<SyncResult, 'watched'> & { watched: PackedRows };
+
 export interface Progress {
   /** What is happening, for people: "reading weights", "compiling". */
   stage: string;
@@ -40,11 +43,13 @@ export interface Progress {
 }
 
 export interface ModelWorker {
+  /** A message on `port` cancels it while files are fetched or compiled; what can be resumed is kept. */
   open(
     source: ModelSource,
     target: TargetId,
     options: WorkerOpenOptions,
     onProgress: (p: Progress) => void,
+    port: MessagePort,
   ): Promise<Reply<OpenedModel>>;
   /** A short measurement of the open model (measure.ts). */
   measure(): Promise<Reply<Speed>>;
@@ -54,7 +59,7 @@ export interface ModelWorker {
   ): Promise<Reply<string>>;
   /** A new session's number. */
   openSession(): Promise<Reply<number>>;
-  encode(session: number, text: string): Promise<Reply<readonly number[]>>;
+  encode(session: number, text: string): Promise<Reply<Int32Array>>;
   beginnings(
     session: number,
     text: string,
@@ -64,7 +69,7 @@ export interface ModelWorker {
     text: string,
     options: { watch?: readonly number[] },
     port: MessagePort,
-  ): Promise<Reply<SyncResult>>;
+  ): Promise<Reply<WireSyncResult>>;
   state(session: number): Promise<Reply<{ tokens: number; capacity: number; text: string }>>;
   closeSession(session: number): Promise<Reply<void>>;
   /** Streams SessionChunks through `port` (wire.ts). `session` null: continue `prompt` on a kept cache. */

@@ -31,7 +31,9 @@ export class WorkerSession implements TextSession {
   }
 
   encode(text: string): Promise<readonly number[]> {
-    return this.#carried(async (connection) => connection.call(connection.remote.encode(this.#number, text)));
+    return this.#carried(async (connection) => [
+      ...(await connection.call(connection.remote.encode(this.#number, text))),
+    ]);
   }
 
   beginnings(text: string): Promise<readonly { id: number; lead: string; covers: number }[]> {
@@ -45,7 +47,7 @@ export class WorkerSession implements TextSession {
     options: { watch?: readonly number[]; signal?: AbortSignal } = {},
   ): Promise<SyncResult> {
     const release = await this.#model.exclusive();
-    const notes: string[] = [];
+    const notes = this.#model.untold.splice(0);
     try {
       const watch = options.watch ? { watch: options.watch } : {};
       const result = await this.#carried(
@@ -64,7 +66,7 @@ export class WorkerSession implements TextSession {
   ): AsyncGenerator<SessionChunk> {
     const release = await this.#model.exclusive();
     const { signal, ...rest } = options;
-    const notes: string[] = [];
+    const notes = this.#model.untold.splice(0);
     let produced = 0;
     try {
       for (;;) {

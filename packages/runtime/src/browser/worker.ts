@@ -9,9 +9,10 @@ import { measureSpeed } from '../measure.ts';
 import { openModel } from '../open-model.ts';
 import type { LocalSession } from '../session.ts';
 import { modelFiles } from './model-source.ts';
+import { packRows } from './packed-rows.ts';
 import { browserTargetSet } from './targets.ts';
 import { OPENING, type ModelWorker } from './worker-face.ts';
-import { reply, sendStream } from './wire.ts';
+import { reply, replyMoving, sendStream, underPort } from './wire.ts';
 
 let model: LocalModel | null = null;
 const sessions = new Map<number, LocalSession>();
@@ -29,10 +30,10 @@ const theSession = (number: number): LocalSession => {
 };
 
 const face: ModelWorker = {
-  open: (source, target: TargetId, options, onProgress) =>
+  open: (source, target: TargetId, options, onProgress, port) =>
     reply(async () => {
       if (model) throw new RuntimeError('bad-input', 'this worker already holds a model');
-      const files = await modelFiles(source, onProgress);
+      const files = await underPort(port, (signal) => modelFiles(source, onProgress, signal));
       onProgress({ stage: `${OPENING} ${target}` });
       // Signs of life for a page that gives up a worker without any; not for ever, for waiting can be endless too.
       const { patienceMs = 60_000 } = options;
@@ -63,19 +64,21 @@ const face: ModelWorker = {
       sessions.set(nextSession, session);
       return nextSession++;
     }),
-  encode: (session, text) => reply(() => theSession(session).encode(text)),
+  encode: (session, text) =>
+    replyMoving(
+      async () => Int32Array.from(await theSession(session).encode(text)),
+      (ids) => [ids.buffer],
+    ),
   beginnings: (session, text) => reply(() => theSession(session).beginnings(text)),
   sync: (session, text, options, port) =>
-    reply(async () => {
-      const abort = new AbortController();
-      port.addEventListener('message', () => abort.abort());
-      port.start();
-      try {
-        return await theSession(session).sync(text, { ...options, signal: abort.signal });
-      } finally {
-        port.close();
-      }
-    }),
+    replyMoving(
+      () =>
+        underPort(port, async (signal) => {
+          const { watched, ...rest } = await theSession(session).sync(text, { ...options, signal });
+          return { ...rest, watched: packRows(watched) };
+        }),
+      ({ watched }) => [watched.numbers.buffer],
+    ),
   state: (session) => reply(() => theSession(session).state()),
   closeSession: (session) =>
     reply(async () => {

@@ -78,6 +78,11 @@ export function diskFolder(root: string): StoreFolder {
       const { bavail, bsize } = await statfs(root);
       return bavail * bsize;
     },
+    // There is nothing to ask: the system deletes no files to make room, as a browser does.
+    persistence: async () => ({
+      persisted: true,
+      detail: `files in ${root} stay until somebody deletes them`,
+    }),
     disk: at,
     exclusive: async (name, work) => {
       await mkdir(root, { recursive: true });

@@ -126,7 +126,8 @@ async function fetchUnder(
   take: (bytes: Uint8Array) => Promise<void>,
 ): Promise<void> {
   const headers: HeadersInit = from > 0 ? { Range: `bytes=${from}-` } : {};
-  const response = await wait(fetch(file.url, { headers, signal }));
+  // Kept here, it need not push everything else out of the browser's cache, whose parts would also come back as requests of their own.
+  const response = await wait(fetch(file.url, { headers, signal, cache: 'no-store' }));
   if (!response.ok || !response.body) {
     const status = `${file.url} answered ${response.status}`;
     // Asking again will not help with these; a server that is busy or broken may recover.

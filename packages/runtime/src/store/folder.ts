@@ -1,6 +1,13 @@
 // What the model store needs of a place to keep files: a folder on disk or one in the browser's private file system
 // (OPFS). Paths are relative, with forward slashes.
 
+/** Whether what is stored stays until somebody deletes it. */
+export interface Persistence {
+  persisted: boolean;
+  /** What that means, in one line for people. */
+  detail: string;
+}
+
 export interface StoreFolder {
   /** Bytes of a file; null where there is none. */
   size(path: string): Promise<number | null>;
@@ -18,6 +25,8 @@ export interface StoreFolder {
   list(path: string): Promise<string[]>;
   /** Bytes that can still be written; null where nobody can tell. */
   free(): Promise<number | null>;
+  /** Whether files stay; with `ask` the place is asked to keep them first. */
+  persistence(ask: boolean): Promise<Persistence>;
   /** The same place for those who read it without this face, where there is one: a path on disk. */
   readonly disk?: (path: string) => string;
   /** The same for a browser's other threads; null where they cannot read it. */

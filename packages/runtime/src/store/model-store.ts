@@ -11,7 +11,7 @@ import {
 import { sha256 } from 'hash-wasm';
 import { RuntimeError, isAbort, messageOf } from '../errors.ts';
 import { downloadFile, PART, type DownloadOptions } from './download.ts';
-import type { StoreFolder } from './folder.ts';
+import type { Persistence, StoreFolder } from './folder.ts';
 import { PATIENCE_MS, withPatience } from './patience.ts';
 
 export interface StoredModel {
@@ -124,6 +124,16 @@ export class ModelStore {
     const models = await Promise.all(names.map((name) => this.#describe(name)));
     this.#folder.release?.();
     return models;
+  }
+
+  /** Asks for stored models to be kept until they are deleted; the answer is what holds afterwards. On a page only. */
+  persist(): Promise<Persistence> {
+    return this.#folder.persistence(true);
+  }
+
+  /** The same without asking. */
+  persisted(): Promise<Persistence> {
+    return this.#folder.persistence(false);
   }
 
   async delete(name: string): Promise<void> {

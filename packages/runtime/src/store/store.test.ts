@@ -308,6 +308,12 @@ test('an abort stops at once and keeps what arrived', async () => {
   expect(await folder.size(`${(await store.list())[0]!.name}/${file}.part`)).toBe(5000);
 });
 
+test('files on disk stay, so that there is nothing to ask for, and the answer says so', async () => {
+  const answer = { persisted: true, detail: `files in ${root} stay until somebody deletes them` };
+  expect(await store.persist()).toEqual(answer);
+  expect(await store.persisted()).toEqual(answer);
+});
+
 test('delete removes everything of a model', async () => {
   await store.download(base);
   await store.delete((await store.list())[0]!.name);

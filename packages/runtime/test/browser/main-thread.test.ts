@@ -6,7 +6,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { compileDirectory } from '@baton/compiler/node';
+import { openLocal } from '@baton/runtime/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type * as browserFace from '../../src/browser/index.ts';
 import { openTestBrowser, type TestBrowser } from './harness.ts';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
@@ -27,6 +29,112 @@ afterAll(async () => {
   await browser?.close();
   await rm(folder, { recursive: true, force: true });
 });
+
+/** What a worker has sent since it was listened to. */
+interface Sent {
+  /** Bytes that were moved with each message, and what the worker still holds of them. */
+  moved: { bytes: number; left: number }[];
+  /** The longest message, what was moved with it left out, as JSON. */
+  longest: number;
+  messages: number;
+}
+
+/** Runs `work` on the page and tells what its one worker sent meanwhile, by comlink and over every port. */
+async function listening<T>(work: () => Promise<T>): Promise<{ result: T; sent: Sent }> {
+  const [worker] = browser.page.workers().filter((w) => !w.url().startsWith('blob:'));
+  await worker!.evaluate(() => {
+    type Post = (message: unknown, ...rest: unknown[]) => void;
+    const sent: Sent = { moved: [], longest: 0, messages: 0 };
+    const buffersIn = (value: unknown): ArrayBuffer[] =>
+      ArrayBuffer.isView(value)
+        ? [value.buffer as ArrayBuffer]
+        : value !== null && typeof value === 'object'
+          ? Object.values(value).flatMap(buffersIn)
+          : [];
+    const listen = (target: { postMessage: unknown }): void => {
+      const post = target.postMessage as Post;
+      target.postMessage = function (this: unknown, message: unknown, ...rest: unknown[]): void {
+        const buffers = buffersIn(message).map((buffer) => ({ buffer, bytes: buffer.byteLength }));
+        const text = JSON.stringify(message, (_, value: unknown) => (ArrayBuffer.isView(value) ? 0 : value));
+        post.call(this, message, ...rest);
+        sent.messages++;
+        sent.longest = Math.max(sent.longest, text.length);
+        for (const { buffer, bytes } of buffers) sent.moved.push({ bytes, left: buffer.byteLength });
+      };
+    };
+    listen(self as unknown as { postMessage: unknown });
+    listen(MessagePort.prototype as unknown as { postMessage: unknown });
+    (self as unknown as { sent: Sent }).sent = sent;
+  });
+  const result = await work();
+  return { result, sent: await worker!.evaluate(() => (self as unknown as { sent: Sent }).sent) };
+}
+
+test('what the worker says of a long text is moved to the page, not cloned, and nothing else it sends is large', async () => {
+  const text = 'A baker makes 24 loaves and sells 17 of them. '.repeat(20);
+  const ids = [1, 2, 3, 4];
+  await browser.page.evaluate(async () => {
+    const url = new URL('/model/', location.href).href;
+    const model = await window.baton.openWorkerModel({ kind: 'compiled', url }, { target: 'wasm-simd' });
+    Object.assign(window, { model, session: await model.openSession() });
+  });
+  interface Held {
+    model: browserFace.WorkerModel;
+    session: Awaited<ReturnType<browserFace.WorkerModel['openSession']>>;
+  }
+  const read = await listening(() =>
+    browser.page.evaluate(
+      async ({ text, ids }) => {
+        const { session } = window as unknown as Held;
+        const { watched, ingested } = await session.sync(text, { watch: ids });
+        return { watched, ingested, encoded: await session.encode(text) };
+      },
+      { text, ids },
+    ),
+  );
+  const { watched, ingested, encoded } = read.result;
+  expect(watched).toHaveLength(ingested);
+  expect(ingested).toBeGreaterThan(300);
+  // The rows and the ids, moved: the worker holds nothing of them any more.
+  expect(read.sent.moved).toEqual([
+    { bytes: ingested * (3 + ids.length) * 8, left: 0 },
+    { bytes: encoded.length * 4, left: 0 },
+  ]);
+  expect(read.sent.longest).toBeLessThan(1000);
+  // The numbers are those of the same kernels without a worker in between.
+  const local = await openLocal(path.join(folder, 'tiny'), { target: 'wasm-simd' });
+  try {
+    const session = await local.openSession();
+    expect(encoded).toEqual(await session.encode(text));
+    const here = await session.sync(text, { watch: ids });
+    expect(watched.map((row) => row.textLength)).toEqual(here.watched.map((row) => row.textLength));
+    for (const [i, row] of watched.entries())
+      for (const [k, logprob] of [row.argmaxLogprob, ...row.logprobs].entries())
+        expect(logprob).toBeCloseTo([here.watched[i]!.argmaxLogprob, ...here.watched[i]!.logprobs][k]!, 3);
+  } finally {
+    await local.close();
+  }
+  const wrote = await listening(() =>
+    browser.page.evaluate(async () => {
+      const { model, session } = window as unknown as Held;
+      const ban = Object.fromEntries(model.manifest.stopIds.map((id) => [id, -Infinity]));
+      let tokens = 0;
+      for await (const { tokenIds } of session.generate({
+        maxTokens: 300,
+        topLogprobs: 20,
+        watch: [1, 2, 3, 4],
+        sampling: { logitBias: ban },
+      }))
+        tokens += tokenIds.length;
+      return tokens;
+    }),
+  );
+  await browser.page.evaluate(() => (window as unknown as Held).model.close());
+  expect(wrote.result).toBe(300);
+  expect(wrote.sent.messages).toBeGreaterThanOrEqual(300);
+  // A token with twenty alternatives: too small for moving to be worth it.
+  expect(wrote.sent.longest).toBeLessThan(4000);
+}, 120_000);
 
 interface Run {
   /** Milliseconds of every long task, by what the worker was doing meanwhile. */

@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseManifest } from '@baton/compiler';
 import { compileDirectory } from '@baton/compiler/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openTestBrowser, type TestBrowser } from './harness.ts';
@@ -20,9 +21,18 @@ beforeAll(async () => {
     context: 64,
     chunk: 16,
   });
+  await compileDirectory(path.join(here, '../fixtures/tiny'), path.join(folder, 'small'), {
+    context: 64,
+    chunk: 16,
+    weights: 'int4',
+  });
   browser = await openTestBrowser({
     page: path.join(here, 'page'),
-    serve: { '/model/': path.join(folder, 'tiny'), '/checkpoint/': path.join(here, '../fixtures/tiny') },
+    serve: {
+      '/small/': path.join(folder, 'small'),
+      '/model/': path.join(folder, 'tiny'),
+      '/checkpoint/': path.join(here, '../fixtures/tiny'),
+    },
     intercept: (request, response) => intercept?.(request, response) ?? false,
   });
 });
@@ -79,6 +89,136 @@ test('a download that breaks goes on where it broke, and is used after a reload 
   expect(await list()).toEqual([expect.objectContaining({ id: 'tiny', complete: true })]);
 });
 
+/** Begins to open, cancels as soon as `stage` is far enough, and tells how that ended. */
+const cancelled = (
+  kind: 'compiled' | 'checkpoint',
+  at: string,
+  stage: RegExp,
+  target?: 'wasm-simd' | 'auto',
+) =>
+  browser.page.evaluate(
+    async ({ kind, at, stage, target }) => {
+      const control = new AbortController();
+      const source = {
+        kind,
+        url: new URL(at, location.href).href,
+        ...(kind === 'checkpoint' ? { compile: { context: 64, chunk: 16 } } : {}),
+      };
+      let atMs = 0;
+      const opening = window.baton.openWorkerModel(source, {
+        target: target ?? 'wasm-simd',
+        signal: control.signal,
+        onProgress: (progress) => {
+          if (atMs > 0 || !new RegExp(stage).test(progress.stage) || progress.fraction === 0) return;
+          atMs = performance.now();
+          control.abort();
+        },
+      });
+      const error = await opening.then(
+        () => 'it opened',
+        (error: unknown) => `${(error as Error).name}: ${(error as Error).message}`,
+      );
+      return { error, tookMs: performance.now() - atMs };
+    },
+    { kind, at, stage: stage.source, target },
+  );
+
+/** Sends a file's first `bytes` bytes and then nothing more. */
+const stalled =
+  (url: string, file: string, bytes: number) =>
+  (request: IncomingMessage, response: ServerResponse): boolean => {
+    if (request.url !== url) return false;
+    const whole = readFileSync(file);
+    const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
+    const from = Number(range?.[1] ?? 0);
+    const to = range?.[2] ? Number(range[2]) + 1 : whole.length;
+    response.writeHead(range ? 206 : 200, {
+      'Content-Length': to - from,
+      'Content-Range': `bytes ${from}-${to - 1}/${whole.length}`,
+      'Cross-Origin-Resource-Policy': 'same-origin',
+    });
+    response.write(whole.subarray(from, Math.min(to, from + bytes)));
+    return true;
+  };
+
+test('an opening that is cancelled while it downloads stops, keeps what came, and is gone on with later', async () => {
+  for (const { name } of await list())
+    await browser.page.evaluate((n) => window.baton.opfsStore().delete(n), name);
+  const asked = weightRequests().length;
+  intercept = stalled('/model/weights.bin', path.join(folder, 'tiny', 'weights.bin'), 200_000);
+  // With 'auto' the next target must not be tried instead.
+  const stopped = await cancelled('compiled', '/model/', /^downloading$/, 'auto');
+  expect(stopped.error).toBe('AbortError: the opening was cancelled');
+  expect(stopped.tookMs).toBeLessThan(5000);
+  expect(weightRequests().slice(asked)).toEqual(['GET /model/weights.bin']);
+  await expect.poll(() => browser.page.workers().length).toBe(0);
+  expect(await list()).toEqual([expect.objectContaining({ complete: false })]);
+  intercept = null;
+  expect(await open('compiled', '/model/')).toMatch(/^text /);
+  expect(weightRequests()).toHaveLength(asked + 2);
+  expect(weightRequests().at(-1)).toMatch(/bytes=[1-9]\d*-$/);
+  expect(await list()).toEqual([expect.objectContaining({ id: 'tiny', complete: true })]);
+});
+
+test('one that is cancelled while it compiles leaves nothing behind, and one before it began asks for nothing', async () => {
+  for (const { name } of await list())
+    await browser.page.evaluate((n) => window.baton.opfsStore().delete(n), name);
+  intercept = stalled(
+    '/checkpoint/model.safetensors',
+    path.join(here, '../fixtures/tiny/model.safetensors'),
+    10_000,
+  );
+  const stopped = await cancelled('checkpoint', '/checkpoint/', /^(reading the checkpoint|compiling)$/);
+  expect(stopped.error).toBe('AbortError: the opening was cancelled');
+  expect(stopped.tookMs).toBeLessThan(5000);
+  await expect.poll(() => browser.page.workers().length).toBe(0);
+  expect(await list()).toEqual([]);
+  intercept = null;
+  const asked = browser.requests.length;
+  const never = await browser.page.evaluate(async () => {
+    const url = new URL('/model/', location.href).href;
+    const signal = AbortSignal.abort();
+    return window.baton.openWorkerModel({ kind: 'compiled', url }, { signal }).then(String, String);
+  });
+  expect(never).toBe('AbortError: the opening was cancelled');
+  expect(browser.requests.slice(asked).filter((r) => r.includes('/model/'))).toEqual([]);
+});
+
+test('an opening that is cancelled while the target opens ends the worker, and a model that is open does not mind', async () => {
+  const stopped = await cancelled('compiled', '/model/', /^opening on/);
+  expect(stopped.error).toBe('AbortError: the opening was cancelled');
+  expect(stopped.tookMs).toBeLessThan(1000);
+  await expect.poll(() => browser.page.workers().length).toBe(0);
+  const went = await browser.page.evaluate(async () => {
+    const control = new AbortController();
+    const url = new URL('/model/', location.href).href;
+    const model = await window.baton.openWorkerModel(
+      { kind: 'compiled', url },
+      { target: 'wasm-simd', order: ['wasm-simd', 'wasm'], signal: control.signal },
+    );
+    control.abort();
+    let text = 'text ';
+    const notes: string[] = [];
+    for await (const chunk of model.generate('A baker makes 24', { maxTokens: 6 })) text += chunk.text;
+    // A worker that is lost between two runs is replaced too, and the next run says so.
+    model.kill('it crashed');
+    await model.renderChat([{ role: 'user', content: 'Hello' }]).catch(() => undefined);
+    for await (const chunk of model.generate('A baker makes 24', { maxTokens: 6 })) {
+      text += chunk.text;
+      notes.push(...(chunk.notes ?? []));
+    }
+    const target = model.location;
+    await model.close();
+    return { text, notes, target };
+  });
+  const once = await open('compiled', '/model/');
+  expect(went).toEqual({
+    text: once + once.slice('text '.length),
+    notes: ['wasm-simd: it crashed; went on with wasm'],
+    target: 'wasm',
+  });
+});
+
 test('the stored model and a stored compilation run while the server is gone', async () => {
   const compiled = await open('compiled', '/model/');
   const made = await open('checkpoint', '/checkpoint/');
@@ -119,14 +259,76 @@ test('two workers open a stored model at once, and a model that is open can be d
   expect(await open('compiled', '/model/')).toBe(text);
 });
 
-test('deleting removes a model, and persistence and space can be asked for', async () => {
+test('a model that is not kept comes in few requests, its small pieces together and none of them twice', async () => {
+  const { files } = parseManifest(readFileSync(path.join(folder, 'small', 'baton.json'), 'utf8'));
+  const { bytes } = files.find((file) => file.path === 'weights.bin')!;
+  const requests = (): string[] => browser.requests.filter((r) => r.startsWith('GET /small/weights.bin'));
+  const texts = await browser.page.evaluate(async () => {
+    const url = new URL('/small/', location.href).href;
+    const texts: string[] = [];
+    for (const keep of [true, false]) {
+      const model = await window.baton.openWorkerModel(
+        { kind: 'compiled', url, keep },
+        { target: 'wasm-simd' },
+      );
+      let text = '';
+      for await (const chunk of model.generate('A baker makes 24', { maxTokens: 30 })) text += chunk.text;
+      await model.close();
+      texts.push(text);
+    }
+    return texts;
+  });
+  expect(texts[1]).toBe(texts[0]);
+  const ranges = requests().filter((r) => r.includes('bytes='));
+  // Its matrices alone are more pieces than that.
+  expect(ranges.length).toBeLessThanOrEqual(Math.ceil(bytes / 65_536));
+  expect(new Set(ranges).size).toBe(ranges.length);
+});
+
+test('persistence is asked for, and the answer is what the browser says afterwards', async () => {
+  const ask = () =>
+    browser.page.evaluate(async () => {
+      const store = window.baton.opfsStore();
+      const before = await store.persisted();
+      const after = await store.persist();
+      return { before, after, browser: await navigator.storage.persisted(), later: await store.persisted() };
+    });
+  // Nobody is there to be asked, so a browser without a window says no.
+  const refused = await ask();
+  expect(refused.browser).toBe(false);
+  expect(refused.before).toEqual({
+    persisted: false,
+    detail: 'the browser may delete stored models when space gets short; they would be fetched again',
+  });
+  expect(refused.after).toEqual({
+    persisted: false,
+    detail: `the browser does not promise to keep them: ${refused.before.detail}`,
+  });
+  // Holds as long as this session does.
+  const session = await browser.page.context().newCDPSession(browser.page);
+  const { browserContextId } = (await session.send('Target.getTargetInfo')).targetInfo;
+  await session.send('Browser.setPermission', {
+    browserContextId: browserContextId!,
+    permission: { name: 'persistent-storage' },
+    setting: 'granted',
+    origin: browser.origin,
+  });
+  const kept = await ask();
+  expect(kept.browser).toBe(true);
+  expect(kept.after).toEqual({
+    persisted: true,
+    detail: 'the browser keeps stored models until you delete them',
+  });
+  expect(kept.later).toEqual(kept.after);
+});
+
+test('deleting removes a model, and space can be asked for', async () => {
   const before = await list();
   expect(before.length).toBeGreaterThan(0);
   for (const { name } of before) await browser.page.evaluate((n) => window.baton.opfsStore().delete(n), name);
   expect(await list()).toEqual([]);
   const space = await browser.page.evaluate(() => window.baton.storeSpace());
   expect(space!.quota).toBeGreaterThan(0);
-  expect(typeof (await browser.page.evaluate(() => window.baton.persistStore()))).toBe('boolean');
 });
 
 test('a quota that is too small is said before the weights are fetched', async () => {
