@@ -70,21 +70,29 @@ async function attend(set: KernelSet, made: Case): Promise<Float32Array[]> {
   return Array.from({ length: queries }, (_, h) => heap.floats(out + h * width * 4, width).slice());
 }
 
+/** A row as its integers of at most `limit` stand for it. */
+function rounded(width: number, limit: number, number: (column: number) => number): number[] {
+  const row = Array.from({ length: width }, (_, c) => number(c));
+  const scale = Math.max(...row.map(Math.abs)) / limit;
+  return row.map((x) => Math.round(x / scale) * scale);
+}
+
 function expected(made: Case, head: number): number[] {
   const { width, begin, end, cap } = made;
-  const scores: number[] = [];
-  for (let slot = begin; slot < end; slot++) {
-    let s = 0;
-    for (let c = 0; c < width; c++) s += made.query(head, c) * made.key(slot, c);
-    s *= width ** -0.5;
-    scores.push(cap > 0 ? cap * Math.tanh(s / cap) : s);
-  }
+  const slots = Array.from({ length: end - begin }, (_, i) => begin + i);
+  const query = rounded(width, keyLimit(width), (c) => made.query(head, c));
+  const scores = slots.map((slot) => {
+    const key = rounded(width, keyLimit(width), (c) => made.key(slot, c));
+    const s = key.reduce((sum, k, c) => sum + k * query[c]!, 0) * width ** -0.5;
+    return cap > 0 ? cap * Math.tanh(s / cap) : s;
+  });
   const top = Math.max(...scores);
   const weights = scores.map((s) => Math.exp(s - top));
   const sum = weights.reduce((a, b) => a + b);
+  const values = slots.map((slot) => rounded(width, 32767, (c) => made.value(slot, c)));
   return Array.from(
     { length: width },
-    (_, c) => weights.reduce((total, w, i) => total + w * made.value(begin + i, c), 0) / sum,
+    (_, c) => weights.reduce((total, w, i) => total + w * values[i]![c]!, 0) / sum,
   );
 }
 
@@ -96,7 +104,7 @@ async function farthest(set: KernelSet, made: Case): Promise<number> {
 }
 
 describe.each(['relaxed', 'plain'] as const)('attention, %s kernels', (set) => {
-  it('is that of its 16-bit rows within 2e-4 of the largest value, whatever the other slots hold', async () => {
+  it('is that of its 16-bit rows within 1e-4 of the largest value, whatever the other slots hold', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.constantFrom(16, 64, 80, 128),
@@ -118,10 +126,11 @@ describe.each(['relaxed', 'plain'] as const)('attention, %s kernels', (set) => {
             value: (s, c) => noise(s * 173 + c + 5e4),
             query: (h, c) => sharpness * noise(h * 197 + c + 9e4),
           };
-          expect(await farthest(set, made)).toBeLessThan(2e-4 * 2);
+          // An element on the edge between two integers may fall either way here and in the kernel: 1.2e-4 in 4000 runs.
+          expect(await farthest(set, made)).toBeLessThan(1e-4 * 2);
         },
       ),
-      { numRuns: 150 },
+      { numRuns: 300 },
     );
   });
 
@@ -140,7 +149,7 @@ describe.each(['relaxed', 'plain'] as const)('attention, %s kernels', (set) => {
           value: () => sign * 5,
           query: () => 2,
         };
-        expect(await farthest(set, made)).toBeLessThan(5 * 2e-4);
+        expect(await farthest(set, made)).toBeLessThan(5e-5 * 5);
       }
     },
   );
