@@ -18,7 +18,7 @@ const LLAMA3 = JSON.parse(
 ) as unknown;
 
 const BITS =
-  "a|The |loaves| |  |\n|\n\n|\r\n|\t|12|345|+|=|.|'s|\n'll|<|<big|<bigmodel>|</bigmodel>|<think>".split('|');
+  "a|The |loaves| loaves| the red| É|ét|don't| |  |\n|\n\n|\r\n|\t|12|345|+|=|.|'s|\n'll|<|<big|<bigmodel>|</bigmodel>|<think>".split('|');
 const bits = fc.constantFrom(...BITS, 'é', 'e', '\u0301', '\n\u0301', '你好', '🙂', '👩‍👩‍👧', '\ud83d');
 /** A text, and what happens to it: so many characters are cut off its end, and a piece is written behind it. */
 const edits = fc.array(
@@ -26,17 +26,22 @@ const edits = fc.array(
   { minLength: 1, maxLength: 25 },
 );
 
+const BOTH = { lines: true, words: true };
 const fast: readonly (readonly [string, Spec])[] = [
   ['the demo pair', DEMO],
   ['Qwen 2', QWEN],
   ['Llama 3', { ...QWEN, pre_tokenizer: LLAMA3 }],
   ['GPT-2', { ...QWEN, pre_tokenizer: GPT2, normalizer: null }],
 ];
+const partly: readonly (readonly [string, Spec, Partial<typeof BOTH>])[] = [
+  ['an added token over the line', withAdded({ content: '.\n<' }), { lines: false }],
+  ['an added token over a word', withAdded({ content: 's t' }), { words: false }],
+  ['bytes that split at line feeds only', { ...QWEN, pre_tokenizer: split('[.\\n]') }, { words: false }],
+];
 const whole: readonly (readonly [string, Spec])[] = [
   ['SentencePiece', read('../../test/fixtures/tokenizers/sentence-piece.json')],
   ['bytes without a splitter', { ...QWEN, pre_tokenizer: { ...GPT2, use_regex: false } }],
   ['a pattern that nobody knows', { ...QWEN, pre_tokenizer: split('\\n?[a-z]+|.') }],
-  ['an added token over the line', withAdded({ content: '.\n<' })],
   ['an added token that takes white space', withAdded({ content: '<x>', lstrip: true })],
 ];
 
@@ -54,15 +59,16 @@ function withAdded(token: object): Spec {
 }
 
 const kinds = [
-  ...fast.map(([name, spec]) => ({ name, spec, cuts: true })),
-  ...whole.map(([name, spec]) => ({ name, spec, cuts: false })),
+  ...fast.map(([name, spec]) => ({ name, spec, seams: BOTH })),
+  ...partly.map(([name, spec, seams]) => ({ name, spec, seams: { ...BOTH, ...seams } })),
+  ...whole.map(([name, spec]) => ({ name, spec, seams: { lines: false, words: false } })),
 ];
 
-describe.each(kinds)('a text that grows, $name', ({ spec, cuts }) => {
+describe.each(kinds)('a text that grows, $name', ({ spec, seams }) => {
   const tokenizer = new Tokenizer(spec);
 
-  it(cuts ? 'is cut where lines begin' : 'is encoded whole', () => {
-    expect(tokenizer.splitsAtLineStarts).toBe(cuts);
+  it('is cut where no token reaches over', () => {
+    expect(tokenizer.seams).toEqual(seams);
   });
 
   it('has the ids of the whole text', () => {

@@ -3,7 +3,7 @@
 
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { RuntimeError, messageOf } from '../errors.ts';
-import { splitsAtLineStarts } from './line-starts.ts';
+import { seams, type Seams } from './seams.ts';
 import { TextStream } from './text-stream.ts';
 import { TokenBytes, type TokenizerJson } from './token-bytes.ts';
 
@@ -12,8 +12,8 @@ export class Tokenizer {
   readonly bytes: TokenBytes;
   /** Ids the tokenizer puts before every text (usually a begin-of-text token); they add nothing to the text. */
   readonly prefix: readonly number[];
-  /** No token reaches over the beginning of a line (line-starts.ts). */
-  readonly splitsAtLineStarts: boolean;
+  /** Where no token reaches over. */
+  readonly seams: Seams;
   readonly #inner: HuggingFaceTokenizer;
   readonly #prefixText: string;
   readonly #idOf = new Map<string, number>();
@@ -31,7 +31,7 @@ export class Tokenizer {
     const parsed = json as TokenizerJson;
     const { model } = this.#inner as unknown as { model: { vocab: (string | undefined)[] } };
     this.bytes = new TokenBytes(parsed, model.vocab);
-    this.splitsAtLineStarts = splitsAtLineStarts(json, config);
+    this.seams = seams(json, config);
     for (const token of parsed.added_tokens ?? []) this.#idOf.set(token.content, token.id);
     // What the post-processor adds in front shows on any text; a text of one letter is the cheapest.
     const bare = this.#inner.encode('a', { add_special_tokens: false }).ids;

@@ -1,5 +1,6 @@
-// Whether a tokenizer's tokens never reach over the beginning of a line: then a text is encoded anew from a line's start only, with
-// the ids that encoding all of it would give. Read off tokenizer.json; a tokenizer whose kind is not known here is never cut.
+// Where a tokenizer's tokens never reach over: the beginnings of lines, and of words behind a space. A text is then encoded anew from
+// the last such place only, with the ids that encoding all of it would give. Read off tokenizer.json; a tokenizer whose kind is
+// not known here is never cut.
 
 interface Step {
   type?: string;
@@ -30,26 +31,38 @@ const KNOWN_PATTERNS: ReadonlySet<string> = new Set(
   ),
 );
 
+/** What `seams` says of a tokenizer. */
+export interface Seams {
+  lines: boolean;
+  words: boolean;
+}
+
 /**
- * Whether encode(a + b) = encode(a) followed by encode(b) wherever `a` ends in a line feed, `b` begins with a printable ASCII
- * character, and `a` is encoded with something behind it.
+ * `lines`: whether encode(a + b) = encode(a) followed by encode(b) wherever `a` ends in a line feed, `b` begins with a printable ASCII
+ * character, and `a` is encoded with something behind it. `words`: the same wherever `a` ends in an ASCII letter and `b` begins with a
+ * space and an ASCII letter; there each of the patterns ends a match, whatever stands on either side.
  */
-export function splitsAtLineStarts(json: unknown, config: unknown): boolean {
+export function seams(json: unknown, config: unknown): Seams {
+  const none = { lines: false, words: false };
   const { normalizer, pre_tokenizer: splitter, model, added_tokens: added } = json as TokenizerSpec;
   const { remove_space: spaces, do_lowercase_and_remove_accent: lower } = (config ?? {}) as {
     remove_space?: boolean;
     do_lowercase_and_remove_accent?: boolean;
   };
-  if (model?.type !== 'BPE' || spaces || lower) return false;
-  // A line feed and an ASCII character are never composed; other normalisers may look further.
+  if (model?.type !== 'BPE' || spaces || lower) return none;
+  // A line feed, a space and what stands in front of them are never composed; other normalisers may look further.
   const normalizers = normalizer ? (normalizer.normalizers ?? [normalizer]) : [];
-  if (!normalizers.every(({ type }) => type === 'NFC')) return false;
-  // An added token that takes white space with it, or holds a line feed, could reach over the place.
-  if ((added ?? []).some((t) => t.lstrip || t.rstrip || t.content.includes('\n'))) return false;
+  if (!normalizers.every(({ type }) => type === 'NFC')) return none;
+  // An added token that takes white space with it, or holds some, could reach over the place.
+  const texts = (added ?? []).map(({ content }) => content);
+  if ((added ?? []).some((t) => t.lstrip || t.rstrip)) return none;
   const steps = splitter ? (splitter.pretokenizers ?? [splitter]) : [];
-  if (!steps.every(isKnown)) return false;
   // Bytes have no unknown token, which other models fuse across words.
-  return steps.some(({ type }) => type === 'ByteLevel') && steps.some(splitsAtLineFeed);
+  if (!steps.every(isKnown) || !steps.some(({ type }) => type === 'ByteLevel')) return none;
+  return {
+    lines: steps.some(splitsAtLineFeed) && !texts.some((text) => text.includes('\n')),
+    words: steps.some(splitsWords) && !texts.some((text) => text.includes(' ')),
+  };
 }
 
 function isKnown({ type, add_prefix_space: prefix, pattern, behavior, invert }: Step): boolean {
@@ -67,8 +80,12 @@ function isOneCharacter(regex: string): boolean {
   return /^\[(?!\^)(?:[^[\]\\]|\\[nrt\\.*+?/-])+\]$/.test(regex);
 }
 
-function splitsAtLineFeed({ type, pattern, use_regex: own }: Step): boolean {
+function splitsWords({ type, pattern, use_regex: own }: Step): boolean {
   if (type === 'ByteLevel') return own !== false;
-  const regex = pattern?.Regex ?? '';
-  return type === 'Split' && (KNOWN_PATTERNS.has(regex) || (isOneCharacter(regex) && regex.includes('\\n')));
+  return type === 'Split' && KNOWN_PATTERNS.has(pattern?.Regex ?? '');
+}
+
+function splitsAtLineFeed(step: Step): boolean {
+  const regex = step.pattern?.Regex ?? '';
+  return splitsWords(step) || (step.type === 'Split' && isOneCharacter(regex) && regex.includes('\\n'));
 }
