@@ -63,15 +63,17 @@ async function answer(
   if (request.url === '/v1/models')
     return json(response, { object: 'list', data: [{ id: model.id, object: 'model' }] });
   if (request.url !== '/v1/completions') return json(response, { error: { message: 'not found' } }, 404);
+  const { latency, pace } = injected();
+  const half = latency / 2;
+  // From the request's first byte on: its body comes within the same way.
+  const arrived = half > 0 ? new Promise((resolve) => setTimeout(resolve, half)) : null;
   const parts: Buffer[] = [];
   for await (const part of request) parts.push(part as Buffer);
   const body = JSON.parse(Buffer.concat(parts).toString()) as Body;
   requests.push({ prompt: body.prompt, maxTokens: body.max_tokens ?? null });
   const control = new AbortController();
   response.once('close', () => control.abort());
-  const { latency, pace } = injected();
-  const half = latency / 2;
-  if (half > 0) await new Promise((resolve) => setTimeout(resolve, half));
+  await arrived;
   const generation = paced(model.generate(body.prompt, optionsOf(body, control.signal)), pace);
   if (body.stream !== true) return whole(response, model.id, generation, half);
   response.writeHead(200, { 'content-type': 'text/event-stream' });

@@ -48,6 +48,7 @@ export class LargeStream {
   #logprobSum = 0;
   #logprobCount = 0;
   #wake: (() => void)[] = [];
+  #waking = false;
 
   /** `start` begins the generation under the given signal. */
   constructor(start: (signal: AbortSignal) => AsyncIterable<TextChunk>, options: LargeStreamOptions) {
@@ -186,7 +187,7 @@ export class LargeStream {
       // An endpoint that ends by itself does so now; one that never stops is stopped.
       if (this.#tokens > this.#options.maxTokens) this.#finish('length');
     }
-    this.#signal();
+    this.#signalSoon();
   }
 
   #mark(): void {
@@ -213,6 +214,19 @@ export class LargeStream {
   #end(end: LargeEnd): void {
     this.ended ??= end;
     this.#signal();
+  }
+
+  /**
+   * Behind the other chunks that came with this one: whoever reads along then reads all of them in one pass, and the last of them
+   * does not wait for a pass over the first.
+   */
+  #signalSoon(): void {
+    if (this.#waking || this.#wake.length === 0) return;
+    this.#waking = true;
+    void turnOfEventLoop().then(() => {
+      this.#waking = false;
+      this.#signal();
+    });
   }
 
   #signal(): void {
