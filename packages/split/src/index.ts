@@ -13,6 +13,8 @@ export { POLICY_HELP, parsePolicy } from './policies/parse.ts';
 export { perplexityGate } from './policies/gate.ts';
 export type { Gate } from './policies/gate.ts';
 export type { Budget } from './relay/budget.ts';
+export { MOST_AT_ONCE, smoothedAnswerMs, warmUpIsDue } from './relay/warm-up-rule.ts';
+export type { WarmUpSituation } from './relay/warm-up-rule.ts';
 export type { Prices } from './relay/prices.ts';
 export { TAGS } from './text/tags.ts';
 export type { Tags } from './text/tags.ts';

@@ -28,6 +28,7 @@ interface RelayFlags {
   questions: string;
   latency: number[];
   limit: number;
+  rounds: number;
   agreement: number;
   context: number;
   only: BenchPart[];
@@ -56,6 +57,7 @@ export function relayCommand(): Command {
     )
     .option('--latency <ms>', 'added round trips, comma-separated', numbers, [20, 80, 200])
     .option('--limit <n>', 'questions for the protocols', count, 10)
+    .option('--rounds <n>', 'how often each protocol answers each of them', count, 3)
     .option('--agreement <n>', 'questions for the comparison with exhaustive probing', count, 80)
     .option('--context <tokens>', 'context of the hand-off measurement', count, 1000)
     .option('--no-random', 'leave out the larger pair of random weights at that context')
@@ -94,6 +96,7 @@ async function relay(flags: RelayFlags): Promise<void> {
       agreementQuestions: questions.slice(0, flags.agreement),
       parts: flags.only,
       latenciesMs: flags.latency,
+      rounds: flags.rounds,
       contextTokens: flags.context,
       contextPairs: pairs,
       onProgress: (line) => void process.stderr.write(`${line}\n`),

@@ -113,7 +113,7 @@ it('measures the demo pair without arguments of its own, and keeps the parts of 
   const read = async (): Promise<RelayBench> => JSON.parse(await readFile(out, 'utf8')) as RelayBench;
   const few = ['--limit', '2', '--agreement', '2', '--latency', '5', '--out', out];
   // Through the whole command, where "bench" has options of the same names.
-  expect(await run(['bench', 'relay', '--only', 'protocols,early', ...few])).toBe(0);
+  expect(await run(['bench', 'relay', '--rounds', '2', '--only', 'protocols,early', ...few])).toBe(0);
   const first = await read();
   expect(first).toMatchObject({ schema: 'baton.bench.relay/3', small: { id: 'demo-small' } });
   expect(first.protocols![0]!.figures.map(({ protocol }) => protocol)).toEqual([
@@ -121,6 +121,7 @@ it('measures the demo pair without arguments of its own, and keeps the parts of 
     'serial',
     'pipelined',
   ]);
+  expect(first.protocols![0]).toMatchObject({ rounds: 2, figures: [{ questions: 4 }, {}, {}] });
   expect(first.handBackAgreement).toBeUndefined();
   await bench('relay', ...few, '--only', 'agreement,context', '--context', '120', '--no-random');
   const second = await read();

@@ -77,8 +77,8 @@ test('a short span is paid for: no rounding to whole chunks makes it free', () =
     handOffMs: 30 + 1040 * 0.5,
   });
   expect(simulate(trace, cost, 'relay').handOffMs).toBe(30 + 1040 * 0.5);
-  // Streaming prefill leaves only what was written during the last round trip.
-  expect(simulate(trace, cost, 'pipelined').handOffMs).toBeLessThan(30 + 40 * 0.5);
+  // Streaming prefill leaves only what came since the last request.
+  expect(simulate(trace, cost, 'pipelined').handOffMs).toBeLessThanOrEqual(30 + 40 * 0.5);
 });
 
 test('replayed arms name their calibration, and arms without hand-offs are left out', () => {

@@ -4,13 +4,15 @@
 import type { Trace, TraceSegment } from '@baton/split/trace';
 
 import type { CostModel } from './cost-model.ts';
+import { WarmedSide } from './warmed-side.ts';
 
 /**
  * serial: SplitReason's prototype. Each hand-off prefills what the large side has not seen, the large model writes chunks of
  *   64, and after each chunk the small model ingests it and decodes 8 probe tokens (all prefixes as one batch, at the
  *   price of one: its best case).
  * relay: hand-off as above, one stream per span, small ingests while the stream arrives and decides from its own logits.
- * pipelined: relay, and the large side ingests the small model's text while it is written.
+ * pipelined: relay, and the large side ingests the small model's text while it is written, by keep-warm requests as the relay
+ *   sends them to a server that reads along (warmed-side.ts).
  * ideal: decoding alone, after the small model's own prompt: no round trip, no other prefill, nothing discarded. A lower bound, not a protocol.
  */
 export type Protocol = 'serial' | 'relay' | 'pipelined' | 'ideal';
@@ -47,7 +49,7 @@ export function simulate(
     trace.segments.find((segment) => segment.promptTokens !== undefined)?.promptTokens ?? 0;
   // Tokens of the shared text that each side has in its cache; the large side starts cold.
   let unseenByLarge = promptTokens;
-  let busyMs = 0;
+  const warmed = protocol === 'pipelined' ? new WarmedSide(cost, promptTokens) : null;
   if (trace.segments.some((segment) => segment.origin === 'small')) {
     time.ingestMs += promptTokens * cost.small.prefillMs;
   }
@@ -55,16 +57,15 @@ export function simulate(
     if (segment.origin === 'small') {
       const decode = segment.tokens * cost.small.decodeMs;
       time.smallDecodeMs += decode;
-      if (protocol === 'pipelined') {
-        ({ unseen: unseenByLarge, busyMs } = afterStreaming(unseenByLarge, segment.tokens, cost));
-      } else unseenByLarge += segment.tokens;
+      if (warmed) warmed.write(segment.tokens, segment.text.length);
+      else unseenByLarge += segment.tokens;
       continue;
     }
     if (protocol !== 'ideal') {
-      time.handOffMs += cost.roundTripMs + busyMs + unseenByLarge * cost.large.prefillMs;
+      const reading = warmed ? warmed.handOff() : unseenByLarge * cost.large.prefillMs;
+      time.handOffMs += cost.roundTripMs + reading;
     }
     unseenByLarge = 0;
-    busyMs = 0;
     addLargeSegment(time, segment, i < trace.segments.length - 1, cost, protocol, serial);
   }
   time.totalMs = time.smallDecodeMs + time.largeDecodeMs + time.handOffMs + time.ingestMs;
@@ -94,33 +95,4 @@ function addLargeSegment(
   // Discarded tokens arrive while small catches up; what is waited for is small's ingestion beyond the stream, and the
   // deciding token at the least.
   time.ingestMs += Math.max(cost.small.prefillMs, segment.tokens * cost.small.prefillMs - stream);
-}
-
-/**
- * What the large side still has to do when the small model stops writing, if each warm-up request is sent as soon as the one
- * before has returned: tokens not in any request yet, and the rest of a request in flight (the hand-off queues behind it).
- */
-function afterStreaming(
-  unseen: number,
-  written: number,
-  cost: CostModel,
-): { unseen: number; busyMs: number } {
-  const decode = cost.small.decodeMs;
-  const end = written * decode;
-  const total = unseen + written;
-  let now = 0;
-  let seen = 0;
-  while (now < end) {
-    // The small addend keeps k * decode / decode from rounding below k.
-    const ready = Math.floor(now / decode + 1e-9);
-    const available = Math.min(total, unseen + ready);
-    if (available <= seen) {
-      now = (ready + 1) * decode;
-      continue;
-    }
-    now += cost.roundTripMs + (available - seen) * cost.large.prefillMs;
-    seen = available;
-    if (cost.roundTripMs === 0 && cost.large.prefillMs === 0) return { unseen: 0, busyMs: 0 };
-  }
-  return { unseen: total - seen, busyMs: seen === 0 ? 0 : Math.max(0, now - end - cost.roundTripMs) };
 }

@@ -18,7 +18,9 @@ const LLAMA3 = JSON.parse(
 ) as unknown;
 
 const BITS =
-  "a|The |loaves| loaves| the red| É|ét|don't| |  |\n|\n\n|\r\n|\t|12|345|+|=|.|'s|\n'll|<|<big|<bigmodel>|</bigmodel>|<think>".split('|');
+  "a|The |loaves| loaves| the red| É|ét|don't| |  |\n|\n\n|\r\n|\t|12|345|+|=|.|'s|\n'll|<|<big|<bigmodel>|</bigmodel>|<think>".split(
+    '|',
+  );
 const bits = fc.constantFrom(...BITS, 'é', 'e', '\u0301', '\n\u0301', '你好', '🙂', '👩‍👩‍👧', '\ud83d');
 /** A text, and what happens to it: so many characters are cut off its end, and a piece is written behind it. */
 const edits = fc.array(

@@ -7,7 +7,7 @@ import type { Trace } from '../trace.ts';
 import { benchRelay } from './bench-relay.ts';
 import { serveModel } from './model-endpoint.ts';
 import { paperSerial } from './paper-serial.ts';
-import { idealOf } from './protocols.ts';
+import { idealOf, summarise } from './protocols.ts';
 
 const cleanups: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -70,6 +70,33 @@ describe('benchRelay', () => {
     expect(bench.earlyHandOff).toHaveLength(1);
   });
 
+  it('lets no protocol find in the server’s cache what another has just had read', async () => {
+    const { small, large } = pair();
+    const endpoint = await serveModel(large);
+    cleanups.push(() => endpoint.close());
+    const questions = ['One: ', 'Two: ', 'Three: '].map((label) => label + QUESTION);
+    const bench = await benchRelay({
+      small,
+      large,
+      endpoint,
+      questions,
+      parts: ['protocols'],
+      latenciesMs: [1],
+      rounds: 2,
+    });
+    expect(bench.protocols![0]!.rounds).toBe(2);
+    const asked: number[] = [];
+    for (const { prompt } of endpoint.requests) {
+      const question = questions.findIndex((q) => prompt.includes(q));
+      if (question !== asked.at(-1)) asked.push(question);
+    }
+    // Behind the unmeasured runs, which take the questions one after another: each protocol at another one.
+    const turns = [0, 1, 2, 1, 2, 0, 2, 0, 1];
+    expect(asked).toEqual([0, 1, 2, ...turns, ...turns]);
+    for (const { spans, questions: answered } of bench.protocols![0]!.figures)
+      expect([spans, answered]).toEqual([6, 6]);
+  });
+
   it('measures only what is asked for', async () => {
     const { small, large } = pair();
     const bench = await benchRelay({ small, large, questions: [QUESTION], parts: ['agreement'] });
@@ -78,28 +105,42 @@ describe('benchRelay', () => {
   });
 });
 
+/** Three segments of 11 tokens; the span's last comes at 360, the decision at 367, the small model's next at 390. */
+function threeSegments(): Trace {
+  const segment = (
+    origin: 'small' | 'large',
+    startMs: number,
+    firstTokenMs: number,
+    endMs: number,
+  ): object => ({
+    origin,
+    startMs,
+    firstTokenMs,
+    lastTokenMs: endMs,
+    endMs: endMs + 7,
+    tokens: 11,
+  });
+  return {
+    segments: [segment('small', 0, 5, 105), segment('large', 110, 160, 360), segment('small', 380, 390, 490)],
+    totals: { elapsedMs: 500, largeTokens: 11, smallTokens: 22, discardedTokens: 0 },
+  } as unknown as Trace;
+}
+
+describe('the figures of a protocol', () => {
+  it('count the decision from the last kept token, and the step there from the decision', () => {
+    expect(summarise('pipelined', [threeSegments()], 40)).toMatchObject({
+      handOffMs: 50,
+      decisionMs: 7,
+      stepThereMs: 23,
+      handBackMs: 30,
+      smallTokenMs: 10,
+    });
+  });
+});
+
 describe('the ideal', () => {
   it('is the first token, every kept token at its segment’s pace, and a round trip per span', () => {
-    const segment = (
-      origin: 'small' | 'large',
-      startMs: number,
-      firstTokenMs: number,
-      endMs: number,
-    ): object => ({
-      origin,
-      startMs,
-      firstTokenMs,
-      lastTokenMs: endMs,
-      endMs: endMs + 7,
-      tokens: 11,
-    });
-    const trace = {
-      segments: [
-        segment('small', 0, 5, 105),
-        segment('large', 110, 160, 360),
-        segment('small', 380, 390, 490),
-      ],
-    } as unknown as Trace;
+    const trace = threeSegments();
     // 5 + 100, then 200 + 20 + the round trip, then 100 + 10.
     expect(idealOf(trace, 40)).toBe(105 + 260 + 110);
   });

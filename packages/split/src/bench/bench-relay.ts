@@ -50,6 +50,8 @@ export interface BenchRelayOptions {
   parts?: readonly BenchPart[];
   /** Added round trips, in milliseconds. Default 20, 80, 200. */
   latenciesMs?: readonly number[];
+  /** How often each protocol answers each question, with tokens that come as fast as they are written. Default 1. */
+  rounds?: number;
   /** Context of the hand-off measurement, in small-model tokens. Default 1000. */
   contextTokens?: number;
   /** Pairs for the hand-off at a long context. Default: `small` and `large`. */
@@ -71,6 +73,8 @@ export interface HandBackAgreement {
 
 export interface ProtocolsAt {
   latencyMs: number;
+  /** How often each question was answered; once where it is absent. */
+  rounds?: number;
   figures: ProtocolFigures[];
 }
 
@@ -144,23 +148,30 @@ class Bench {
     return solveToTrace(question, { small, large: this.#remote, ...extra, ...(signal ? { signal } : {}) });
   }
 
-  /** The protocols take turns question by question, so that whatever else the machine does hits all of them alike. */
-  async protocols(): Promise<ProtocolsAt[]> {
+  /**
+   * The protocols take turns question by question, so that whatever else the machine does hits all of them alike; each is at another
+   * question, as far apart as there are questions, so that none finds in the server's cache what another has just had read.
+   */
+  async protocols(rounds = this.#options.rounds ?? 1): Promise<ProtocolsAt[]> {
     const { questions } = this.#options;
     const names = Object.keys(PROTOCOLS) as Protocol[];
     const measured: ProtocolsAt[] = [];
     for (const latencyMs of this.#latencies) {
       await this.#endpoint.setLatency(latencyMs);
       const traces = new Map<Protocol, Trace[]>(names.map((name) => [name, []]));
-      for (const question of questions) {
-        for (const name of names) traces.get(name)!.push(await this.run(question, PROTOCOLS[name]));
+      const apart = Math.floor(questions.length / names.length);
+      for (let turn = 0; turn < rounds * questions.length; turn++) {
+        for (const [i, name] of names.entries()) {
+          const question = questions[(turn + i * apart) % questions.length]!;
+          traces.get(name)!.push(await this.run(question, PROTOCOLS[name]));
+        }
       }
       const figures = names.map((name) => summarise(name, traces.get(name)!, latencyMs));
       for (const { protocol, wallClockMs, overIdeal } of figures)
         this.#say(
           `${latencyMs} ms, ${protocol}: ${Math.round(wallClockMs)} ms per question, ${overIdeal.toFixed(2)} of the ideal`,
         );
-      measured.push({ latencyMs, figures });
+      measured.push({ latencyMs, rounds, figures });
     }
     return measured;
   }
@@ -168,7 +179,7 @@ class Bench {
   async paced(): Promise<NonNullable<RelayBench['paced']>> {
     await this.#endpoint.setPace(PACE_MS);
     try {
-      return { paceMs: PACE_MS, latencies: await this.protocols() };
+      return { paceMs: PACE_MS, latencies: await this.protocols(1) };
     } finally {
       await this.#endpoint.setPace(0);
     }

@@ -25,6 +25,11 @@ export interface ProtocolFigures {
   decisionMs: number | null;
   /** From that arrival to the small model's first own token. */
   handBackMs: number | null;
+  /**
+   * A decode step in the same place: from the decision to the small model's first own token, which is one pass over the close tag
+   * and the choice of a token. Absent in figures from before it was measured.
+   */
+  stepThereMs?: number | null;
   /** One token of the small and of the large model, from the traces. */
   smallTokenMs: number | null;
   largeTokenMs: number | null;
@@ -59,6 +64,9 @@ export function summarise(protocol: Protocol, traces: readonly Trace[], latencyM
       ? []
       : [next.firstTokenMs - segment.lastTokenMs],
   );
+  const stepThere = spans.flatMap(({ segment, next }) =>
+    next?.firstTokenMs === undefined || next.firstTokenMs === null ? [] : [next.firstTokenMs - segment.endMs],
+  );
   const wallClockMs = mean(traces.map((trace) => trace.totals.elapsedMs));
   const idealMs = mean(traces.map((trace) => idealOf(trace, latencyMs)));
   const total = (pick: (trace: Trace) => number): number =>
@@ -73,6 +81,7 @@ export function summarise(protocol: Protocol, traces: readonly Trace[], latencyM
     handOffMs: median(handOff),
     decisionMs: median(decision),
     handBackMs: median(handBack),
+    stepThereMs: median(stepThere),
     smallTokenMs: median(tokenTimes(traces, 'small')),
     largeTokenMs: median(tokenTimes(traces, 'large')),
     wallClockMs,

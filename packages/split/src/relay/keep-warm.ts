@@ -8,11 +8,7 @@ import type { TextModel } from '@baton/runtime/text-model';
 
 import { isAbort, messageOf } from '../split-error.ts';
 import type { LargeSide, WarmUpAnswer } from './large-side.ts';
-
-/** Fewer new characters than this are not worth a request (about 12 tokens). */
-const WORTH_CHARACTERS = 40;
-/** A fourth would shorten what is left to read at the hand-off by less than a twelfth of the round trip. */
-const MOST_AT_ONCE = 3;
+import { MOST_AT_ONCE, smoothedAnswerMs, warmUpIsDue } from './warm-up-rule.ts';
 
 /** What its answers have shown of a server; stays known from run to run. */
 interface Server {
@@ -55,12 +51,16 @@ export class KeepWarm {
 
   /** The text has grown to `answer`. `urgent`: a hand-off is likely soon, so a few characters are enough. */
   offer(answer: string, urgent = false): void {
-    const most = this.#most();
-    if (this.#off || this.#busy.size >= most) return;
-    const grown = this.#sent === null ? Infinity : answer.length - this.#sent.length;
-    if (grown < (urgent ? 4 : WORTH_CHARACTERS)) return;
+    if (this.#off) return;
     const atMs = this.#now();
-    if (this.#busy.size > 0 && atMs - this.#sentMs < (this.#server.answerMs ?? Infinity) / most) return;
+    const situation = {
+      underWay: this.#busy.size,
+      most: this.#most(),
+      grown: this.#sent === null ? Infinity : answer.length - this.#sent.length,
+      sinceMs: atMs - this.#sentMs,
+      answerMs: this.#server.answerMs,
+    };
+    if (!warmUpIsDue(situation, urgent)) return;
     const ahead = Math.max(0, ...[...this.#busy.keys()].map((sent) => sent.answer.length));
     this.#send({ answer, atMs, ahead });
   }
@@ -119,7 +119,7 @@ export class KeepWarm {
     if (!this.#off) for (const note of notes) this.#onNote(note);
     const took = this.#now() - sent.atMs;
     const server = this.#server;
-    server.answerMs = server.answerMs === null ? took : 0.7 * server.answerMs + 0.3 * took;
+    server.answerMs = smoothedAnswerMs(server.answerMs, took);
     if (usage?.cachedTokens === undefined || server.readsAlong === false) return;
     const { prompt } = this.#large;
     const share = (prompt.length + sent.ahead) / Math.max(1, prompt.length + sent.answer.length);
