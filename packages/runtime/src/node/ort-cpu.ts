@@ -8,6 +8,7 @@ import type { Backend } from '../backend.ts';
 import { RuntimeError, messageOf } from '../errors.ts';
 import { OnnxBackend } from '../targets/onnx/backend.ts';
 import { halfSession } from './half-session.ts';
+import { keepFreedMemory } from './keep-freed-memory.ts';
 
 export interface OrtCpuOptions {
   /** Threads inside one operator. Default: ONNX Runtime's own choice, the number of physical cores. */
@@ -21,6 +22,7 @@ export async function openOrtCpu(
 ): Promise<Backend> {
   // Loaded here, so that a machine without its native library still lists its targets.
   const ort = await import('onnxruntime-node');
+  keepFreedMemory();
   const weights = files.directory === undefined ? await files.read(manifest.weightsFile) : null;
   const session: Ort.InferenceSession.SessionOptions = {
     executionProviders: ['cpu'],

@@ -14,11 +14,13 @@ import type { Backend, ForwardResult, Sequence, TargetId, Wanted } from '../../b
 import { RuntimeError } from '../../errors.ts';
 import { turnOfEventLoop } from '../../event-loop.ts';
 import { Mutex } from '../../mutex.ts';
+import { discard } from './buffers.ts';
 import { HostCache, type KvCache } from './cache.ts';
 import { layerGraphs, port } from './graphs.ts';
 import { Heads } from './heads.ts';
 import { Pass } from './pass.ts';
 import { GraphRunner, type OnnxRuntime } from './runner.ts';
+import { SpareBuffers } from './spare-buffers.ts';
 
 /** Decode steps of one capacity that never leave the provider's memory. */
 export interface DeviceStep {
@@ -55,6 +57,9 @@ export class OnnxBackend implements Backend {
   readonly #steps = new Map<number, Promise<DeviceStep>>();
   /** ONNX Runtime Web refuses a run while another is in flight, and opening counts as one. */
   readonly #turn = new Mutex();
+  readonly #spare = new SpareBuffers();
+  /** Embedded tokens of the pass under way. */
+  readonly #x: Float32Array;
   #closed = false;
 
   private constructor(host: OnnxHost, manifest: Manifest, embedding: Embedding) {
@@ -63,6 +68,7 @@ export class OnnxBackend implements Backend {
     this.#embedding = embedding;
     this.#runner = new GraphRunner(host);
     this.#heads = new Heads(manifest, this.#runner);
+    this.#x = new Float32Array(manifest.chunk * manifest.architecture.hiddenSize);
     this.target = host.target;
     this.vocabSize = manifest.architecture.vocabSize;
     this.maxRows = manifest.chunk;
@@ -108,7 +114,8 @@ export class OnnxBackend implements Backend {
           await cache.resize(next, live);
         }),
       evict: (from, count, live) => this.#turn.run(async () => cache.evict(from, count, live)),
-      close: async () => cache.close(),
+      // Behind a run that still reads it: the next cache may get its memory.
+      close: () => this.#turn.run(async () => cache.close()),
     };
   }
 
@@ -126,7 +133,7 @@ export class OnnxBackend implements Backend {
     const first = layerGraphs(this.#manifest, 'decode', capacity)[0]!;
     const dtype = port(first, 'inputs', 'past_key.0').dtype === 'f16' ? 'f16' : 'f32';
     const own = this.#host.createCache?.(this.#manifest, capacity, dtype);
-    return own ?? new HostCache(this.#manifest, capacity, dtype, this.#runner);
+    return own ?? new HostCache(this.#manifest, capacity, dtype, this.#runner, this.#spare);
   }
 
   async #prepare(capacity: number): Promise<void> {
@@ -143,9 +150,14 @@ export class OnnxBackend implements Backend {
   ): Promise<ForwardResult> {
     if (this.#closed) throw new RuntimeError('closed', `${this.target}: the model is closed`);
     const { hiddenSize } = this.#manifest.architecture;
-    const x = new Float32Array(tokens.length * hiddenSize);
+    if (tokens.length < 1 || tokens.length > this.maxRows)
+      throw new RangeError(`${this.target}: forward takes 1 to ${this.maxRows} tokens, got ${tokens.length}`);
+    const x = this.#x.subarray(0, tokens.length * hiddenSize);
     tokens.forEach((token, r) => this.#embedding.embed(token, x, r * hiddenSize));
-    const hidden = new Float32Array(tokens.length * hiddenSize);
+    // Only what a head reads is kept: the last row, or all.
+    const kept = wanted === 'none' ? 0 : wanted === 'last' ? 1 : tokens.length;
+    const skipped = tokens.length - kept;
+    const hidden = new Float32Array(kept * hiddenSize);
     const inChunk = tokens.length >= this.#host.chunkFrom && tokens.length > 1;
     const step = inChunk ? undefined : await this.#step(cache.capacity);
     if (step) {
@@ -153,9 +165,9 @@ export class OnnxBackend implements Backend {
         const y = await step.run(cache, x.subarray(r * hiddenSize, (r + 1) * hiddenSize), position + r);
         // Nobody on the host needs what only the head reads next.
         if (tokens.length === 1 && wanted !== 'none') return this.#heads.answer(y, 1, wanted);
-        if (wanted !== 'none') hidden.set(await this.#runner.numbers(y), r * hiddenSize);
+        if (r >= skipped) hidden.set(await this.#runner.numbers(y), (r - skipped) * hiddenSize);
       }
-      return wanted === 'none' ? {} : this.#heads.answer(hidden, tokens.length, wanted);
+      return wanted === 'none' ? {} : this.#heads.answer(hidden, kept, wanted);
     }
     const pass = await this.#pass(inChunk ? 'prefill' : 'decode', cache.capacity);
     for (let at = 0; at < tokens.length; at += pass.length) {
@@ -166,9 +178,12 @@ export class OnnxBackend implements Backend {
         count,
         position + at,
       );
-      hidden.set(y.subarray(0, count * hiddenSize), at * hiddenSize);
+      const from = Math.max(at, skipped);
+      if (from < at + count)
+        hidden.set(y.subarray((from - at) * hiddenSize, count * hiddenSize), (from - skipped) * hiddenSize);
+      discard(y);
     }
-    return wanted === 'none' ? {} : this.#heads.answer(hidden, tokens.length, wanted);
+    return wanted === 'none' ? {} : this.#heads.answer(hidden, kept, wanted);
   }
 
   #step(capacity: number): Promise<DeviceStep> | undefined {

@@ -35,3 +35,13 @@ export function ortType(port: Pick<ManifestPort, 'dtype'>): 'float32' | 'float16
 export function asFloat32(values: FloatBuffer): Float32Array {
   return values instanceof Float32Array ? values : Float32Array.from(values);
 }
+
+/**
+ * Frees the memory of numbers that nobody reads any more now, not when the garbage collector comes by: ONNX Runtime copies
+ * every result of every run into a new buffer, and only a buffer that is free again before the next run is used for it.
+ * Buffers that other views share, and runtimes that cannot hand a buffer over (Node 20), are left alone.
+ */
+export function discard(values: FloatBuffer): void {
+  const { buffer } = values;
+  if (buffer instanceof ArrayBuffer && values.byteLength === buffer.byteLength) buffer.transfer?.(0);
+}

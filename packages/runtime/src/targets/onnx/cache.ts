@@ -4,8 +4,9 @@
 
 import { type Manifest, type ManifestPort, type ManifestRope, ropeAt, ropeRows } from '@baton/compiler';
 import type { Tensor } from 'onnxruntime-common';
-import { floatBuffer, type FloatBuffer } from './buffers.ts';
+import type { FloatBuffer } from './buffers.ts';
 import type { GraphRunner } from './runner.ts';
+import { SpareBuffers } from './spare-buffers.ts';
 
 export interface NewRows {
   layer: number;
@@ -40,6 +41,7 @@ export class HostCache implements KvCache {
   readonly #runner: Pick<GraphRunner, 'tensor'>;
   readonly #manifest: Manifest;
   readonly #dtype: 'f32' | 'f16';
+  readonly #spare: SpareBuffers;
   #capacity: number;
 
   constructor(
@@ -47,8 +49,10 @@ export class HostCache implements KvCache {
     capacity: number,
     dtype: 'f32' | 'f16',
     runner: Pick<GraphRunner, 'tensor'>,
+    spare: SpareBuffers = new SpareBuffers(),
   ) {
     this.#runner = runner;
+    this.#spare = spare;
     this.#manifest = manifest;
     this.#capacity = capacity;
     this.#dtype = dtype;
@@ -76,7 +80,7 @@ export class HostCache implements KvCache {
   }
 
   close(): void {
-    this.layers.length = 0;
+    for (const layer of this.layers.splice(0)) this.#giveBack(layer);
   }
 
   #write(into: FloatBuffer, rows: FloatBuffer, length: number, slot: number, count: number): void {
@@ -101,6 +105,7 @@ export class HostCache implements KvCache {
         }
       }
       this.layers[i] = next;
+      this.#giveBack(layer);
     });
     this.#capacity = capacity;
   }
@@ -119,8 +124,13 @@ export class HostCache implements KvCache {
 
   #empty(capacity: number): LayerCache {
     const { kvHeads, headDim } = this.#manifest.architecture;
-    const shape = { name: 'cache', dtype: this.#dtype, dims: [kvHeads, capacity, headDim] };
-    return { key: floatBuffer(shape), value: floatBuffer(shape) };
+    const take = (): FloatBuffer => this.#spare.take(this.#dtype, kvHeads * capacity * headDim);
+    return { key: take(), value: take() };
+  }
+
+  #giveBack({ key, value }: LayerCache): void {
+    this.#spare.give(key);
+    this.#spare.give(value);
   }
 }
 

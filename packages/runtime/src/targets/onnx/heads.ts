@@ -6,7 +6,7 @@ import type { Tensor } from 'onnxruntime-common';
 import type { ForwardResult, Wanted, WatchedRow } from '../../backend.ts';
 import { watchRows } from '../../decoder.ts';
 import { RuntimeError } from '../../errors.ts';
-import { asFloat32, floatBuffer } from './buffers.ts';
+import { asFloat32, discard, floatBuffer } from './buffers.ts';
 import { headGraph, port } from './graphs.ts';
 import { output, type GraphRunner } from './runner.ts';
 
@@ -64,7 +64,7 @@ export class Heads {
 
   async #logits(graph: ManifestGraph, hidden: Float32Array | Tensor, rows: number): Promise<Float32Array> {
     const { hiddenSize, vocabSize } = this.#manifest.architecture;
-    const out = new Float32Array(rows * vocabSize);
+    let out: Float32Array | undefined;
     for (let from = 0; from < rows; from += graph.length) {
       const count = Math.min(graph.length, rows - from);
       const x = this.#input(
@@ -73,10 +73,13 @@ export class Heads {
           ? hidden.subarray(from * hiddenSize, (from + count) * hiddenSize)
           : hidden,
       );
-      const logits = asFloat32(output(await this.#runner.run(graph, { x }), 'logits', graph));
+      const logits = output(await this.#runner.run(graph, { x }), 'logits', graph);
+      if (count === rows) return asFloat32(logits).subarray(0, count * vocabSize);
+      out ??= new Float32Array(rows * vocabSize);
       out.set(logits.subarray(0, count * vocabSize), from * vocabSize);
+      discard(logits);
     }
-    return out;
+    return out!;
   }
 
   async #columnsGraph(rows: number, ids: number): Promise<ManifestGraph | undefined> {

@@ -38,8 +38,9 @@ export class PassInputs {
       const sin = this.#bind(`sin.${t}`);
       if (!cos || !sin) return;
       const table = ropeAt(rope, capacity);
+      const rows = { cos: new Float32Array(cos.length), sin: new Float32Array(sin.length) };
       this.#fills.push((position) => {
-        const rows = ropeRows(table, position, length);
+        ropeRows(table, position, length, rows.cos, rows.sin);
         cos.set(rows.cos);
         sin.set(rows.sin);
       });
@@ -61,8 +62,8 @@ export class PassInputs {
 
   /** The inputs of `count` embedded rows (`x` f32 [count, hidden]) at slots from `position` on; the rest is padding. */
   fill(x: Float32Array, position: number, count: number): void {
-    this.#x.fill(0);
     this.#x.set(x);
+    this.#x.fill(0, x.length);
     for (const fill of this.#fills) fill(position, count);
   }
 
