@@ -3,13 +3,17 @@
 // Keys: [slot][width] int16, scale per slot. Values: blocks of 16 slots, [width / 8][8][8][2] int16 each (columns in
 // groups of 8, slots in twos side by side in a column), scale per slot. So both passes read memory from one end to the
 // other, and both are integer products in pairs. With |q|, |k| <= limit = sqrt(2^31 / (width / 4)) a lane, which sums
-// width / 4 products, cannot overflow. Probabilities have a scale per block and query: the largest of them, and half of what
-// four slots have together, is at most 32767, so that four products with values up to 32767 cannot either. A probability is
-// off by 2^-16 of the largest in its block, or 2^-15 where four are alike. The scales of four keys are applied by one
+// width / 4 products, cannot overflow. Probabilities have a scale per block and query: the largest is at most 32767 and all
+// of a block together at most 65518, so that their products with values up to 32767 cannot either. A probability is off by
+// 2^-16 of the largest in its block, or of half their sum where that is more. The scales of four keys are applied by one
 // multiply; those of the values go into the probabilities.
 import { quantizeRow } from './cache';
-import { constant, EXP_ROUND, NOTHING } from './constants';
-import { exp4, madd, maxLanes, sumLanes, tanh4 } from './math';
+import { constant, EXP_ROUND, EXP2_LEAST } from './constants';
+import { exp2Coarse, madd, maxLanes, sumLanes, tanh4 } from './math';
+
+const LOG2_E: f32 = 1.44269504;
+/** 32767 / 65518: 16 probabilities, each rounded up by half a unit at most, times 32767 stay below 2^31 together. */
+const SHARE: f32 = 0.50013;
 
 @inline
 function dot16(a: v128, b: v128, sum: v128): v128 {
@@ -19,12 +23,10 @@ function dot16(a: v128, b: v128, sum: v128): v128 {
 /** Lane sums of four integer vectors, as f32x4; in f32, because only the lanes, not their sum, are sure to fit. */
 @inline
 function lanes(a: v128, b: v128, c: v128, d: v128): v128 {
-  return quads(f32x4.convert_i32x4_s(a), f32x4.convert_i32x4_s(b), f32x4.convert_i32x4_s(c), f32x4.convert_i32x4_s(d));
-}
-
-/** Lane sums of four vectors. */
-@inline
-function quads(a: v128, b: v128, c: v128, d: v128): v128 {
+  a = f32x4.convert_i32x4_s(a);
+  b = f32x4.convert_i32x4_s(b);
+  c = f32x4.convert_i32x4_s(c);
+  d = f32x4.convert_i32x4_s(d);
   const ab = f32x4.add(v128.shuffle<f32>(a, b, 0, 4, 1, 5), v128.shuffle<f32>(a, b, 2, 6, 3, 7));
   const cd = f32x4.add(v128.shuffle<f32>(c, d, 0, 4, 1, 5), v128.shuffle<f32>(c, d, 2, 6, 3, 7));
   return f32x4.add(v128.shuffle<f32>(ab, cd, 0, 1, 4, 5), v128.shuffle<f32>(ab, cd, 2, 3, 6, 7));
@@ -73,8 +75,42 @@ function units(p: v128, inverse: v128, round: v128): v128 {
 }
 
 /**
- * Scores of slots begin .. end - 1 become probabilities times the value scales, as integers: each 64 bytes of 16 scores turn
- * into 16 int16 and the f32 that one of their units stands for. first and last are multiples of 16. Returns 1 / sum.
+ * 16 scores become 2^(score - top) times the value scales, as 16 int16 and the f32 that one of their units stands for;
+ * returns sums of the powers. `edge`, constant where this is inlined: scores of -Infinity stand for slots that are not seen,
+ * whose scale may be anything. Elsewhere a power is held at 2^-80: times a scale nothing becomes subnormal, which is slow.
+ */
+@inline
+function weighBlock(edge: bool, s: usize, top: v128, vs: usize): v128 {
+  const least = constant(EXP2_LEAST), round = constant(EXP_ROUND);
+  const x = f32x4.sub(v128.load(s), top), y = f32x4.sub(v128.load(s, 16), top);
+  const z = f32x4.sub(v128.load(s, 32), top), w = f32x4.sub(v128.load(s, 48), top);
+  let e = exp2Coarse(f32x4.pmax(x, least)), f = exp2Coarse(f32x4.pmax(y, least));
+  let g = exp2Coarse(f32x4.pmax(z, least)), h = exp2Coarse(f32x4.pmax(w, least));
+  let a = f32x4.mul(e, v128.load(vs)), b = f32x4.mul(f, v128.load(vs, 16));
+  let c = f32x4.mul(g, v128.load(vs, 32)), d = f32x4.mul(h, v128.load(vs, 48));
+  if (edge) {
+    let unseen = f32x4.lt(x, least);
+    e = v128.andnot(e, unseen); a = v128.andnot(a, unseen);
+    unseen = f32x4.lt(y, least);
+    f = v128.andnot(f, unseen); b = v128.andnot(b, unseen);
+    unseen = f32x4.lt(z, least);
+    g = v128.andnot(g, unseen); c = v128.andnot(c, unseen);
+    unseen = f32x4.lt(w, least);
+    h = v128.andnot(h, unseen); d = v128.andnot(d, unseen);
+  }
+  const largest = maxLanes(f32x4.pmax(f32x4.pmax(a, b), f32x4.pmax(c, d)));
+  const shared = SHARE * sumLanes(f32x4.add(f32x4.add(a, b), f32x4.add(c, d)));
+  const most = largest > shared ? largest : shared;
+  const inverse = f32x4.splat(most > 0 ? 32767 / most : 0);
+  v128.store(s, i16x8.narrow_i32x4_s(units(a, inverse, round), units(b, inverse, round)));
+  v128.store(s, i16x8.narrow_i32x4_s(units(c, inverse, round), units(d, inverse, round)), 16);
+  store<f32>(s, most / 32767, 32);
+  return f32x4.add(f32x4.add(e, f), f32x4.add(g, h));
+}
+
+/**
+ * Scores of slots begin .. end - 1, in powers of two, become probabilities times the value scales, block by block: each 64
+ * bytes of 16 scores turn into what weighBlock says. first and last are multiples of 16. Returns 1 / sum.
  */
 function weigh(scores: usize, first: i32, last: i32, begin: i32, end: i32, cap: f32, valueScales: usize): f32 {
   const bytes = <usize>(last - first) << 2;
@@ -89,45 +125,18 @@ function weigh(scores: usize, first: i32, last: i32, begin: i32, end: i32, cap: 
   let m = v128.load(scores);
   for (let i: usize = 16; i < bytes; i += 16) m = f32x4.pmax(m, v128.load(scores + i));
   const top = f32x4.splat(maxLanes(m));
-  const nothing = constant(NOTHING), round = constant(EXP_ROUND);
-  let sum = f32x4.splat(0);
-  let vs = valueScales + (<usize>first << 2);
-  for (let s = scores, stop = scores + bytes; s < stop; s += 64) {
-    // Below 1e-30 nothing is left beside the largest, which is 1; times a scale it could become subnormal, which is slow.
-    // Cleared behind the multiply, because the scale of a slot outside begin .. end - 1 may be anything.
-    let x = exp4(f32x4.sub(v128.load(s), top)), none = f32x4.lt(x, nothing);
-    sum = f32x4.add(sum, v128.andnot(x, none));
-    const a = v128.andnot(f32x4.mul(x, v128.load(vs)), none);
-    x = exp4(f32x4.sub(v128.load(s, 16), top)); none = f32x4.lt(x, nothing);
-    sum = f32x4.add(sum, v128.andnot(x, none));
-    const b = v128.andnot(f32x4.mul(x, v128.load(vs, 16)), none);
-    x = exp4(f32x4.sub(v128.load(s, 32), top)); none = f32x4.lt(x, nothing);
-    sum = f32x4.add(sum, v128.andnot(x, none));
-    const c = v128.andnot(f32x4.mul(x, v128.load(vs, 32)), none);
-    x = exp4(f32x4.sub(v128.load(s, 48), top)); none = f32x4.lt(x, nothing);
-    sum = f32x4.add(sum, v128.andnot(x, none));
-    const d = v128.andnot(f32x4.mul(x, v128.load(vs, 48)), none);
-    const halves = f32x4.mul(quads(a, b, c, d), f32x4.splat(0.5));
-    const most = maxLanes(f32x4.pmax(halves, f32x4.pmax(f32x4.pmax(a, b), f32x4.pmax(c, d))));
-    const inverse = f32x4.splat(most > 0 ? 32767 / most : 0);
-    v128.store(s, i16x8.narrow_i32x4_s(units(a, inverse, round), units(b, inverse, round)));
-    v128.store(s, i16x8.narrow_i32x4_s(units(c, inverse, round), units(d, inverse, round)), 16);
-    store<f32>(s, most / 32767, 32);
-    vs += 64;
-  }
+  const vs = valueScales + (<usize>first << 2);
+  let sum = weighBlock(true, scores, top, vs);
+  let i: usize = 64;
+  for (; i + 64 < bytes; i += 64) sum = f32x4.add(sum, weighBlock(false, scores + i, top, vs + i));
+  if (i < bytes) sum = f32x4.add(sum, weighBlock(true, scores + i, top, vs + i));
   return 1 / sumLanes(sum);
-}
-
-/** Sums of four columns and what four slots, two and two, add to them. */
-@inline
-function four(x: v128, a: v128, y: v128, b: v128, sum: v128): v128 {
-  return f32x4.add(sum, f32x4.convert_i32x4_s(i32x4.add(i32x4.dot_i16x8_s(x, a), i32x4.dot_i16x8_s(y, b))));
 }
 
 /** Adds a block's sums of four columns, in units of its probabilities, to what the blocks before it gave. */
 @inline
 function fold(sums: v128, unit: v128, to: usize): void {
-  v128.store(to, madd(sums, unit, v128.load(to)));
+  v128.store(to, madd(f32x4.convert_i32x4_s(sums), unit, v128.load(to)));
 }
 
 @inline
@@ -152,18 +161,29 @@ function collect(
     const f1 = n > 1 ? v128.load32_splat(scores + stride, 32) : f0;
     const f2 = n > 2 ? v128.load32_splat(scores + 2 * stride, 32) : f0;
     for (let o = out, columns = out + row; o < columns; o += 32) {
-      let A0 = f32x4.splat(0), B0 = A0, A1 = A0, B1 = A0, A2 = A0, B2 = A0;
+      let A0 = i32x4.splat(0), B0 = A0, A1 = A0, B1 = A0, A2 = A0, B2 = A0;
       for (let p = scores, stop = scores + 32; p < stop; p += 8) {
-        const a = v128.load(v), b = v128.load(v, 16), c = v128.load(v, 32), d = v128.load(v, 48);
-        let x = v128.load32_splat(p), y = v128.load32_splat(p, 4);
-        A0 = four(x, a, y, c, A0); B0 = four(x, b, y, d, B0);
+        let a = v128.load(v), b = v128.load(v, 16);
+        let x = v128.load32_splat(p);
+        A0 = dot16(x, a, A0); B0 = dot16(x, b, B0);
         if (n > 1) {
-          x = v128.load32_splat(p + stride); y = v128.load32_splat(p + stride, 4);
-          A1 = four(x, a, y, c, A1); B1 = four(x, b, y, d, B1);
+          x = v128.load32_splat(p + stride);
+          A1 = dot16(x, a, A1); B1 = dot16(x, b, B1);
         }
         if (n > 2) {
-          x = v128.load32_splat(p + 2 * stride); y = v128.load32_splat(p + 2 * stride, 4);
-          A2 = four(x, a, y, c, A2); B2 = four(x, b, y, d, B2);
+          x = v128.load32_splat(p + 2 * stride);
+          A2 = dot16(x, a, A2); B2 = dot16(x, b, B2);
+        }
+        a = v128.load(v, 32); b = v128.load(v, 48);
+        x = v128.load32_splat(p, 4);
+        A0 = dot16(x, a, A0); B0 = dot16(x, b, B0);
+        if (n > 1) {
+          x = v128.load32_splat(p + stride, 4);
+          A1 = dot16(x, a, A1); B1 = dot16(x, b, B1);
+        }
+        if (n > 2) {
+          x = v128.load32_splat(p + 2 * stride, 4);
+          A2 = dot16(x, a, A2); B2 = dot16(x, b, B2);
         }
         v += 64;
       }
@@ -190,6 +210,9 @@ export function attend(
   const first = begin & ~15, last = (end + 15) & ~15;
   const from = begin & ~3, to = (end + 3) & ~3;
   const row = <usize>width << 1;
+  // In powers of two, tanh's bound included: cap * tanh(s / cap) times log2 e is that of both times log2 e.
+  scale *= LOG2_E;
+  cap *= LOG2_E;
   const s0 = quantizeRow(q, width, limit, scratch) * scale;
   const s1 = queries > 1 ? quantizeRow(q + stride, width, limit, scratch + row) * scale : 0;
   const s2 = queries > 2 ? quantizeRow(q + 2 * stride, width, limit, scratch + 2 * row) * scale : 0;

@@ -21,11 +21,16 @@ const table: usize = memory.data<u32>([
   0x3e2aaaaa, 0x3e2aaaaa, 0x3e2aaaaa, 0x3e2aaaaa, // 14: 1.6666665459e-1
   0x3f000000, 0x3f000000, 0x3f000000, 0x3f000000, // 15: 5.0000001201e-1
   0x3f800000, 0x3f800000, 0x3f800000, 0x3f800000, // 16: 1
-  0xda24260, 0xda24260, 0xda24260, 0xda24260, // 17: 1e-30
+  0xc2a00000, 0xc2a00000, 0xc2a00000, 0xc2a00000, // 17: -80
+  0x3c1ccbeb, 0x3c1ccbeb, 0x3c1ccbeb, 0x3c1ccbeb, // 18: 9.57010196764832e-3
+  0x3d650a20, 0x3d650a20, 0x3d650a20, 0x3d650a20, // 19: 5.591786076153949e-2
+  0x3e76036d, 0x3e76036d, 0x3e76036d, 0x3e76036d, // 20: 2.4024744830311145e-1
+  0x3f31706e, 0x3f31706e, 0x3f31706e, 0x3f31706e, // 21: 6.931218146828066e-1
+  0x3f7ffff4, 0x3f7ffff4, 0x3f7ffff4, 0x3f7ffff4, // 22: 9.999992614437773e-1
 ], 16);
 
 export const LOW_BYTES = 0, LOW_SHORTS = 1, ONES_16 = 2, SCALE_OFFSET = 3;
-export const EXP_LEAST = 4, EXP_MOST = 5, EXP_ROUND = 6, LOG2_E = 7, LN2_HIGH = 8, LN2_LOW = 9, EXP_P = 10, ONE = 16, NOTHING = 17;
+export const EXP_LEAST = 4, EXP_MOST = 5, EXP_ROUND = 6, LOG2_E = 7, LN2_HIGH = 8, LN2_LOW = 9, EXP_P = 10, ONE = 16, EXP2_LEAST = 17, EXP2_P = 18;
 
 @inline
 export function constant(index: i32): v128 {
