@@ -10,12 +10,27 @@ export const HERE = 'page';
 const MODEL_URL = new URL('models/demo-large/', document.baseURI).href;
 
 let open: Promise<WorkerModel> | null = null;
+let opening: AbortController | null = null;
 
-/** The model, opened if it is not. Rejects with one line that says why it cannot run here. */
-export function largeHere(): Promise<WorkerModel> {
+/**
+ * The model, opened if it is not. Rejects with one line that says why it cannot run here; and when `signal` aborts, for the run that
+ * wants it is the only one.
+ */
+export async function largeHere(signal: AbortSignal): Promise<WorkerModel> {
   open ??= start();
   open.catch(() => (open = null));
-  return open;
+  signal.addEventListener('abort', cancelLargeHere);
+  if (signal.aborted) cancelLargeHere();
+  try {
+    return await open;
+  } finally {
+    signal.removeEventListener('abort', cancelLargeHere);
+  }
+}
+
+/** Stops fetching or compiling it; the run goes on without it. */
+export function cancelLargeHere(): void {
+  opening?.abort();
 }
 
 /** Frees its memory when another large model is chosen. */
@@ -41,6 +56,8 @@ export function showLargeHere(): void {
 
 async function start(): Promise<WorkerModel> {
   const { small } = store.value;
+  const control = new AbortController();
+  opening = control;
   store.patch({ large: { status: 'opening', stage: 'starting', fraction: null } });
   try {
     const model = await openWorkerModel(
@@ -48,16 +65,24 @@ async function start(): Promise<WorkerModel> {
       {
         // What was measured best for the small model is taken for this one: both run on the same machine.
         ...(small.status === 'ready' && small.here ? { target: small.here } : {}),
-        onProgress: ({ stage, fraction }) =>
-          store.patch({ large: { status: 'opening', stage, fraction: fraction ?? null } }),
+        signal: control.signal,
+        onProgress: ({ stage, fraction }) => {
+          if (!control.signal.aborted)
+            store.patch({ large: { status: 'opening', stage, fraction: fraction ?? null } });
+        },
       },
     );
     store.patch({ large: { status: 'ready', id: model.id, detail: `in this page, on ${model.location}` } });
     return model;
   } catch (error) {
-    store.patch({
-      large: { status: 'down', message: error instanceof Error ? error.message : String(error) },
-    });
+    open = null;
+    if (control.signal.aborted) showLargeHere();
+    else
+      store.patch({
+        large: { status: 'down', message: error instanceof Error ? error.message : String(error) },
+      });
     throw error;
+  } finally {
+    opening = null;
   }
 }

@@ -23,10 +23,10 @@ function options(settings: Settings): EndpointOptions {
 }
 
 /** The large model, or null where none is configured. An endpoint that is down is found out by the relay. */
-export async function largeModel(): Promise<TextModel | null> {
+export async function largeModel(signal: AbortSignal): Promise<TextModel | null> {
   const settings = throughBridge(store.value.settings);
   // Where it cannot be opened, the small model goes on alone; the page shows why.
-  if (settings.endpointKind === HERE) return largeHere().catch(() => null);
+  if (settings.endpointKind === HERE) return largeHere(signal).catch(() => null);
   await closeLargeHere();
   if (settings.endpointUrl.trim() === '') return null;
   const key = JSON.stringify([

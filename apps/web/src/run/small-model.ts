@@ -12,6 +12,9 @@ import { smallSource } from './small-source.ts';
 /** In a worker of this page, on the bridge, or on a server. */
 export type SmallModel = WorkerModel | TextModel;
 
+/** Of the model that is being opened in this page. */
+let opening: AbortController | null = null;
+
 let open: { key: string; model: Promise<SmallModel> } | null = null;
 
 /** The model, opened if it is not. Rejects with one line that says why no target could run it. */
@@ -25,6 +28,11 @@ export function smallModel(): Promise<SmallModel> {
     if (open?.model === model) open = null;
   });
   return model;
+}
+
+/** Stops fetching or compiling it; what was downloaded stays, and it is opened again when it is wanted. */
+export function cancelSmallModel(): void {
+  opening?.abort();
 }
 
 /** Shows the target that is in use now; it changes when one is lost. */
@@ -66,7 +74,12 @@ async function start(key: string, previous: Promise<SmallModel> | undefined): Pr
   const current = (): boolean => wanted() === key;
   const { settings, hubToken, smallKey } = store.value;
   const { target } = settings;
-  store.patch({ small: { status: 'opening', stage: 'starting', fraction: null } });
+  const here = settings.smallKind !== 'bridge' && settings.smallKind !== 'server';
+  const control = new AbortController();
+  // Nobody wants any more what is being opened.
+  opening?.abort();
+  opening = here ? control : null;
+  store.patch({ small: { status: 'opening', stage: 'starting', fraction: null, here } });
   try {
     // Two models at once would hold the memory twice.
     await previous?.then(
@@ -84,11 +97,13 @@ async function start(key: string, previous: Promise<SmallModel> | undefined): Pr
       return model;
     }
     const model = await openWorkerModel(smallSource(settings, hubToken), {
+      signal: control.signal,
       ...(target === 'auto' ? {} : { target }),
       // A first visit is ready within seconds; what is found to be faster meanwhile takes over between runs.
       measure: 'after',
       onProgress: ({ stage, fraction }) => {
-        if (current()) store.patch({ small: { status: 'opening', stage, fraction: fraction ?? null } });
+        const progress = { status: 'opening', stage, fraction: fraction ?? null, here } as const;
+        if (current() && !control.signal.aborted) store.patch({ small: progress });
       },
     });
     if (current()) showSmallModel(model);
@@ -106,7 +121,10 @@ async function start(key: string, previous: Promise<SmallModel> | undefined): Pr
     return model;
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    if (current()) store.patch({ small: { status: 'failed', message } });
+    if (current())
+      store.patch({ small: control.signal.aborted ? { status: 'closed' } : { status: 'failed', message } });
     throw error;
+  } finally {
+    if (opening === control) opening = null;
   }
 }

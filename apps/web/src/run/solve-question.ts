@@ -33,7 +33,7 @@ export async function solveQuestion(): Promise<void> {
   });
   try {
     const small = await untilAborted(smallModel(), abort.signal);
-    const large = settings.policy === 'small' ? null : await largeModel();
+    const large = settings.policy === 'small' ? null : await largeModel(abort.signal);
     patchRun({ began: performance.now() });
     for await (const event of solve(question.trim(), {
       small,

@@ -1,6 +1,7 @@
 // Everything the page shows, in one value.
 
 import type { TargetId } from '@baton/runtime';
+import type { Persistence, StoredModel } from '@baton/runtime/browser';
 import type { Trace } from '@baton/split/trace';
 import type { LiveTrace } from '../run/live-trace.ts';
 import { loadSettings, saveSettings, type Settings } from './settings.ts';
@@ -14,7 +15,8 @@ export interface TargetState {
 
 export type SmallState =
   | { status: 'closed' }
-  | { status: 'opening'; stage: string; fraction: number | null }
+  /** `here`: in this page, so that it can be cancelled. */
+  | { status: 'opening'; stage: string; fraction: number | null; here: boolean }
   | {
       status: 'ready';
       id: string;
@@ -34,6 +36,18 @@ export type LargeState =
   | { status: 'opening'; stage: string; fraction: number | null }
   | { status: 'ready'; id: string; detail: string }
   | { status: 'down'; message: string };
+
+/** Models that this browser keeps. */
+export type StoredState =
+  /** It keeps no files. */
+  | { status: 'none' }
+  | {
+      status: 'known';
+      models: readonly StoredModel[];
+      persistence: Persistence;
+      /** Bytes; null where the browser does not tell. */
+      space: { used: number; quota: number } | null;
+    };
 
 export type BridgeStatus =
   | { status: 'unknown' }
@@ -87,6 +101,8 @@ export interface AppState {
   smallKey: string;
   large: LargeState;
   bridge: BridgeStatus;
+  /** Null until somebody has looked. */
+  stored: StoredState | null;
   /** A panel that the page itself wants to show. */
   openPanel: 'settings' | null;
   /** From a pairing link, until it is used. */
@@ -110,6 +126,7 @@ export const store = new Store<AppState>({
   smallKey: '',
   large: { status: 'none' },
   bridge: { status: 'unknown' },
+  stored: null,
   openPanel: null,
   bridgeCode: '',
   question: '',

@@ -3,6 +3,8 @@
 import { LitElement, css, html, type TemplateResult } from 'lit';
 import { ifDefined } from 'lit/directives/if-defined.js';
 import type { LargeState, SmallState } from '../../state/app-state.ts';
+import { cancelLargeHere } from '../../run/large-here.ts';
+import { cancelSmallModel, smallModel } from '../../run/small-model.ts';
 import { StoreController } from '../../state/store-controller.ts';
 import { base, controls } from '../../styles/shared.ts';
 
@@ -11,6 +13,8 @@ interface Line {
   head: string;
   detail: string;
   fraction?: number | null;
+  /** What can be done about it beside changing it. */
+  action?: { label: string; name: string; run: () => void };
 }
 
 export class BatonModels extends LitElement {
@@ -21,7 +25,11 @@ export class BatonModels extends LitElement {
     return html`${this.#line('small', 'Small model', smallLine(small, settings.smallKind === 'server'))}${this.#line('large', 'Large model', largeLine(large))}`;
   }
 
-  #line(author: 'small' | 'large', name: string, { tone, head, detail, fraction }: Line): TemplateResult {
+  #line(
+    author: 'small' | 'large',
+    name: string,
+    { tone, head, detail, fraction, action }: Line,
+  ): TemplateResult {
     const open = (): void => {
       this.dispatchEvent(
         new CustomEvent('open-panel', { detail: 'settings', bubbles: true, composed: true }),
@@ -44,6 +52,13 @@ export class BatonModels extends LitElement {
                 ></progress>`
           }
         </p>
+        ${
+          action
+            ? html`<button type="button" class="link" @click=${action.run} aria-label=${action.name}>
+                ${action.label}
+              </button>`
+            : ''
+        }
         <button type="button" class="link" @click=${open} aria-label="Change the ${author} model">
           Change
         </button>
@@ -121,12 +136,27 @@ export class BatonModels extends LitElement {
   ];
 }
 
+const OPEN = {
+  label: 'Open',
+  name: 'Open the small model',
+  // Its failure is shown from the store.
+  run: () => void smallModel().catch(() => undefined),
+};
+const CANCEL_SMALL = { label: 'Cancel', name: 'Cancel opening the small model', run: cancelSmallModel };
+const CANCEL_LARGE = { label: 'Cancel', name: 'Cancel opening the large model', run: cancelLargeHere };
+
 function smallLine(small: SmallState, onServer: boolean): Line {
   switch (small.status) {
     case 'closed':
-      return { tone: 'off', head: 'not open yet', detail: '' };
+      return { tone: 'off', head: 'not open yet', detail: '', action: OPEN };
     case 'opening':
-      return { tone: 'busy', head: 'opening', detail: small.stage, fraction: small.fraction };
+      return {
+        tone: 'busy',
+        head: 'opening',
+        detail: small.stage,
+        fraction: small.fraction,
+        ...(small.here ? { action: CANCEL_SMALL } : {}),
+      };
     case 'failed':
       return { tone: 'bad', head: onServer ? 'cannot be used' : 'cannot run here', detail: small.message };
     case 'ready':
@@ -147,7 +177,13 @@ function largeLine(large: LargeState): Line {
     case 'checking':
       return { tone: 'busy', head: 'asking the endpoint', detail: '' };
     case 'opening':
-      return { tone: 'busy', head: 'opening', detail: large.stage, fraction: large.fraction };
+      return {
+        tone: 'busy',
+        head: 'opening',
+        detail: large.stage,
+        fraction: large.fraction,
+        action: CANCEL_LARGE,
+      };
     case 'ready':
       return { tone: 'good', head: large.id, detail: large.detail };
     case 'down':

@@ -1,11 +1,13 @@
 // The settings panel: what the small model is and where it runs, which large model it may ask, and the limits of a run.
 
 import { LitElement, css, html, type TemplateResult } from 'lit';
+import { readStored } from '../../run/stored-models.ts';
 import { base, controls } from '../../styles/shared.ts';
 import './baton-bridge.ts';
 import './baton-endpoint.ts';
 import './baton-limits.ts';
 import './baton-small.ts';
+import './baton-stored.ts';
 import './baton-targets.ts';
 
 export class BatonSettings extends LitElement {
@@ -34,6 +36,10 @@ export class BatonSettings extends LitElement {
             <baton-bridge></baton-bridge>
           </section>
           <section>
+            <h3>Models kept in this browser</h3>
+            <baton-stored></baton-stored>
+          </section>
+          <section>
             <h3>Limits of a run</h3>
             <baton-limits></baton-limits>
           </section>
@@ -44,6 +50,7 @@ export class BatonSettings extends LitElement {
 
   open(): void {
     this.#dialog().showModal();
+    void readStored();
   }
 
   #dialog(): HTMLDialogElement {
