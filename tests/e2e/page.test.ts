@@ -146,8 +146,15 @@ describe('the page', () => {
   });
 });
 
-/** Milliseconds of every long task on the page's own thread while `work` goes on. */
-async function longTasks(visitor: Visitor, work: () => Promise<void>): Promise<number[]> {
+/** How the page's own thread fared while `work` went on. */
+interface Thread {
+  /** Milliseconds of its long tasks by the browser's observer: from 50 on, other processes' turns at the processor included. */
+  long: number[];
+  /** Processor time of its longest task, in milliseconds. */
+  longest: number;
+}
+
+async function watched(visitor: Visitor, work: () => Promise<unknown>): Promise<Thread> {
   await visitor.page.evaluate(() => {
     const seen: number[] = [];
     const observer = new PerformanceObserver((list) =>
@@ -156,8 +163,20 @@ async function longTasks(visitor: Visitor, work: () => Promise<void>): Promise<n
     observer.observe({ type: 'longtask' });
     Object.assign(window, { longTasks: { seen, observer } });
   });
+  await browser.startTracing(visitor.page, { categories: ['toplevel'] });
   await work();
-  return visitor.page.evaluate(async () => {
+  const { traceEvents } = JSON.parse((await browser.stopTracing()).toString()) as {
+    traceEvents: { name: string; pid: number; tid: number; tdur?: number; args: { name?: string } }[];
+  };
+  const mains = new Set(
+    traceEvents.flatMap(({ name, pid, tid, args }) =>
+      name === 'thread_name' && args.name === 'CrRendererMain' ? [`${pid} ${tid}`] : [],
+    ),
+  );
+  const times = traceEvents.flatMap(({ name, pid, tid, tdur = 0 }) =>
+    name.endsWith('::RunTask') && mains.has(`${pid} ${tid}`) ? [tdur / 1000] : [],
+  );
+  const long = await visitor.page.evaluate(async () => {
     // Entries are handed over in a task of their own.
     await new Promise((done) => setTimeout(done, 100));
     const { seen, observer } = (
@@ -166,44 +185,45 @@ async function longTasks(visitor: Visitor, work: () => Promise<void>): Promise<n
     observer.disconnect();
     return seen;
   });
+  return { long, longest: Math.max(...times) };
 }
 
 describe('a page in use', () => {
-  // The observer counts wall time, in which another process may have had the processor: what the page does itself shows in every
-  // run, so that the best of a few says what that is.
+  // The first answer of a visit is the hardest: nothing that draws it has been used before.
   it('does nothing that takes 50 ms while a whole answer is written, drawn and kept', async () => {
-    const visitor = await Visitor.open(browser, started.page, 'wasm-simd');
-    await visitor.ready();
-    // The observer works: a task that is long is seen.
-    const deliberate = await longTasks(visitor, () =>
-      visitor.page.evaluate(
-        () =>
-          new Promise<void>((done) =>
-            setTimeout(() => {
-              const until = performance.now() + 120;
-              while (performance.now() < until);
-              done();
-            }),
-          ),
-      ),
-    );
-    expect(deliberate).toHaveLength(1);
-    let best: number[] | null = null;
-    for (let attempt = 0; attempt < 6 && best?.length !== 0; attempt++) {
+    let best: Thread = { long: [], longest: Infinity };
+    for (let visit = 0; visit < 4 && best.longest >= 50; visit++) {
+      const visitor = await Visitor.open(browser, started.page, 'wasm-simd');
+      await visitor.ready();
       await visitor.policy('Relay');
-      await visitor.pick(attempt % 2);
-      const button = visitor.page.getByRole('button', { name: 'Download trace' });
-      const seen = await longTasks(visitor, async () => {
+      await visitor.pick(visit % 2);
+      const thread = await watched(visitor, async () => {
         await visitor.solve();
-        await button.waitFor();
+        await visitor.page.getByRole('button', { name: 'Download trace' }).waitFor();
       });
       const trace = await visitor.trace();
       expect(trace.stopReason).toBe('end');
       expect(trace.totals.smallTokens).toBeGreaterThan(20);
-      if (best === null || seen.length < best.length) best = seen;
+      expect(await visitor.page.locator('baton-answer .katex').count()).toBeGreaterThan(0);
+      if (thread.longest < best.longest) best = thread;
+      // Both see a task that is long.
+      const deliberate = await watched(visitor, () =>
+        visitor.page.evaluate(
+          () =>
+            new Promise<void>((done) =>
+              setTimeout(() => {
+                const until = performance.now() + 150;
+                while (performance.now() < until);
+                done();
+              }),
+            ),
+        ),
+      );
+      expect(deliberate.long.length).toBeGreaterThan(0);
+      expect(deliberate.longest).toBeGreaterThan(20);
+      await visitor.close();
     }
-    expect(best).toEqual([]);
-    await visitor.close();
+    expect(best.longest).toBeLessThan(50);
   });
 
   it('lists the models that this browser keeps, says whether they stay, and deletes them', async () => {

@@ -5,5 +5,7 @@ import 'katex/dist/katex.min.css';
 import './styles/global.css';
 import './elements/shell/baton-app.ts';
 import { boot } from './run/boot.ts';
+import { warmUp } from './run/warm-up.ts';
 
 void boot();
+warmUp();

@@ -17,7 +17,10 @@ export class StoreController implements ReactiveController {
   }
 
   hostConnected(): void {
-    this.#leave = store.subscribe(() => this.#host.requestUpdate());
+    this.#leave = store.subscribe(() => {
+      this.#host.requestUpdate();
+      return this.#host.updateComplete;
+    });
   }
 
   hostDisconnected(): void {
