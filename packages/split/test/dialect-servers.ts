@@ -78,7 +78,7 @@ function templatedContinuation(body: Body, begin = ''): string[] {
   return continuation(known ? prompt : 'a new turn', limitOf(body));
 }
 
-/** vLLM's begin-of-text token as text, which stands in its template and must not be put in front once more. */
+/** A begin-of-text token as text: it stands in the template and must not come in front once more. */
 const BEGIN = '<s>';
 
 /**
@@ -136,16 +136,40 @@ const vllm: Dialect = {
   },
 };
 
-/** SGLang: an empty first event, `matched_stop`, cached tokens with --enable-cache-report. */
+/** A server's tokenizer, simplified: characters, and the begin-of-text token as one. */
+const BEGIN_ID = 0x10ffff;
+const idsOf = (text: string): number[] =>
+  text
+    .split(BEGIN)
+    .flatMap((part, i) => [...(i > 0 ? [BEGIN_ID] : []), ...Array.from(part, (c) => c.codePointAt(0)!)]);
+const textOf = (ids: number[], special: boolean): string =>
+  ids.map((id) => (id === BEGIN_ID ? (special ? BEGIN : '') : String.fromCodePoint(id))).join('');
+
+/**
+ * SGLang: an empty first event, `matched_stop`, cached tokens with --enable-cache-report; /v1/tokenize takes a prompt or messages and
+ * /v1/detokenize leaves special tokens out unless asked (srt/entrypoints/openai/serving_tokenize.py); every raw prompt gets a begin-of-text
+ * token.
+ */
 const sglang: Dialect = {
   name: 'sglang',
   folder: '/v1',
   models: { object: 'list', data: [{ id: 'm', object: 'model', owned_by: 'sglang', root: 'm' }] },
   answer(path, body, response) {
+    if (path === '/tokenize') {
+      const [message] = (body.messages ?? []) as Message[];
+      if (!message === (body.prompt === undefined))
+        return json(response, 400, { object: 'error', message: "Exactly one of 'prompt' or 'messages'" });
+      const text = BEGIN + (message ? templated('', message.content) : String(body.prompt));
+      return json(response, 200, { tokens: idsOf(text), count: text.length, max_model_len: 32768 });
+    }
+    if (path === '/detokenize')
+      return json(response, 200, {
+        text: textOf(body.tokens as number[], body.skip_special_tokens === false),
+      });
     if (path !== '/completions') return notFound(response);
     if (Number(body.max_tokens) <= 0)
       return json(response, 400, { object: 'error', message: 'max_tokens must be positive', code: 400 });
-    const pieces = continuation(String(body.prompt), limitOf(body));
+    const pieces = templatedContinuation(body);
     open(response);
     for (const text of ['', ...pieces])
       send(response, {
@@ -170,13 +194,18 @@ const sglang: Dialect = {
 /**
  * llama.cpp tools/server (server-common.cpp, server-task.cpp): `timings.cache_n` says how much of the prompt was in the slot;
  * log-probabilities in the chat form, and only from one alternative on; `echo` is an error of the server's own; /apply-template
- * at the root, without the begin-of-text token that completions put in front.
+ * and /tokenize at the root, the template without the begin-of-text token that completions put in front (common/chat.cpp; versions
+ * before May 2025 and models whose metadata are at odds give it with one).
  */
 const llamaCpp: Dialect = {
   name: 'llama.cpp',
   folder: '/v1',
   models: { object: 'list', data: [{ id: 'm', object: 'model', owned_by: 'llamacpp', meta: {} }] },
   answer(path, body, response) {
+    if (path === '/tokenize')
+      return json(response, 200, {
+        tokens: body.add_special === true ? [{ id: 1, piece: BEGIN }] : [],
+      });
     if (path === '/apply-template') {
       const [message] = body.messages as Message[];
       return json(response, 200, { prompt: templated('', message!.content) });

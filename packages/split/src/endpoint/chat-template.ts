@@ -1,6 +1,12 @@
 // A question in a server's own chat template, as text: what a raw completion must begin with, for /v1/completions applies no
 // template. Sources: vLLM (`POST /tokenize` of messages, `POST /detokenize`: vllm/entrypoints/serve/tokenize/protocol.py),
-// llama.cpp's server (`POST /apply-template`: tools/server/README.md), `baton serve` (`POST /v1/render`).
+// llama.cpp's server (`POST /apply-template`: tools/server/README.md), SGLang (`POST /v1/tokenize` of messages in newer versions, `POST
+// /v1/detokenize`: srt/entrypoints/openai/serving_tokenize.py), `baton serve` (`POST /v1/render`).
+//
+// A template begins with the model's begin-of-text token, and some servers put one in front of every raw prompt as well: llama.cpp where
+// `tokenizer.ggml.add_bos_token` says so (tools/server/README.md, `prompt`), SGLang where the tokenizer does (its TokenizerManager encodes with
+// special tokens, and no field turns that off; sgl-project/sglang pull request 8291). A model that reads it twice answers worse. What
+// a server adds it is asked once, and that is then left out of what it is sent. vLLM is told to add nothing (presets.ts).
 
 import type { ChatMessage } from '@baton/runtime/text-model';
 
@@ -10,10 +16,10 @@ import { requestJson } from './event-stream.ts';
 import type { HttpOptions, Signal } from './event-stream.ts';
 
 /** Kinds of servers that render. */
-export type Renderer = 'vllm' | 'llama.cpp' | 'baton';
+export type Renderer = 'vllm' | 'llama.cpp' | 'sglang' | 'baton';
 
 export function isRenderer(kind: string): kind is Renderer {
-  return kind === 'vllm' || kind === 'llama.cpp' || kind === 'baton';
+  return kind === 'vllm' || kind === 'llama.cpp' || kind === 'sglang' || kind === 'baton';
 }
 
 export interface RenderingServer {
@@ -23,40 +29,93 @@ export interface RenderingServer {
   http: HttpOptions;
 }
 
+type Post = (path: string, body: object) => Promise<unknown>;
+
+/** The server's base and root addresses, and a request to it. */
+function access({ url, http }: RenderingServer, signal: Signal): { base: string; root: string; post: Post } {
+  const base = apiBase(url);
+  return {
+    base,
+    root: base.replace(/\/v1$/, ''),
+    post: (path, body) => requestJson(path, 'POST', body, http, signal),
+  };
+}
+
+/** llama.cpp answers a template that fails with 500. */
+const UNKNOWN: ReadonlySet<string> = new Set(['bad-request', 'malformed', 'server']);
+
+/** What `work` comes to; null where the server has no such request. */
+async function ifKnown<T>(work: () => Promise<T>): Promise<T | null> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof EndpointError && UNKNOWN.has(error.kind)) return null;
+    throw error;
+  }
+}
+
 /**
  * The messages as the text that the server's model reads; null where it has no such request (a proxy in front of it, a model
  * without a template). Throws EndpointError where it is not reached.
  */
 export async function renderedBy(
-  { kind, url, model, http }: RenderingServer,
+  server: RenderingServer,
   messages: readonly ChatMessage[],
   addGenerationPrompt: boolean,
   signal?: Signal,
 ): Promise<string | null> {
-  const base = apiBase(url);
-  const root = base.replace(/\/v1$/, '');
-  const post = (path: string, body: object): Promise<unknown> =>
-    requestJson(path, 'POST', body, http, signal);
-  try {
+  const { kind, model } = server;
+  const { base, root, post } = access(server, signal);
+  const asked = { messages, add_generation_prompt: addGenerationPrompt };
+  return ifKnown(async () => {
     switch (kind) {
       case 'baton':
         return textOf(await post(`${base}/render`, { messages, addGenerationPrompt }), 'text');
-      case 'llama.cpp': {
-        const asked = { messages, add_generation_prompt: addGenerationPrompt };
+      case 'llama.cpp':
         return textOf(await post(`${root}/apply-template`, asked), 'prompt');
-      }
       case 'vllm': {
-        const asked = { model, messages, add_generation_prompt: addGenerationPrompt };
-        const { tokens } = (await post(`${root}/tokenize`, asked)) as { tokens?: unknown };
+        const { tokens } = (await post(`${root}/tokenize`, { model, ...asked })) as { tokens?: unknown };
         return textOf(await post(`${root}/detokenize`, { model, tokens }), 'prompt');
       }
+      case 'sglang':
+        return sglangText(server, await post(`${base}/tokenize`, { model, ...asked }), signal);
     }
-  } catch (error) {
-    // llama.cpp answers a template that fails with 500.
-    if (error instanceof EndpointError && ['bad-request', 'malformed', 'server'].includes(error.kind))
-      return null;
-    throw error;
-  }
+  });
+}
+
+/** Stands for a prompt where what a server puts in front of one is looked for. */
+const ANY = 'a';
+
+/** The text that the server puts in front of every raw prompt by itself; '' where it puts none there, or does not tell. */
+export async function addedInFront(server: RenderingServer, signal?: Signal): Promise<string> {
+  const { kind, model } = server;
+  const { base, root, post } = access(server, signal);
+  const added = await ifKnown(async () => {
+    if (kind === 'llama.cpp') {
+      const asked = { content: '', add_special: true, with_pieces: true };
+      const { tokens } = (await post(`${root}/tokenize`, asked)) as { tokens?: { piece?: unknown }[] };
+      return textOf(Array.isArray(tokens) ? tokens[0] : null, 'piece');
+    }
+    if (kind !== 'sglang') return null;
+    const tokens = await post(`${base}/tokenize`, { model, prompt: ANY, add_special_tokens: true });
+    const text = await sglangText(server, tokens, signal);
+    return text === null ? null : text.slice(0, Math.max(0, text.lastIndexOf(ANY))).trimEnd();
+  });
+  return added ?? '';
+}
+
+/** `text` as the server must be sent it: what it adds itself is left out. */
+export function withoutAdded(text: string, added: string): string {
+  return added !== '' && text.startsWith(added) ? text.slice(added.length) : text;
+}
+
+/** The text of tokens that SGLang told. */
+async function sglangText(server: RenderingServer, answer: unknown, signal: Signal): Promise<string | null> {
+  const { base, post } = access(server, signal);
+  const { tokens } = answer as { tokens?: unknown };
+  // Special tokens are left out unless they are asked for.
+  const asked = { model: server.model, tokens, skip_special_tokens: false };
+  return textOf(await post(`${base}/detokenize`, asked), 'text');
 }
 
 function textOf(answer: unknown, field: string): string | null {

@@ -5,12 +5,19 @@ import { afterEach, describe, expect, it } from 'vitest';
 
 import { DIALECTS, REPORTED, dialectServer } from '../../test/dialect-servers.ts';
 import type { Dialect } from '../../test/dialect-servers.ts';
-import { faultServer, finish, json, stream } from '../../test/fault-server.ts';
+import { cut, faultServer, finish, json, stream } from '../../test/fault-server.ts';
 import { ANSWER, QUESTION, SPAN, smallModel } from '../../test/pair.ts';
 import { solveToTrace } from '../solve.ts';
 import type { SolveEvent } from '../events.ts';
 import type { Trace } from '../trace.ts';
-import { ChatContinuationModel, connect, connectOnDemand, presetByName, probeEndpoint } from './index.ts';
+import {
+  ChatContinuationModel,
+  connect,
+  connectOnDemand,
+  endpointPool,
+  presetByName,
+  probeEndpoint,
+} from './index.ts';
 import type { ConnectOptions } from './index.ts';
 
 const cleanups: (() => Promise<void>)[] = [];
@@ -45,7 +52,9 @@ const sent = (events: readonly SolveEvent[]): string[] =>
 
 describe('a server that tells its chat template', () => {
   it.each(
-    DIALECTS.filter(({ name }) => name === 'vllm' || name === 'llama.cpp').map((d) => [d.name, d] as const),
+    DIALECTS.filter(({ name }) => ['vllm', 'llama.cpp', 'sglang'].includes(name)).map(
+      (d) => [d.name, d] as const,
+    ),
   )('%s: the large model reads the question in it, and the events say so', async (name, dialect) => {
     for (const preset of [name, undefined]) {
       const { url, bodies } = await serve(dialect);
@@ -64,6 +73,131 @@ describe('a server that tells its chat template', () => {
       // What the trace calls its prompt is the small model's.
       expect(trace.prompt).toMatch(/^<\|user\|>/);
     }
+  });
+
+  const by = (name: string): Dialect => DIALECTS.find((dialect) => dialect.name === name)!;
+
+  it('with the begin-of-text token that the server adds as well: it is sent without', async () => {
+    const begun: Dialect = {
+      ...by('llama.cpp'),
+      answer(path, body, response, request) {
+        if (path !== '/apply-template') return by('llama.cpp').answer(path, body, response, request);
+        const [message] = body.messages as { content: string }[];
+        json(response, 200, {
+          prompt: `<s><|im_start|>user\n${message!.content}<|im_end|>\n<|im_start|>assistant\n`,
+        });
+      },
+    };
+    // The dialect goes on with nothing that begins twice.
+    for (const dialect of [begun, by('sglang')]) {
+      const { url, bodies } = await serve(dialect);
+      const trace = await relay({ url, preset: dialect.name, model: 'm' });
+      expect(trace.text).toBe(ANSWER);
+      const raw = bodies.filter((body) => body.max_tokens !== undefined);
+      expect(raw).toHaveLength(1);
+      expect(String(raw[0]!.prompt)).toMatch(/^<\|im_start\|>user\n/);
+      expect(String(raw[0]!.prompt)).not.toContain('<s>');
+    }
+  });
+
+  it('that adds no token of its own gets the template whole', async () => {
+    const dialect: Dialect = {
+      ...by('llama.cpp'),
+      answer(path, body, response, request) {
+        if (path === '/tokenize') return json(response, 200, { tokens: [] });
+        if (path === '/apply-template') return json(response, 200, { prompt: `<s>${asked(body)}` });
+        stream([SPAN])(response, body, request);
+      },
+    };
+    const asked = (body: Record<string, unknown>): string =>
+      (body.messages as { content: string }[])[0]!.content;
+    const { url, bodies } = await serve(dialect);
+    await relay({ url, preset: 'llama.cpp', model: 'm' });
+    expect(bodies.at(-1)!.prompt).toMatch(/^<s>Mia has 47 boxes/);
+  });
+
+  it('an SGLang without it: the small model’s form, begun once', async () => {
+    const { url, bodies } = await serve({
+      ...by('sglang'),
+      answer(path, body, response, request) {
+        if (path === '/tokenize' && body.messages !== undefined)
+          return json(response, 422, { detail: [{ loc: ['body', 'prompt'], msg: 'Field required' }] });
+        if (path !== '/completions') return by('sglang').answer(path, body, response, request);
+        stream([SPAN])(response, body, request);
+      },
+    });
+    const small = smallModel();
+    cleanups.push(() => small.close());
+    const large = await connect({ url, preset: 'sglang', model: 'm' });
+    // A small model of the same family, whose form begins with the same token.
+    const renderLarge = (question: string): string => `<s>[Q] ${question} [A]`;
+    const trace = await solveToTrace(QUESTION, { small, large, keepWarm: false, renderLarge });
+    expect(trace.text).toBe(ANSWER);
+    expect(bodies.at(-1)!.prompt).toBe(`[Q] ${QUESTION} [A]First, all the pens: 47*36=`);
+  });
+
+  it('a pool: each endpoint reads its own form, and the events say which went where', async () => {
+    const vllm = by('vllm');
+    let cuts = 0;
+    const first = await serve({
+      ...vllm,
+      answer(path, body, response, request) {
+        if (path !== '/completions') return vllm.answer(path, body, response, request);
+        cuts++;
+        stream([SPAN.slice(0, 9)], cut)(response, body, request);
+      },
+    });
+    const second = await serve(by('llama.cpp'));
+    const small = smallModel();
+    cleanups.push(() => small.close());
+    const large = endpointPool([
+      { model: await connect({ url: first.url, preset: 'vllm', model: 'm', retries: 0 }) },
+      { model: await connect({ url: second.url, preset: 'llama.cpp', model: 'm', retries: 0 }) },
+    ]);
+    const events: SolveEvent[] = [];
+    const trace = await solveToTrace(QUESTION, { small, large, keepWarm: false }, (e) => events.push(e));
+    expect(trace.text).toBe(ANSWER);
+    expect(cuts).toBe(1);
+    const raw = [first, second].flatMap(({ url, bodies }) =>
+      bodies.flatMap((body) => (body.max_tokens === undefined ? [] : [[url, body.prompt]])),
+    );
+    expect(raw).toHaveLength(2);
+    expect(events.flatMap((e) => (e.type === 'request' ? [[e.to, e.prompt]] : []))).toEqual(raw);
+    expect(raw[0]![1]).toMatch(/^<s><\|im_start\|>/);
+    // What the first one wrote before it broke off is part of what the second one goes on from.
+    expect(raw[1]![1]).toMatch(/^<\|im_start\|>[^]*47\*36=1200\+240\+$/);
+  });
+
+  it('a pool that scores: the text is in the form of the endpoint that scores it', async () => {
+    const scoring = (name: string, works: boolean): Dialect => ({
+      ...by(name),
+      answer(path, body, response, request) {
+        if (path !== '/completions') return by(name).answer(path, body, response, request);
+        if (!works) return json(response, 500, { error: { message: 'down' } });
+        if (body.echo !== true) return stream(['x'])(response, body, request);
+        const tokens = String(body.prompt).match(/[^]{1,5}/g)!;
+        const logprobs = { tokens: [...tokens, 'x'], token_logprobs: [...tokens.map(() => -0.1), -1] };
+        json(response, 200, { choices: [{ text: 'x', finish_reason: 'length', logprobs }] });
+      },
+    });
+    const first = await serve(scoring('vllm', false));
+    const second = await serve(scoring('llama.cpp', true));
+    const small = smallModel();
+    cleanups.push(() => small.close());
+    const large = endpointPool([
+      { model: await connect({ url: first.url, preset: 'vllm', model: 'm', retries: 0 }) },
+      { model: await connect({ url: second.url, preset: 'llama.cpp', model: 'm', retries: 0 }) },
+    ]);
+    const events: SolveEvent[] = [];
+    const options = { small, large, policy: 'step-score:-0.5', keepWarm: false };
+    await solveToTrace(QUESTION, options, (e) => events.push(e));
+    const told = events.flatMap((e) => (e.type === 'request' ? [`${e.to} ${e.prompt}`] : []));
+    const raw = [first, second].flatMap(({ url, bodies }) =>
+      bodies.flatMap((body) => (body.echo === true ? [`${url} ${String(body.prompt)}`] : [])),
+    );
+    expect(told.length).toBeGreaterThan(2);
+    expect(told.toSorted()).toEqual(raw.toSorted());
+    expect(told.filter((line) => line.startsWith(first.url)).length).toBeGreaterThan(0);
   });
 
   it('and then no longer: the small model’s form is used', async () => {

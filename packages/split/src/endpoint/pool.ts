@@ -9,8 +9,8 @@ import type {
   Usage,
 } from '@baton/runtime/text-model';
 
-import type { Continuation, ContinuingModel } from '../relay/large-side.ts';
-import { isContinuing } from '../relay/large-side.ts';
+import type { Continuation, ContinuingModel, Tell, TellingModel } from '../relay/large-side.ts';
+import { continueTelling, isContinuing } from '../relay/large-side.ts';
 import { canScore } from '../relay/prompt-scores.ts';
 import { EndpointError, SplitError, isAbort, messageOf } from '../split-error.ts';
 import { tokensOf } from '../relay/large-stream.ts';
@@ -77,7 +77,7 @@ export function endpointPool(members: readonly PoolMember[], options: PoolOption
     : new Pool(slots, options);
 }
 
-class Pool implements TextModel {
+class Pool implements TellingModel {
   readonly slots: readonly Slot[];
   readonly #restMs: number;
   readonly #clock: () => number;
@@ -118,6 +118,14 @@ class Pool implements TextModel {
 
   generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<TextChunk> {
     return this.run((model, written, rest) => model.generate(prompt + written, rest), options);
+  }
+
+  /** Each endpoint gets the turn in the form that it takes. */
+  continueTelling(turn: Continuation, options: GenerateOptions = {}, tell: Tell): AsyncGenerator<TextChunk> {
+    return this.run((model, written, rest) => {
+      const grown = { ...turn, partial: turn.partial + written, answer: turn.answer + written };
+      return continueTelling(model, grown, rest, tell);
+    }, options);
   }
 
   /** Tries each endpoint, those that rest last. */
@@ -170,16 +178,30 @@ class Pool implements TextModel {
   }
 
   /** Log-probabilities of a text, from the first endpoint that tells them and works. Throws as its members' `score` does. */
-  async score(text: string, options: ScoreOptions = {}): Promise<Scores> {
+  score(text: string, options: ScoreOptions = {}): Promise<Scores> {
+    return this.#score(async () => text, options);
+  }
+
+  /** As `score`, for `piece` behind the turn: the text is in the form of the endpoint that scores it. */
+  scoreTelling(turn: Continuation, piece: string, options: ScoreOptions, tell: Tell): Promise<Scores> {
+    return this.#score(async (model) => {
+      const own = isContinuing(model) ? await model.promptOf?.(turn, options?.signal) : null;
+      const text = (own ?? turn.prompt + turn.answer) + piece;
+      tell(model.location, text);
+      return text;
+    }, options);
+  }
+
+  async #score(textFor: (model: TextModel) => Promise<string>, options: ScoreOptions): Promise<Scores> {
     const able = this.slots.filter(({ model }) => canScore(model) && !model.capabilities.sessions);
     let failure: unknown = new SplitError(
       'unsuitable-model',
       `${this.id} gives no log-probabilities of a prompt; this policy needs them`,
     );
     for (const slot of able) {
-      await this.#enter(slot, options.signal);
+      await this.#enter(slot, options?.signal);
       try {
-        const scores = await (slot.model as TextModel & Scorer).score(text, options);
+        const scores = await (slot.model as TextModel & Scorer).score(await textFor(slot.model), options);
         this.#last = slot.model;
         return scores;
       } catch (error) {
@@ -223,14 +245,9 @@ class Pool implements TextModel {
   }
 }
 
-/** Where some endpoints take only chat turns, every request carries the turn, and raw ones get its text. */
+/** Where some endpoints take chat turns, or have a template of their own. */
 class ContinuingPool extends Pool implements ContinuingModel {
   continueAssistant(turn: Continuation, options: GenerateOptions = {}): AsyncGenerator<TextChunk> {
-    return this.run((model, written, rest) => {
-      const grown = { ...turn, partial: turn.partial + written };
-      return isContinuing(model)
-        ? model.continueAssistant(grown, rest)
-        : model.generate(`${turn.prompt}${turn.answer}${written}`, rest);
-    }, options);
+    return this.continueTelling(turn, options, () => undefined);
   }
 }

@@ -13,7 +13,7 @@ import { EndpointError, SplitError, messageOf } from '../split-error.ts';
 import { plainPrompt } from '../text/plain-prompt.ts';
 import { TAGS } from '../text/tags.ts';
 import { apiBase, apiUrl } from './address.ts';
-import { isRenderer, renderedBy } from './chat-template.ts';
+import { addedInFront, isRenderer, renderedBy, withoutAdded } from './chat-template.ts';
 import type { ConnectOptions } from './connect.ts';
 import { EndpointSession } from './endpoint-session.ts';
 import { requestJson } from './event-stream.ts';
@@ -168,7 +168,7 @@ class SmallEndpoint implements TextModel {
     const http = headersOf(this.#options);
     const server = isRenderer(this.#kind) ? { kind: this.#kind, url, model: this.id, http } : null;
     const rendered = server && (await renderedBy(server, messages, addGenerationPrompt));
-    if (rendered !== null) return rendered;
+    if (server && rendered !== null) return withoutAdded(rendered, await addedInFront(server));
     this.#notes.push(`${this.id}: its chat template is not known; the question is asked as plain text`);
     return plainPrompt(messages.at(-1)?.content ?? '');
   }

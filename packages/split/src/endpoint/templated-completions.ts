@@ -3,9 +3,10 @@
 
 import type { GenerateOptions, TextChunk } from '@baton/runtime/text-model';
 
+import { EndpointError } from '../split-error.ts';
 import type { Continuation, ContinuingModel } from '../relay/large-side.ts';
-import { QuestionFrame, renderedBy } from './chat-template.ts';
-import type { Renderer } from './chat-template.ts';
+import { QuestionFrame, addedInFront, renderedBy, withoutAdded } from './chat-template.ts';
+import type { Renderer, RenderingServer } from './chat-template.ts';
 import type { Signal } from './event-stream.ts';
 import { OpenAICompletionsModel, firstModelId, headersOf } from './openai-completions.ts';
 import type { EndpointOptions } from './openai-completions.ts';
@@ -16,6 +17,9 @@ const THINKING = /<think>\s*$/;
 
 export class TemplatedCompletionsModel extends OpenAICompletionsModel implements ContinuingModel {
   readonly #frame: QuestionFrame;
+  readonly #server: (signal: Signal) => Promise<RenderingServer>;
+  /** What the server puts in front of every prompt itself. */
+  #added: Promise<string> | null = null;
 
   constructor(options: EndpointOptions, kind: Renderer) {
     super(options);
@@ -27,21 +31,42 @@ export class TemplatedCompletionsModel extends OpenAICompletionsModel implements
       connectMs: Math.min(connectMs, PATIENCE_MS),
       idleMs: PATIENCE_MS,
     };
-    this.#frame = new QuestionFrame(async (messages, signal) => {
-      const model = options.model ?? (await firstModelId(options, signal));
-      return renderedBy({ kind, url, model, http }, messages, true, signal);
+    this.#server = async (signal) => ({
+      kind,
+      url,
+      model: options.model ?? (await firstModelId(options, signal)),
+      http,
     });
+    this.#frame = new QuestionFrame(async (messages, signal) =>
+      renderedBy(await this.#server(signal), messages, true, signal),
+    );
   }
 
   async promptOf(turn: Continuation, signal?: Signal): Promise<string> {
     const own = await this.#frame.around(turn.question, signal);
-    if (own === null) return turn.prompt + turn.answer;
-    if (turn.bare) return own;
-    // A template that opens the thought itself must not find it opened twice.
-    return own + (THINKING.test(own) ? turn.answer : turn.partial);
+    return withoutAdded(textOf(turn, own), await this.#inFront(signal));
+  }
+
+  async #inFront(signal: Signal): Promise<string> {
+    this.#added ??= this.#server(signal).then((server) => addedInFront(server, signal));
+    try {
+      return await this.#added;
+    } catch (error) {
+      // Asked again another time; the request that is to follow will say for itself what is wrong.
+      this.#added = null;
+      if (error instanceof EndpointError) return '';
+      throw error;
+    }
   }
 
   async *continueAssistant(turn: Continuation, options: GenerateOptions = {}): AsyncGenerator<TextChunk> {
     yield* this.generate(await this.promptOf(turn, options.signal), options);
   }
+}
+
+function textOf(turn: Continuation, own: string | null): string {
+  if (own === null) return turn.prompt + turn.answer;
+  if (turn.bare) return own;
+  // A template that opens the thought itself must not find it opened twice.
+  return own + (THINKING.test(own) ? turn.answer : turn.partial);
 }

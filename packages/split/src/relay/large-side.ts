@@ -34,6 +34,18 @@ export interface ContinuingModel extends TextModel {
   promptOf?(turn: Continuation, signal?: AbortSignal): Promise<string | null>;
 }
 
+/** Told before each request: the endpoint, and the text that it is to go on with. */
+export type Tell = (to: string, prompt: string) => void;
+
+/** A model of several endpoints: which one a request goes to, and in what form, is known only when it goes out. */
+export interface TellingModel extends TextModel {
+  continueTelling(
+    turn: Continuation,
+    options: Parameters<TextModel['generate']>[1],
+    tell: Tell,
+  ): AsyncIterable<TextChunk>;
+}
+
 export interface WarmUpAnswer {
   /** What a person should know of it, one line each. */
   notes: readonly string[];
@@ -55,7 +67,7 @@ export interface LargeSideParts {
 }
 
 type Options = NonNullable<Parameters<TextModel['generate']>[1]>;
-type RequestKind = 'hand-off' | 'early' | 'warm-up';
+type RequestKind = 'hand-off' | 'early' | 'warm-up' | 'score';
 
 export class LargeSide {
   readonly model: TextModel;
@@ -200,14 +212,15 @@ export class LargeSide {
   }
 
   #asked(answer: string, instruction: string, prompt: string, signal: AbortSignal): AsyncIterable<TextChunk> {
-    const { emit, now, question } = this.#parts;
-    emit({ type: 'request', kind: 'score', to: this.model.location, prompt, atMs: now() });
-    const options = { topLogprobs: 10, sampling: { temperature: 0 }, signal };
+    const { question } = this.#parts;
+    const options = { topLogprobs: 10, sampling: { temperature: 0 }, signal, maxTokens: this.askTokens };
     const { model } = this;
-    if (!isContinuing(model)) return model.generate(prompt, { ...options, maxTokens: this.askTokens });
     const asked = `${question}\n\nA solution so far:\n---\n${answer}\n---\n\n${instruction}`;
     const turn = { question: asked, partial: '', prompt, answer: '', bare: true };
-    return model.continueAssistant(turn, { ...options, maxTokens: this.askTokens });
+    const tell = (to: string, prompt: string): void => this.#tell('score', prompt, to);
+    return isTelling(model)
+      ? model.continueTelling(turn, options, tell)
+      : continueTelling(model, turn, options, tell);
   }
 
   /** Usage of a stream: the server's, or, where it was cut short before saying, an estimate from earlier requests. */
@@ -254,6 +267,10 @@ export class LargeSide {
   /** Goes on from `answer`, and tells what is sent. */
   #request(kind: RequestKind, answer: string, options: Options): AsyncIterable<TextChunk> {
     const { model } = this;
+    if (isTelling(model))
+      return model.continueTelling(this.turnOf(answer), options, (to, prompt) =>
+        this.#tell(kind, prompt, to),
+      );
     if (isContinuing(model) && model.promptOf) return this.#asText(kind, answer, options);
     this.#tell(kind, this.prompt + answer);
     return this.#generate(answer, options);
@@ -267,10 +284,11 @@ export class LargeSide {
 
   #ownPrompt(answer: string, signal?: AbortSignal): Promise<string | null> | null {
     const { model } = this;
-    return isContinuing(model) && model.promptOf ? model.promptOf(this.#turn(answer), signal) : null;
+    return isContinuing(model) && model.promptOf ? model.promptOf(this.turnOf(answer), signal) : null;
   }
 
-  #turn(answer: string): Continuation {
+  /** The answer so far as the turn that is to be continued. */
+  turnOf(answer: string): Continuation {
     const thinking = /<think>\s*$/.exec(this.prompt)?.[0] ?? '';
     const { question } = this.#parts;
     return { question, partial: thinking + answer, prompt: this.prompt, answer };
@@ -278,7 +296,7 @@ export class LargeSide {
 
   #generate(answer: string, options: Options): AsyncIterable<TextChunk> {
     const { model } = this;
-    if (isContinuing(model)) return model.continueAssistant(this.#turn(answer), options);
+    if (isContinuing(model)) return model.continueAssistant(this.turnOf(answer), options);
     if (model.capabilities.sessions && model.openSession) return this.#throughSession(answer, options);
     return model.generate(this.prompt + answer, options);
   }
@@ -301,9 +319,9 @@ export class LargeSide {
     return this.#session;
   }
 
-  #tell(kind: RequestKind, prompt: string): void {
+  #tell(kind: RequestKind, prompt: string, to: string = this.model.location): void {
     const { emit, now } = this.#parts;
-    emit({ type: 'request', kind, to: this.model.location, prompt, atMs: now() });
+    emit({ type: 'request', kind, to, prompt, atMs: now() });
   }
 
   #learn(prompt: string, usage: Usage): void {
@@ -319,4 +337,26 @@ export class LargeSide {
 
 export function isContinuing(model: TextModel): model is ContinuingModel {
   return 'continueAssistant' in model;
+}
+
+function isTelling(model: TextModel): model is TellingModel {
+  return 'continueTelling' in model;
+}
+
+/** Continues the turn at `model`, in the form that it takes, and tells what is sent. */
+export async function* continueTelling(
+  model: TextModel,
+  turn: Continuation,
+  options: Options,
+  tell: Tell,
+): AsyncGenerator<TextChunk> {
+  const plain = turn.prompt + turn.answer;
+  if (!isContinuing(model)) {
+    tell(model.location, plain);
+    yield* model.generate(plain, options);
+    return;
+  }
+  const own = (await model.promptOf?.(turn, options.signal)) ?? null;
+  tell(model.location, own ?? plain);
+  yield* own === null ? model.continueAssistant(turn, options) : model.generate(own, options);
 }

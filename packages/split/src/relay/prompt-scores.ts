@@ -4,6 +4,7 @@
 import type { TextModel, Usage } from '@baton/runtime/text-model';
 
 import { SplitError } from '../split-error.ts';
+import type { Continuation, LargeSide, Tell } from './large-side.ts';
 import type { Relay } from './relay.ts';
 
 export interface PromptToken {
@@ -34,10 +35,13 @@ export async function scorePiece(
   piece: string,
 ): Promise<{ tokens: PromptToken[]; next: string | null; covered: boolean }> {
   const { large, parts } = relay;
-  const text = (await large.textOf(answer, parts.signal)) + piece;
-  parts.emit({ type: 'request', kind: 'score', to: large.location, prompt: text, atMs: parts.now() });
-  relay.overhead.requests++;
-  const { tokens, next, usage } = await scorerOf(large.model)(text, parts.signal);
+  let text = '';
+  const tell = (to: string, prompt: string): void => {
+    text = prompt;
+    relay.overhead.requests++;
+    parts.emit({ type: 'request', kind: 'score', to, prompt, atMs: parts.now() });
+  };
+  const { tokens, next, usage } = await scored(large, answer, piece, parts.signal, tell);
   // Endpoints write one token behind the text, which nobody keeps.
   relay.overhead.largeTokens += usage?.completionTokens ?? 1;
   large.spend(usage, text, usage ? 0 : 1);
@@ -48,6 +52,24 @@ export async function scorePiece(
     if (left >= 0) covering.unshift(tokens[i]!);
   }
   return { tokens: covering, next, covered: left === 0 };
+}
+
+async function scored(
+  large: LargeSide,
+  answer: string,
+  piece: string,
+  signal: AbortSignal,
+  tell: Tell,
+): Promise<Scoring> {
+  const { model } = large;
+  if ('scoreTelling' in model) {
+    const { scoreTelling } = model as TellingScorer;
+    return named(await scoreTelling.call(model, large.turnOf(answer), piece, { top: 1, signal }, tell));
+  }
+  const scorer = scorerOf(model);
+  const text = (await large.textOf(answer, signal)) + piece;
+  tell(large.location, text);
+  return scorer(text, signal);
 }
 
 /** Whether the large model can score a text at all. */
@@ -69,25 +91,33 @@ interface Alternative {
   logprob: number;
 }
 
-type RemoteScorer = TextModel & {
-  score(
-    text: string,
-    options: { top: number; signal: AbortSignal },
-  ): Promise<{
-    tokens: readonly (Alternative & { top?: readonly Alternative[] })[];
-    next: string | null;
-    usage: Usage | null;
-  }>;
+interface RemoteScores {
+  tokens: readonly (Alternative & { top?: readonly Alternative[] })[];
+  next: string | null;
+  usage: Usage | null;
+}
+
+interface RemoteOptions {
+  top: number;
+  signal: AbortSignal;
+}
+
+type RemoteScorer = TextModel & { score(text: string, options: RemoteOptions): Promise<RemoteScores> };
+
+/** Of several endpoints: the text is in the form of the one that scores it. */
+type TellingScorer = TextModel & {
+  scoreTelling(turn: Continuation, piece: string, options: RemoteOptions, tell: Tell): Promise<RemoteScores>;
 };
 
 function remote(model: RemoteScorer): Scorer {
-  return async (text, signal) => {
-    const { tokens, next, usage } = await model.score(text, { top: 1, signal });
-    return {
-      tokens: tokens.map((t) => ({ text: t.text, logprob: t.logprob, best: t.top?.[0]?.text ?? t.text })),
-      next,
-      usage,
-    };
+  return async (text, signal) => named(await model.score(text, { top: 1, signal }));
+}
+
+function named({ tokens, next, usage }: RemoteScores): Scoring {
+  return {
+    tokens: tokens.map((t) => ({ text: t.text, logprob: t.logprob, best: t.top?.[0]?.text ?? t.text })),
+    next,
+    usage,
   };
 }
 
