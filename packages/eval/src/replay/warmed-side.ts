@@ -18,6 +18,8 @@ export class WarmedSide {
   /** Until when the large side reads what it was sent. */
   #busyUntilMs = 0;
   #answerMs: number;
+  /** For a character; known as soon as text is written. */
+  #readMs: number | null = null;
 
   /** `promptTokens` stand before the first text, and are sent with the first request. */
   constructor(cost: CostModel, promptTokens: number) {
@@ -29,8 +31,10 @@ export class WarmedSide {
 
   /** The small model writes so many tokens, of so many characters in all. */
   write(tokens: number, characters: number): void {
-    this.#offer();
     const each = characters / Math.max(1, tokens);
+    const readMs = this.#cost.large.prefillMs / each;
+    this.#readMs = readMs > 0 && Number.isFinite(readMs) ? readMs : null;
+    this.#offer();
     for (let i = 0; i < tokens; i++) {
       this.#nowMs += this.#cost.small.decodeMs;
       this.#unsent++;
@@ -62,6 +66,7 @@ export class WarmedSide {
       grown: this.#grown,
       sinceMs: this.#nowMs - (this.sentMs.at(-1) ?? -Infinity),
       answerMs: this.#answerMs,
+      readMs: this.#readMs,
     };
     if (this.#unsent === 0 || !warmUpIsDue(situation)) return;
     const half = this.#cost.roundTripMs / 2;

@@ -10,6 +10,7 @@ import { OpenAICompletionsModel, endpointPool } from '../endpoint/index.ts';
 import { TAGS } from '../text/tags.ts';
 import { KeepWarm } from './keep-warm.ts';
 import { LargeSide } from './large-side.ts';
+import { ReadingPace } from './reading-pace.ts';
 import { warmUpIsDue } from './warm-up-rule.ts';
 
 const LINE = 'Forty characters are worth one request...\n';
@@ -164,7 +165,7 @@ describe('requests that keep the large side warm', () => {
 });
 
 describe('a keep-warm request is due', () => {
-  const situation = { underWay: 2, most: 5, grown: 100, sinceMs: 20, answerMs: 100 };
+  const situation = { underWay: 2, most: 5, grown: 100, sinceMs: 20, answerMs: 100, readMs: null };
 
   it.each([
     ['a fifth of an answer’s time behind the last', {}, true],
@@ -174,6 +175,9 @@ describe('a keep-warm request is due', () => {
     ['not where as many as may be are under way', { underWay: 5 }, false],
     ['not beside another while nobody knows how long an answer takes', { answerMs: null }, false],
     ['not for a few characters', { underWay: 0, grown: 39 }, false],
+    ['for fewer of a server that reads them slowly', { underWay: 0, grown: 10, readMs: 5 }, true],
+    ['not for as many of one that reads them at once', { underWay: 0, readMs: 0.03 }, false],
+    ['however fast it reads, for half a page', { underWay: 0, grown: 160, readMs: 0.001 }, true],
   ])('%s', (_, change, due) => {
     expect(warmUpIsDue({ ...situation, ...change })).toBe(due);
   });
@@ -181,5 +185,35 @@ describe('a keep-warm request is due', () => {
   it('for a few characters where a hand-off is near', () => {
     expect(warmUpIsDue({ ...situation, grown: 4 }, true)).toBe(true);
     expect(warmUpIsDue({ ...situation, grown: 3 }, true)).toBe(false);
+  });
+});
+
+describe('the pace at which a server reads', () => {
+  const after = (answers: readonly [characters: number, tookMs: number][]): number | null => {
+    const pace = new ReadingPace();
+    for (const [characters, tookMs] of answers) pace.add(characters, tookMs);
+    return pace.msPerCharacter;
+  };
+
+  it('is what an answer takes longer for each character, whatever the round trip', () => {
+    const answers = [20, 400, 60, 200].map((n): [number, number] => [n, 80 + 0.25 * n]);
+    expect(after(answers)).toBeCloseTo(0.25, 9);
+  });
+
+  it('is that of the newest answers', () => {
+    const at = (ms: number, many: number): [number, number][] =>
+      Array.from({ length: many }, (_, i) => [20 + 100 * (i % 3), 50 + ms * (20 + 100 * (i % 3))]);
+    expect(after([...at(1, 30), ...at(0.1, 60)])).toBeCloseTo(0.1, 2);
+  });
+
+  it.each([
+    ['after two answers', [20, 400]],
+    ['where all had as much to read', [40, 41, 40, 42, 41]],
+  ])('is not known %s', (_, sizes) => {
+    expect(after(sizes.map((n) => [n, 80 + n]))).toBeNull();
+  });
+
+  it('is not known where more took less', () => {
+    expect(after([20, 400, 60, 200].map((n) => [n, 500 - n]))).toBeNull();
   });
 });

@@ -8,7 +8,8 @@ import type { TextModel } from '@baton/runtime/text-model';
 
 import { isAbort, messageOf } from '../split-error.ts';
 import type { LargeSide, WarmUpAnswer } from './large-side.ts';
-import { MOST_AT_ONCE, smoothedAnswerMs, warmUpIsDue } from './warm-up-rule.ts';
+import { ReadingPace } from './reading-pace.ts';
+import { MOST_AT_ONCE, smoothedAnswerMs, warmUpIsDue, worthCharacters } from './warm-up-rule.ts';
 
 /** What its answers have shown of a server; stays known from run to run. */
 interface Server {
@@ -19,6 +20,7 @@ interface Server {
   readsAlong: boolean | null;
   /** How long an answer takes, smoothed. */
   answerMs: number | null;
+  pace: ReadingPace;
 }
 
 const servers = new WeakMap<TextModel, Server>();
@@ -28,6 +30,8 @@ interface Sent {
   atMs: number;
   /** Characters of the longest request that was under way when this one was sent; 0 where there was none. */
   ahead: number;
+  /** None was under way then: its answer's time is its own. */
+  alone: boolean;
 }
 
 export class KeepWarm {
@@ -45,24 +49,27 @@ export class KeepWarm {
     this.#large = large;
     this.#onNote = onNote;
     this.#now = now;
-    this.#server = servers.get(large.model) ?? { readsAlong: null, answerMs: null };
+    this.#server = servers.get(large.model) ?? {
+      readsAlong: null,
+      answerMs: null,
+      pace: new ReadingPace(),
+    };
     servers.set(large.model, this.#server);
   }
 
   /** The text has grown to `answer`. `urgent`: a hand-off is likely soon, so a few characters are enough. */
   offer(answer: string, urgent = false): void {
-    if (this.#off) return;
+    const grown = this.#sent === null ? Infinity : answer.length - this.#sent.length;
+    const readMs = this.#server.pace.msPerCharacter;
+    // Asked for each token: most of them end here.
+    if (this.#off || grown < worthCharacters(readMs, urgent)) return;
+    const { answerMs } = this.#server;
     const atMs = this.#now();
-    const situation = {
-      underWay: this.#busy.size,
-      most: this.#most(),
-      grown: this.#sent === null ? Infinity : answer.length - this.#sent.length,
-      sinceMs: atMs - this.#sentMs,
-      answerMs: this.#server.answerMs,
-    };
+    const sinceMs = atMs - this.#sentMs;
+    const situation = { underWay: this.#busy.size, most: this.#most(), grown, sinceMs, answerMs, readMs };
     if (!warmUpIsDue(situation, urgent)) return;
     const ahead = Math.max(0, ...[...this.#busy.keys()].map((sent) => sent.answer.length));
-    this.#send({ answer, atMs, ahead });
+    this.#send({ answer, atMs, ahead, alone: this.#busy.size === 0 });
   }
 
   /**
@@ -120,8 +127,11 @@ export class KeepWarm {
     const took = this.#now() - sent.atMs;
     const server = this.#server;
     server.answerMs = smoothedAnswerMs(server.answerMs, took);
-    if (usage?.cachedTokens === undefined || server.readsAlong === false) return;
+    if (usage?.cachedTokens === undefined) return;
     const { prompt } = this.#large;
+    const fresh = 1 - usage.cachedTokens / Math.max(1, usage.promptTokens);
+    if (sent.alone) server.pace.add(fresh * (prompt.length + sent.answer.length), took);
+    if (server.readsAlong === false) return;
     const share = (prompt.length + sent.ahead) / Math.max(1, prompt.length + sent.answer.length);
     // Half of what was ahead: a server may keep whole blocks only.
     server.readsAlong = sent.ahead === 0 || usage.cachedTokens >= (usage.promptTokens * share) / 2;
