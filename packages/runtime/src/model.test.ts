@@ -1,11 +1,12 @@
 // The decoder, the session and the model on ONNX Runtime's CPU provider, against what transformers computes with the
 // same checkpoint (test/fixtures/make_tiny.py). The browser targets run the same checks in test/browser.
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Backend } from './backend.ts';
 import { Decoder } from './decoder.ts';
 import type { LocalModel } from './local-model.ts';
 import { openLocal } from './node/index.ts';
@@ -103,6 +104,38 @@ describe('decoder', () => {
     const decoder = await Decoder.create(model.backend);
     await decoder.ingest(reference.ids.slice(0, reference.greedyPromptLength), { logits: 'last' });
     expect(await greedy(decoder, 64)).toEqual(reference.greedy);
+    await decoder.close();
+  });
+
+  test('growing runs no token again', async () => {
+    let ran = 0;
+    const { target, vocabSize, maxRows, capacities, description } = model.backend;
+    let slots = (): number => 0;
+    const counting: Backend = {
+      target,
+      vocabSize,
+      maxRows,
+      capacities,
+      description,
+      createSequence: async (capacity) => {
+        const sequence = await model.backend.createSequence(capacity);
+        slots = () => sequence.capacity;
+        const forward = sequence.forward.bind(sequence);
+        sequence.forward = (tokens, position, wanted) => {
+          ran += tokens.length;
+          return forward(tokens, position, wanted);
+        };
+        return sequence;
+      },
+      close: async () => undefined,
+    };
+    const decoder = await Decoder.create(counting);
+    const prompt = reference.ids.slice(0, 50);
+    await decoder.ingest(prompt, { logits: 'last' });
+    const before = slots();
+    const written = await greedy(decoder, 30);
+    expect([before, slots()]).toEqual([64, 192]);
+    expect(ran).toBe(prompt.length + written.length);
     await decoder.close();
   });
 
@@ -244,6 +277,29 @@ describe('session', () => {
     expect(ids).toEqual([]);
     expect(last).toMatchObject({ finishReason: 'stop', stopped: '<|end|>' });
     await session.close();
+  });
+
+  test('every stop id of generation_config ends it', async () => {
+    const checkpoint = path.join(cache, 'many-ends');
+    await cp(path.join(fixtures, 'tiny'), checkpoint, { recursive: true });
+    const end = model.tokenizer.addedToken('<|end|>')!;
+    const ends = [end, 200, 301];
+    await writeFile(path.join(checkpoint, 'generation_config.json'), JSON.stringify({ eos_token_id: ends }));
+    const several = await openLocal(checkpoint, { compile: { context: 64, chunk: 16 } });
+    try {
+      for (const id of [...ends, 202]) {
+        const asked = await several.openSession();
+        await asked.sync('A baker makes 24');
+        const { ids, last } = await collect(asked, { maxTokens: 2, sampling: { logitBias: { [id]: 1000 } } });
+        const ended = { ids: [], last: { finishReason: 'stop', stopped: several.tokenizer.tokenText(id) } };
+        expect({ ids, last }).toMatchObject(
+          ends.includes(id) ? ended : { ids: [id, id], last: { finishReason: 'length' } },
+        );
+        await asked.close();
+      }
+    } finally {
+      await several.close();
+    }
   });
 
   test('no tokens are written where none are asked for, and a number that is none is refused', async () => {

@@ -136,6 +136,44 @@ test('what the worker says of a long text is moved to the page, not cloned, and 
   expect(wrote.sent.longest).toBeLessThan(4000);
 }, 120_000);
 
+test('one run at a time: a second one begins when the first has ended or is stopped, and both write what they would alone', async () => {
+  const told = await browser.page.evaluate(async () => {
+    const url = new URL('/model/', location.href).href;
+    const model = await window.baton.openWorkerModel({ kind: 'compiled', url }, { target: 'wasm-simd' });
+    const prompts = ['A baker makes 24 loaves', 'Mia has 47 boxes', 'One, two'];
+    const write = async (prompt: string, order: string[], signal?: AbortSignal): Promise<string> => {
+      let text = '';
+      const options = { maxTokens: 12, ...(signal ? { signal } : {}) };
+      for await (const chunk of model.generate(prompt, options)) {
+        order.push(prompt);
+        text += chunk.text;
+      }
+      return text;
+    };
+    const alone: string[] = [];
+    for (const prompt of prompts) alone.push(await write(prompt, []));
+    const order: string[] = [];
+    const together = await Promise.all(prompts.map((prompt) => write(prompt, order)));
+    // The one that waits goes on when the one in front of it is stopped.
+    const control = new AbortController();
+    const stopped: string[] = [];
+    const first = (async () => {
+      for await (const _ of model.generate(prompts[0]!, { maxTokens: 400, signal: control.signal }))
+        stopped.push('first');
+    })();
+    const second = write(prompts[1]!, stopped);
+    await new Promise((done) => setTimeout(done, 30));
+    control.abort();
+    await Promise.all([first, second]);
+    await model.close();
+    return { prompts, alone, together, order, stopped };
+  });
+  expect(told.together).toEqual(told.alone);
+  const blocks = (order: readonly string[]): string[] => order.filter((name, i) => name !== order[i - 1]);
+  expect(blocks(told.order).toSorted()).toEqual(told.prompts.toSorted());
+  expect(blocks(told.stopped)).toEqual(['first', told.prompts[1]]);
+}, 60_000);
+
 interface Run {
   /** Milliseconds of every long task, by what the worker was doing meanwhile. */
   reading: number[];
