@@ -22,7 +22,7 @@ beforeAll(async () => {
   });
   browser = await openTestBrowser({
     page: path.join(here, 'page'),
-    serve: { '/model/': path.join(folder, 'tiny') },
+    serve: { '/model/': path.join(folder, 'tiny'), '/checkpoint/': path.join(here, '../fixtures/tiny') },
   });
 });
 afterAll(async () => {
@@ -135,6 +135,52 @@ test('what the worker says of a long text is moved to the page, not cloned, and 
   // A token with twenty alternatives: too small for moving to be worth it.
   expect(wrote.sent.longest).toBeLessThan(4000);
 }, 120_000);
+
+test('files that a person chose cross as handles: no byte of them is in a message, and no prompt is more than its text', async () => {
+  const told = await browser.page.evaluate(async () => {
+    const names = ['config.json', 'generation_config.json', 'model.safetensors', 'tokenizer.json'];
+    const files = await Promise.all(
+      names.map(async (name) => new File([await (await fetch(`/checkpoint/${name}`)).blob()], name)),
+    );
+    let [bytes, longest, handles] = [0, 0, 0];
+    const look = (value: unknown): void => {
+      if (value instanceof File) handles++;
+      else if (value instanceof ArrayBuffer) bytes += value.byteLength;
+      else if (ArrayBuffer.isView(value)) bytes += value.byteLength;
+      else if (value !== null && typeof value === 'object') Object.values(value).forEach(look);
+    };
+    type Post = (message: unknown, ...rest: unknown[]) => void;
+    const targets = [Worker.prototype, MessagePort.prototype] as unknown as { postMessage: Post }[];
+    const own = targets.map((target) => target.postMessage);
+    targets.forEach((target, i) => {
+      target.postMessage = function (this: unknown, message: unknown, ...rest: unknown[]): void {
+        look(message);
+        longest = Math.max(longest, JSON.stringify(message)?.length ?? 0);
+        own[i]!.call(this, message, ...rest);
+      };
+    });
+    const prompt = 'A baker makes 24 loaves and sells 17 of them. '.repeat(10);
+    try {
+      const compile = { context: 1024, chunk: 64 };
+      const model = await window.baton.openWorkerModel(
+        { kind: 'files', name: 'chosen', files, compile },
+        { target: 'wasm-simd' },
+      );
+      let text = '';
+      for await (const chunk of model.generate(prompt, { maxTokens: 6 })) text += chunk.text;
+      await model.close();
+      const size = files.reduce((sum, file) => sum + file.size, 0);
+      return { bytes, longest, handles, size, text, prompt };
+    } finally {
+      targets.forEach((target, i) => (target.postMessage = own[i]!));
+    }
+  });
+  expect(told.size).toBeGreaterThan(400_000);
+  expect(told.handles).toBe(4);
+  expect(told.bytes).toBe(0);
+  expect(told.longest).toBeLessThan(told.prompt.length + 1000);
+  expect(told.text).not.toBe('');
+}, 60_000);
 
 test('one run at a time: a second one begins when the first has ended or is stopped, and both write what they would alone', async () => {
   const told = await browser.page.evaluate(async () => {
