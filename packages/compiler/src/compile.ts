@@ -111,6 +111,7 @@ async function compileInto(source: CheckpointSource, sink: ModelSink, options: C
     lowering: resolved.lowering,
     cacheUpdate: resolved.cacheUpdate,
     attention: resolved.attention,
+    prefillWeights: resolved.prefillWeights,
     boundary: resolved.boundary,
     weights: resolved.weights,
     ...(resolved.weights === 'int8' || resolved.weights === 'int4' ? { group: resolved.group } : {}),
@@ -177,9 +178,18 @@ async function writeGraphs(
   files: OutputEntry[],
   progress: ProgressReporter,
 ): Promise<ManifestGraph[]> {
-  const { lowering, cacheUpdate, attention, boundary } = options;
+  const { lowering, cacheUpdate, attention, prefillWeights, boundary } = options;
   const epsilon = description.architecture.rmsNormEps;
-  const build: GraphOptions = { description, tensors, epsilon, lowering, cacheUpdate, attention, boundary };
+  const build: GraphOptions = {
+    description,
+    tensors,
+    epsilon,
+    lowering,
+    cacheUpdate,
+    attention,
+    boundary,
+    int4: 'stored',
+  };
   const graphs: ManifestGraph[] = [];
   const add = async (
     file: string,
@@ -198,7 +208,8 @@ async function writeGraphs(
     ] as const) {
       for (let first = 0; first < layers; first += options.layersPerGraph) {
         const last = Math.min(layers, first + options.layersPerGraph) - 1;
-        const builder = layersGraph(build, first, last, length, capacity);
+        const int4 = role === 'prefill' ? prefillWeights : 'stored';
+        const builder = layersGraph({ ...build, int4 }, first, last, length, capacity);
         const file = `${role}-${capacity}-${first}-${last}.onnx`;
         await add(file, builder, { role, firstLayer: first, lastLayer: last, length, capacity });
       }

@@ -13,6 +13,7 @@ export {
   BOUNDARIES,
   CACHE_UPDATES,
   LOWERINGS,
+  PREFILL_WEIGHTS,
   WEIGHT_TYPES,
   type Attention,
   type Boundary,
@@ -20,5 +21,6 @@ export {
   type CompileOptions,
   type CompileProgress,
   type Lowering,
+  type PrefillWeights,
   type WeightType,
 } from './options.ts';

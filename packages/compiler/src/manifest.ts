@@ -23,7 +23,7 @@
 //     `columns` gives, for `ids` [WATCHED] int32, `chosen` [1, L, WATCHED] logits, `log_sum_exp` [1, L, 1] and
 //     `argmax` [1, L, 1] int32 and `max` [1, L, 1]: log p = chosen - log_sum_exp.
 import * as v from 'valibot';
-import { ATTENTIONS, LOWERINGS } from './options.ts';
+import { ATTENTIONS, LOWERINGS, PREFILL_WEIGHTS } from './options.ts';
 
 export const MANIFEST_FILE = 'baton.json';
 export const MANIFEST_SCHEMA = 'baton.model/1';
@@ -143,6 +143,8 @@ const manifest = v.object({
   cacheUpdate: v.optional(v.picklist(['rows', 'whole']), 'rows'),
   /** grouped: prefill graphs attend in one contrib operator over the filled slots (duty 3). */
   attention: v.optional(v.picklist(ATTENTIONS), 'primitive'),
+  /** bytes: prefill graphs unpack int4 weights when they are loaded; the same numbers, for whoever counts memory. */
+  prefillWeights: v.optional(v.picklist(PREFILL_WEIGHTS), 'stored'),
   /** Type of hidden states, keys and values at graph boundaries. */
   boundary: v.optional(v.picklist(['f32', 'f16']), 'f32'),
   weights: v.picklist(['f32', 'f16', 'int8', 'int4']),

@@ -15,6 +15,10 @@ export type CacheUpdate = (typeof CACHE_UPDATES)[number];
 export const ATTENTIONS = ['primitive', 'grouped'] as const;
 export type Attention = (typeof ATTENTIONS)[number];
 
+/** What a prefill graph multiplies with: int4 as it is stored, or the same integers a byte each. */
+export const PREFILL_WEIGHTS = ['stored', 'bytes'] as const;
+export type PrefillWeights = (typeof PREFILL_WEIGHTS)[number];
+
 export const BOUNDARIES = ['f32', 'f16'] as const;
 export type Boundary = (typeof BOUNDARIES)[number];
 
@@ -68,6 +72,12 @@ export interface CompileOptions {
    * primitive. Default: grouped in the integer lowering, else primitive.
    */
   attention?: Attention;
+  /**
+   * bytes: prefill graphs of int4 weights in the fused lowering unpack them when a runtime loads them, once, and multiply the
+   * same integers with the same scales: ONNX Runtime's CPU kernels unpack them for every few rows otherwise. For ort-cpu and
+   * wasm; webgpu takes no such graph. Costs half a byte of memory per weight, a slower opening, nothing on disk. Default stored.
+   */
+  prefillWeights?: PrefillWeights;
   /** Type of hidden states, keys and values where they cross a graph's boundary; inside is f32. Default f32. */
   boundary?: Boundary;
   /** Fields of config.json that are known to change no arithmetic. */
@@ -90,6 +100,7 @@ export interface ResolvedOptions {
   epsilonFloor: number;
   cacheUpdate: CacheUpdate;
   attention: Attention;
+  prefillWeights: PrefillWeights;
   boundary: Boundary;
 }
 
@@ -144,6 +155,14 @@ export function resolveOptions(options: CompileOptions): ResolvedOptions {
     );
   if (attention === 'grouped' && cacheUpdate === 'whole')
     fail('attention', 'is grouped, but the graphs write the whole cache', 'choose cacheUpdate rows');
+  const { prefillWeights = 'stored' } = options;
+  oneOf('prefillWeights', prefillWeights, PREFILL_WEIGHTS);
+  if (prefillWeights === 'bytes' && (lowering !== 'fused' || weights !== 'int4'))
+    fail(
+      'prefillWeights',
+      `is bytes, which is for int4 weights in the fused lowering, not ${weights} in ${lowering}`,
+      'choose stored',
+    );
   return {
     capacities,
     chunk,
@@ -158,6 +177,7 @@ export function resolveOptions(options: CompileOptions): ResolvedOptions {
     epsilonFloor,
     cacheUpdate,
     attention,
+    prefillWeights,
     boundary,
   };
 }

@@ -33,6 +33,8 @@ def infer_matmul_nbits(context: InferenceContext):
         raise InferenceError(f"MatMulNBits: {bits} bits in blocks of {block}")
     if dims(x)[-1] != k or dims(weight) != expected or dims(scales) not in ([n * blocks], [n, blocks]):
         raise InferenceError(f"MatMulNBits: {dims(x)} times {dims(weight)} (not {expected}), scales {dims(scales)}")
+    if context.get_num_inputs() > 3 and dims(context.get_input_type(3)) != [n * blocks] and bits == 8:
+        raise InferenceError(f"MatMulNBits: zero points {dims(context.get_input_type(3))}, not {[n * blocks]}")
     give(context, 0, [*dims(x)[:-1], n])
 
 
@@ -80,10 +82,10 @@ def give(context: InferenceContext, output, shape):
 
 
 FLOATS = ["tensor(float)", "tensor(float16)"]
-# Operator: inputs with their types, outputs, attributes with whether they must be there, and the shapes.
+# Operator: inputs with their types (an optional one with a question mark), outputs, attributes with whether they must be there, and the shapes.
 CONTRIB_OPERATORS = {
     "MatMulNBits": (
-        {"A": "T", "B": "tensor(uint8)", "scales": "T"}, ["Y"],
+        {"A": "T", "B": "tensor(uint8)", "scales": "T", "zero_points?": "tensor(uint8)"}, ["Y"],
         {"K": True, "N": True, "bits": True, "block_size": True, "accuracy_level": False}, infer_matmul_nbits),
     "MatMulIntegerToFloat": (
         {"A": "tensor(uint8)", "B": "tensor(int8)", "a_scale": "T", "b_scale": "T", "a_zero_point": "tensor(uint8)"}, ["Y"],
@@ -102,10 +104,11 @@ REAL_ATTRIBUTES = {"scale", "softcap"}
 
 def register():
     for name, (inputs, outputs, attributes, infer) in CONTRIB_OPERATORS.items():
-        kind = OpSchema.AttrType
+        kind, option = OpSchema.AttrType, OpSchema.FormalParameterOption
         schema = OpSchema(
             name, CONTRIB, 1,
-            inputs=[OpSchema.FormalParameter(i, t) for i, t in inputs.items()],
+            inputs=[OpSchema.FormalParameter(
+                i.rstrip("?"), t, param_option=option.Optional if i.endswith("?") else option.Single) for i, t in inputs.items()],
             outputs=[OpSchema.FormalParameter(o, "T") for o in outputs],
             type_constraints=[("T", FLOATS, "")],
             attributes=[OpSchema.Attribute(a, kind.FLOAT if a in REAL_ATTRIBUTES else kind.INT, "", required=needed)

@@ -24,6 +24,7 @@ const FORMS: readonly CompileOptions[] = [
   { weights: 'int8', lowering: 'integer', attention: 'primitive' },
   { lowering: 'fused', attention: 'grouped' },
   { weights: 'int4', lowering: 'fused', attention: 'grouped', boundary: 'f16', layersPerGraph: 2 },
+  { weights: 'int4', lowering: 'fused', prefillWeights: 'bytes' },
   { weights: 'int4', group: 'channel' },
   { weights: 'int8', group: 'channel', lowering: 'fused' },
   { weights: 'int4', head: 'int4', keep: { '.down': 'f16' } },

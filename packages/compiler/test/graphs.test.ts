@@ -101,6 +101,7 @@ describe.each(fixtureNames())('%s', (name) => {
     {},
     { weights: 'int4' },
     { weights: 'int4', lowering: 'fused' },
+    { weights: 'int4', lowering: 'fused', prefillWeights: 'bytes' },
     { lowering: 'fused', attention: 'grouped' },
     { weights: 'int8', group: 'channel', cacheUpdate: 'whole', boundary: 'f16' },
   ] as const)('repeats one layer: operators, attributes, wiring and shapes alike (%o)', async (options) => {

@@ -114,6 +114,41 @@ describe('the integer lowering', () => {
   });
 });
 
+describe('prefill weights as bytes', () => {
+  it.each(fixtureNames())('multiply the same integers with the same scales (%s)', async (name) => {
+    const options = { weights: 'int4', lowering: 'fused' } as const;
+    await compiled(name, { ...options, prefillWeights: 'bytes' }, async (bytes, bytesFolder) => {
+      expect(bytes.prefillWeights).toBe('bytes');
+      await compiled(name, options, async (stored, storedFolder) => {
+        // Byte for byte the same weights, so that nothing but the order of sums is left to differ.
+        const [a, b] = [bytes, stored].map((m) => m.files.find((f) => f.path === m.weightsFile));
+        expect(a).toEqual(b);
+        const unlike = bytes.files.filter((f, i) => f.sha256 !== stored.files[i]!.sha256);
+        expect(unlike.map((f) => f.path)).toEqual([expect.stringMatching(/^prefill-/)]);
+        expect(worstError(await logitsOf(bytesFolder, name), await logitsOf(storedFolder, name))).toBeLessThan(
+          ROUNDED_ACTIVATIONS,
+        );
+        await keepActivations(bytes, bytesFolder);
+        await keepActivations(stored, storedFolder);
+        expect(worstError(await logitsOf(bytesFolder, name), await logitsOf(storedFolder, name))).toBeLessThan(
+          EXACT,
+        );
+      });
+    });
+  });
+
+  it('are refused where there is nothing to unpack', async () => {
+    const refused = (options: CompileOptions) =>
+      compiled('qwen2', { prefillWeights: 'bytes', ...options }, async () => undefined);
+    await expect(refused({ weights: 'int4' })).rejects.toThrow(
+      /prefillWeights is bytes.*not int4 in portable; choose stored/,
+    );
+    await expect(refused({ weights: 'int8', lowering: 'fused' })).rejects.toThrow(
+      /prefillWeights is bytes.*not int8 in fused; choose stored/,
+    );
+  });
+});
+
 describe('grouped attention', () => {
   it('is refused where there is no such operator or no rows to give', async () => {
     const refused = (options: CompileOptions) =>

@@ -8,6 +8,7 @@ import {
   compile,
   hubSource,
   LOWERINGS,
+  PREFILL_WEIGHTS,
   urlSource,
   WEIGHT_TYPES,
   type Attention,
@@ -15,6 +16,7 @@ import {
   type CompileOptions,
   type CompileProgress,
   type Manifest,
+  type PrefillWeights,
   type WeightType,
 } from '@baton/compiler';
 import { DirectorySink, DirectorySource } from '@baton/compiler/node';
@@ -36,6 +38,7 @@ interface Flags {
   epsilonFloor?: number;
   cacheUpdate: (typeof CACHE_UPDATES)[number];
   attention?: Attention;
+  prefillWeights: PrefillWeights;
   boundary: (typeof BOUNDARIES)[number];
   ignoreField: string[];
   id?: string;
@@ -90,6 +93,14 @@ export function compileCommand(): Command {
       ).choices(ATTENTIONS),
     )
     .addOption(
+      new Option(
+        '--prefill-weights <form>',
+        'bytes: int4 in the fused lowering is unpacked when a model opens, for faster prompts on ort-cpu and more memory; not for webgpu',
+      )
+        .choices(PREFILL_WEIGHTS)
+        .default('stored'),
+    )
+    .addOption(
       new Option('--boundary <type>', 'hidden states, keys and values between graphs')
         .choices(BOUNDARIES)
         .default('f32'),
@@ -113,7 +124,7 @@ export function compileCommand(): Command {
 
 async function run(checkpoint: string, flags: Flags): Promise<void> {
   const { out, context, chunk, weights, group, target, layersPerGraph, head, epsilonFloor, id, json } = flags;
-  const { cacheUpdate, attention, boundary, keepAbove } = flags;
+  const { cacheUpdate, attention, prefillWeights, boundary, keepAbove } = flags;
   const stop = new AbortController();
   const interrupt = () => stop.abort(new DOMException('stopped; nothing was kept', 'AbortError'));
   process.once('SIGINT', interrupt);
@@ -127,6 +138,7 @@ async function run(checkpoint: string, flags: Flags): Promise<void> {
       ...(group === undefined ? {} : { group }),
       lowering: target,
       cacheUpdate,
+      prefillWeights,
       boundary,
       keep: flags.keep,
       ignoreConfigFields: flags.ignoreField,

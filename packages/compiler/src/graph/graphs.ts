@@ -2,7 +2,7 @@
 import type { Description } from '../families/description.ts';
 import { maskRows } from '../host/mask.ts';
 import { WATCHED, type ManifestTensor } from '../manifest.ts';
-import type { Attention, Boundary, CacheUpdate, Lowering } from '../options.ts';
+import type { Attention, Boundary, CacheUpdate, Lowering, PrefillWeights } from '../options.ts';
 import { fromBoundary, toBoundary } from './boundary.ts';
 import { addLayer, attendsGrouped, type LayerContext } from './layer.ts';
 import { linear, type LinearContext } from './linear.ts';
@@ -17,6 +17,7 @@ export interface GraphOptions {
   cacheUpdate: CacheUpdate;
   attention: Attention;
   boundary: Boundary;
+  int4: PrefillWeights;
 }
 
 /** Layers `first .. last` for `length` rows over a cache of `capacity` slots. */

@@ -4,12 +4,12 @@
 //   f16      Cast to f32, Gemm(transB): two bytes a weight in the file, f32 arithmetic; runtimes fold the Cast at load
 //   int8/4   portable: DequantizeLinear (opset 21, per group along K or per row), Gemm(transB). No zero point: the
 //            symmetric form that OpenVINO's NPU compiler prefers, with no operator between constant and DequantizeLinear.
-//   int8/4   fused: com.microsoft.MatMulNBits on the same integers stored with an offset.
+//   int8/4   fused: com.microsoft.MatMulNBits on the same integers stored with an offset; int4 also unpacked first (`int4`).
 //   int8     integer: on activations that become 8-bit integers row by row.
 import type { ManifestTensor } from '../manifest.ts';
-import type { Lowering } from '../options.ts';
+import type { Lowering, PrefillWeights } from '../options.ts';
 import { integerProduct } from './integer-product.ts';
-import { CONTRIB_DOMAIN, type OnnxBuilder } from './onnx-builder.ts';
+import { CONTRIB_DOMAIN, ELEMENT_TYPES, type ExternalRange, type OnnxBuilder } from './onnx-builder.ts';
 
 /** 4 = int8 products where the kernel has them: the fast path of ONNX Runtime's CPU kernels. */
 const ACCURACY_LEVEL = 4n;
@@ -18,6 +18,8 @@ export interface LinearContext {
   builder: OnnxBuilder;
   tensors: Readonly<Record<string, ManifestTensor>>;
   lowering: Lowering;
+  /** How MatMulNBits meets int4 weights. */
+  int4: PrefillWeights;
   /** L, the rows that go in. */
   length: number;
 }
@@ -61,22 +63,26 @@ function floatWeight({ builder, tensors }: LinearContext, name: string): string 
 }
 
 function matMulNBits(
-  { builder, tensors }: LinearContext,
+  { builder, tensors, int4 }: LinearContext,
   input: string,
   weight: string,
   name: string,
 ): string {
   const t = tensors[weight]!;
   const [rows, inputs] = t.dims as [number, number];
-  const bits = t.dtype === 'int4' ? 4 : 8;
+  const unpacked = t.dtype === 'int4' && int4 === 'bytes';
+  const bits = t.dtype === 'int4' && !unpacked ? 4 : 8;
   const blocks = inputs / t.group!;
-  const dims = [rows, blocks, (t.group! * bits) / 8];
-  const stored = builder.external(weight, 'uint8', dims, { file: t.file, offset: t.offset, bytes: t.bytes });
+  const range = { file: t.file, offset: t.offset, bytes: t.bytes };
+  const integers = unpacked
+    ? unpackedNibbles(builder, weight, [rows, blocks, t.group!], range)
+    : [builder.external(weight, 'uint8', [rows, blocks, (t.group! * bits) / 8], range)];
+  const [stored, ...zeroPoints] = integers as [string, ...string[]];
   const scales = builder.external(`${weight}.scales`, 'f32', [rows * blocks], { file: t.file, ...t.scales! });
   return builder.node(
     'MatMulNBits',
     name,
-    [input, stored, scales],
+    [input, stored, scales, ...zeroPoints],
     {
       K: BigInt(inputs),
       N: BigInt(rows),
@@ -86,4 +92,22 @@ function matMulNBits(
     },
     { domain: CONTRIB_DOMAIN },
   );
+}
+
+/**
+ * The nibbles as bytes and, one a block, what stands for 0 among them: all of constants, so that runtimes compute them once,
+ * when they load the graph. Two operators and no numbers in the graph: sums over a matrix would be in memory beside it.
+ */
+function unpackedNibbles(
+  b: OnnxBuilder,
+  weight: string,
+  dims: readonly [number, number, number],
+  range: ExternalRange,
+): [bytes: string, zeroPoints: string] {
+  const stored = b.external(weight, 'uint4', dims, range);
+  const bytes = b.node('Cast', `${weight}/bytes`, [stored], { to: BigInt(ELEMENT_TYPES.uint8) });
+  const count = dims[0] * dims[1];
+  const blocks = b.int64s(`number_${count}`, [count]);
+  const eights = b.bytes('int4_zero', [1], 8);
+  return [bytes, b.node('Expand', `${weight}/zero_points`, [eights, blocks])];
 }

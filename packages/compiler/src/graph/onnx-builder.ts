@@ -28,6 +28,7 @@ export const ELEMENT_TYPES = {
   int8: DataType.INT8,
   uint8: DataType.UINT8,
   int4: DataType.INT4,
+  uint4: DataType.UINT4,
 } as const;
 
 export type ElementType = keyof typeof ELEMENT_TYPES;
