@@ -125,14 +125,14 @@ describe('prefill weights as bytes', () => {
         expect(a).toEqual(b);
         const unlike = bytes.files.filter((f, i) => f.sha256 !== stored.files[i]!.sha256);
         expect(unlike.map((f) => f.path)).toEqual([expect.stringMatching(/^prefill-/)]);
-        expect(worstError(await logitsOf(bytesFolder, name), await logitsOf(storedFolder, name))).toBeLessThan(
-          ROUNDED_ACTIVATIONS,
-        );
+        expect(
+          worstError(await logitsOf(bytesFolder, name), await logitsOf(storedFolder, name)),
+        ).toBeLessThan(ROUNDED_ACTIVATIONS);
         await keepActivations(bytes, bytesFolder);
         await keepActivations(stored, storedFolder);
-        expect(worstError(await logitsOf(bytesFolder, name), await logitsOf(storedFolder, name))).toBeLessThan(
-          EXACT,
-        );
+        expect(
+          worstError(await logitsOf(bytesFolder, name), await logitsOf(storedFolder, name)),
+        ).toBeLessThan(EXACT);
       });
     });
   });

@@ -26,7 +26,14 @@ const USUAL = { chunk: 64, attention: 'primitive', slots: [] } as const;
  */
 export const BATON_MODELS = {
   int4: { ...USUAL, weights: 'int4', lowering: 'fused', group: 32 },
-  'int4-wide': { ...WIDE, weights: 'int4', lowering: 'fused', group: 64, chunk: 128, prefillWeights: 'bytes' },
+  'int4-wide': {
+    ...WIDE,
+    weights: 'int4',
+    lowering: 'fused',
+    group: 64,
+    chunk: 128,
+    prefillWeights: 'bytes',
+  },
   int8: { ...USUAL, weights: 'int8', lowering: 'fused', group: 32 },
   'int8-integer': { ...WIDE, weights: 'int8', lowering: 'integer', group: 'channel' },
   f32: { ...USUAL, weights: 'f32', lowering: 'portable', group: 32 },

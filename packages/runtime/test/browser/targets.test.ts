@@ -228,41 +228,37 @@ test.each(['wasm-simd', 'wasm', 'webgpu', 'webnn-cpu'] as const)(
   240_000,
 );
 
-test(
-  'wasm takes int4 weights that are unpacked for prompts and scores as Node does; webgpu refuses them in one line',
-  async () => {
-    const files = new DirectoryFiles(path.join(folder, 'bytes'));
-    const here = await openModel(files, { targets: nodeTargets(), target: 'ort-cpu' });
-    const session = await here.openSession();
-    const expected = (await session.sync(reference.text, { watch: reference.watch })).watched;
-    await here.close();
-    const watched = await browser.page.evaluate(
-      async ({ text, watch }) => {
-        const url = new URL('/bytes/', location.href).href;
-        const model = await window.baton.openWorkerModel({ kind: 'compiled', url }, { target: 'wasm' });
-        try {
-          const session = await model.openSession();
-          return (await session.sync(text, { watch })).watched.map((w) => [...w.logprobs]);
-        } finally {
-          await model.close();
-        }
-      },
-      { text: reference.text, watch: reference.watch },
-    );
-    const refusal = browser.page.evaluate(async () => {
+test('wasm takes int4 weights that are unpacked for prompts and scores as Node does; webgpu refuses them in one line', async () => {
+  const files = new DirectoryFiles(path.join(folder, 'bytes'));
+  const here = await openModel(files, { targets: nodeTargets(), target: 'ort-cpu' });
+  const session = await here.openSession();
+  const expected = (await session.sync(reference.text, { watch: reference.watch })).watched;
+  await here.close();
+  const watched = await browser.page.evaluate(
+    async ({ text, watch }) => {
       const url = new URL('/bytes/', location.href).href;
-      await window.baton.openWorkerModel({ kind: 'compiled', url }, { target: 'webgpu', fallback: false });
-    });
-    await expect(refusal).rejects.toThrow(/webgpu does not take prefill-64-0-2.onnx: /);
-    expect(
-      relativeError(
-        watched.flat(),
-        expected.flatMap((w) => [...w.logprobs]),
-      ),
-    ).toBeLessThan(0.05);
-  },
-  240_000,
-);
+      const model = await window.baton.openWorkerModel({ kind: 'compiled', url }, { target: 'wasm' });
+      try {
+        const session = await model.openSession();
+        return (await session.sync(text, { watch })).watched.map((w) => [...w.logprobs]);
+      } finally {
+        await model.close();
+      }
+    },
+    { text: reference.text, watch: reference.watch },
+  );
+  const refusal = browser.page.evaluate(async () => {
+    const url = new URL('/bytes/', location.href).href;
+    await window.baton.openWorkerModel({ kind: 'compiled', url }, { target: 'webgpu', fallback: false });
+  });
+  await expect(refusal).rejects.toThrow(/webgpu does not take prefill-64-0-2.onnx: /);
+  expect(
+    relativeError(
+      watched.flat(),
+      expected.flatMap((w) => [...w.logprobs]),
+    ),
+  ).toBeLessThan(0.05);
+}, 240_000);
 
 function relativeError(got: readonly number[], want: readonly number[]): number {
   expect(got).toHaveLength(want.length);
