@@ -17,9 +17,10 @@ export async function prepare(
   subjects: readonly Subject[],
   say: (line: string) => void,
 ): Promise<void> {
-  const once = async (name: string, work: (to: string) => Promise<void>): Promise<void> => {
+  /** `form`: what the folder's contents depend on besides the shape. */
+  const once = async (name: string, form: object, work: (to: string) => Promise<void>): Promise<void> => {
     const done = path.join(folder, `${name.replaceAll('/', '-')}.done`);
-    const key = JSON.stringify({ shape, slots, models: BATON_MODELS });
+    const key = JSON.stringify({ shape, ...form });
     if ((await readFile(done, 'utf8').catch(() => '')) === key) return;
     say(`preparing ${name}`);
     const to = path.join(folder, name);
@@ -28,12 +29,12 @@ export async function prepare(
     await writeFile(done, key);
   };
   const checkpoint = path.join(folder, 'checkpoint');
-  await once('checkpoint', async (to) => void (await writeRandomCheckpoint(to, shape)));
+  await once('checkpoint', {}, async (to) => void (await writeRandomCheckpoint(to, shape)));
   for (const subject of subjects) {
     if (subject.reads === 'baton') {
       const { slots: first, ...form } = BATON_MODELS[subject.model];
       const context = [...first.filter((n) => n < slots), slots];
-      await once(`baton/${subject.model}`, async (to) => {
+      await once(`baton/${subject.model}`, { slots, form: BATON_MODELS[subject.model] }, async (to) => {
         await rm(to, { recursive: true, force: true });
         // The head is a quarter of the 100m shape's weights; figures for a width are figures for all of it.
         await compileDirectory(checkpoint, to, {
@@ -44,9 +45,11 @@ export async function prepare(
         });
       });
     } else if (subject.reads === 'gguf') {
-      await once(`gguf/${subject.type}.gguf`, async (to) => void (await writeGguf(to, shape, subject.type)));
+      await once(`gguf/${subject.type}.gguf`, {}, async (to) => {
+        await writeGguf(to, shape, subject.type);
+      });
     } else {
-      await once(`onnx/onnx/${ONNX_FILES[subject.type]}.onnx`, () =>
+      await once(`onnx/onnx/${ONNX_FILES[subject.type]}.onnx`, {}, () =>
         exportOnnx(checkpoint, shape, subject.type, path.join(folder, 'onnx')),
       );
     }
