@@ -124,7 +124,9 @@ describe('prefill weights as bytes', () => {
         const [a, b] = [bytes, stored].map((m) => m.files.find((f) => f.path === m.weightsFile));
         expect(a).toEqual(b);
         const unlike = bytes.files.filter((f, i) => f.sha256 !== stored.files[i]!.sha256);
-        expect(unlike.map((f) => f.path)).toEqual([expect.stringMatching(/^prefill-/)]);
+        // A family whose rotation changes with the length has a set of graphs more.
+        expect(unlike.length).toBeGreaterThan(0);
+        expect(unlike.filter((f) => !f.path.startsWith('prefill-'))).toEqual([]);
         expect(
           worstError(await logitsOf(bytesFolder, name), await logitsOf(storedFolder, name)),
         ).toBeLessThan(ROUNDED_ACTIVATIONS);

@@ -36,6 +36,7 @@ export async function openOrtCpu(
     {
       target: 'ort-cpu',
       Tensor: ort.Tensor,
+      freshResults: true,
       // A padded chunk of 64 costs about 8 decode steps with f32 weights and 2 with int4 (research figures at 100 M).
       chunkFrom: manifest.weights === 'f32' || manifest.weights === 'f16' ? 8 : 3,
       describe: `ONNX Runtime CPU, ${options.threads ?? 'default'} threads`,

@@ -14,7 +14,6 @@ import type { Backend, ForwardResult, Sequence, TargetId, Wanted } from '../../b
 import { RuntimeError } from '../../errors.ts';
 import { turnOfEventLoop } from '../../event-loop.ts';
 import { Mutex } from '../../mutex.ts';
-import { discard } from './buffers.ts';
 import { HostCache, type KvCache } from './cache.ts';
 import { layerGraphs, port } from './graphs.ts';
 import { Heads } from './heads.ts';
@@ -181,7 +180,7 @@ export class OnnxBackend implements Backend {
       const from = Math.max(at, skipped);
       if (from < at + count)
         hidden.set(y.subarray((from - at) * hiddenSize, count * hiddenSize), (from - skipped) * hiddenSize);
-      discard(y);
+      this.#runner.discard(y);
     }
     return wanted === 'none' ? {} : this.#heads.answer(hidden, kept, wanted);
   }

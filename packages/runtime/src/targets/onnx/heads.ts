@@ -6,7 +6,7 @@ import type { Tensor } from 'onnxruntime-common';
 import type { ForwardResult, Wanted, WatchedRow } from '../../backend.ts';
 import { watchRows } from '../../decoder.ts';
 import { RuntimeError } from '../../errors.ts';
-import { asFloat32, discard, floatBuffer } from './buffers.ts';
+import { floatBuffer } from './buffers.ts';
 import { headGraph, port } from './graphs.ts';
 import { output, type GraphRunner } from './runner.ts';
 
@@ -74,10 +74,10 @@ export class Heads {
           : hidden,
       );
       const logits = output(await this.#runner.run(graph, { x }), 'logits', graph);
-      if (count === rows) return asFloat32(logits).subarray(0, count * vocabSize);
+      if (count === rows) return this.#runner.kept(logits, count * vocabSize);
       out ??= new Float32Array(rows * vocabSize);
       out.set(logits.subarray(0, count * vocabSize), from * vocabSize);
-      discard(logits);
+      this.#runner.discard(logits);
     }
     return out!;
   }

@@ -3,7 +3,7 @@
 
 import type { Manifest, ManifestGraph } from '@baton/compiler';
 import type { Tensor } from 'onnxruntime-common';
-import { discard, type FloatBuffer } from './buffers.ts';
+import type { FloatBuffer } from './buffers.ts';
 import type { KvCache } from './cache.ts';
 import { layerGraphs, port } from './graphs.ts';
 import { PassInputs, pastPort } from './pass-inputs.ts';
@@ -43,7 +43,7 @@ export class Pass {
   /**
    * Runs `count` embedded rows (`x` f32 [count, hidden], count <= length) at slots from `position` on, and stores their
    * keys and values when the whole network has run: a failure half-way leaves the cache as it was. Gives the last hidden
-   * state [length, hidden]; rows from `count` on are padding. It is the caller's to `discard`.
+   * state [length, hidden]; rows from `count` on are padding. It is the caller's to discard.
    */
   async run(cache: KvCache, x: Float32Array, count: number, position: number): Promise<FloatBuffer> {
     this.#inputs.fill(x, position, count);
@@ -53,7 +53,7 @@ export class Pass {
       const feeds: Record<string, Tensor> = {};
       for (const { name } of graph.inputs) feeds[name] = this.#input(cache, name, graph, y);
       const out = await this.#runner.run(graph, feeds);
-      if (y) discard(y);
+      if (y) this.#runner.discard(y);
       y = output(out, 'y', graph);
       for (let layer = graph.firstLayer!; layer <= graph.lastLayer!; layer++) {
         const [key, value] = this.#whole ? ['next_key', 'next_value'] : ['key', 'value'];
@@ -63,7 +63,9 @@ export class Pass {
     if (this.#whole) cache.replace!(rows);
     else {
       cache.store(rows, this.length, position, count);
-      for (const { key, value } of rows) discardOnHost(key, value);
+      for (const tensor of rows.flatMap(({ key, value }) => [key, value])) {
+        if (tensor.location === 'cpu') this.#runner.discard(tensor.data as FloatBuffer);
+      }
     }
     return y!;
   }
@@ -77,9 +79,4 @@ export class Pass {
     const { layer, part } = pastPort(graph, name);
     return cache.input(spec, layer, part);
   }
-}
-
-/** Rows that the cache has taken, where it took them from host memory. */
-function discardOnHost(...tensors: Tensor[]): void {
-  for (const tensor of tensors) if (tensor.location === 'cpu') discard(tensor.data as FloatBuffer);
 }

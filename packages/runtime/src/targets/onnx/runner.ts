@@ -5,13 +5,18 @@ import type { ManifestGraph } from '@baton/compiler';
 import type { InferenceSession, Tensor, TensorConstructor } from 'onnxruntime-common';
 import { BackendLostError, type TargetId } from '../../backend.ts';
 import { RuntimeError, messageOf } from '../../errors.ts';
-import { asFloat32, ortType, type FloatBuffer } from './buffers.ts';
+import { asFloat32, discard, ortType, type FloatBuffer } from './buffers.ts';
 
 export interface OnnxRuntime {
   readonly target: TargetId;
   readonly Tensor: TensorConstructor;
   /** Opens a session on the target's provider only; throws `target-refused` where a node would run elsewhere. */
   open(graph: ManifestGraph): Promise<InferenceSession>;
+  /**
+   * Every run gives its results in buffers of their own, which nobody else reads: they may be kept as they are, and freed.
+   * Absent: they may be the session's memory, which its next run writes again.
+   */
+  readonly freshResults?: boolean;
   /** Resolves with the reason once the device behind the provider is gone; absent where there is none to lose. */
   readonly lost?: Promise<string>;
 }
@@ -83,6 +88,18 @@ export class GraphRunner {
         cause: error,
       });
     }
+  }
+
+  /** A result's first `count` numbers as f32, to be kept beyond the next run. */
+  kept(values: FloatBuffer, count: number): Float32Array {
+    const numbers = asFloat32(values);
+    const own = this.#runtime.freshResults || numbers !== values;
+    return own ? numbers.subarray(0, count) : numbers.slice(0, count);
+  }
+
+  /** Frees results that nobody reads any more, where they are ours to free. */
+  discard(...results: readonly FloatBuffer[]): void {
+    if (this.#runtime.freshResults) results.forEach(discard);
   }
 
   tensor(
