@@ -1,6 +1,6 @@
 // Products of f32 weights with f32 activations. Packing: panels of 8 rows, for each input 8 floats, one per row.
 import { madd } from './math';
-import { put } from './put';
+import { put, putTokens } from './put';
 
 /** One panel times n rows, 2 to 4, n constant where this is inlined. */
 @inline
@@ -40,15 +40,7 @@ function several(
     }
     x0 += 8; x1 += 8; x2 += 8; x3 += 8;
   }
-  let o = out;
-  put(o, a0, bias, add); put(o + 16, b0, bias4, add); o += outStride;
-  put(o, a1, bias, add); put(o + 16, b1, bias4, add); o += outStride;
-  if (n > 2) {
-    put(o, a2, bias, add); put(o + 16, b2, bias4, add); o += outStride;
-  }
-  if (n > 3) {
-    put(o, a3, bias, add); put(o + 16, b3, bias4, add);
-  }
+  putTokens(n, out, outStride, bias, bias4, add, a0, b0, a1, b1, a2, b2, a3, b3);
 }
 
 /** out[t][8 * panel + r] (+)= W . x[t] (+ bias); `inputs` is a multiple of 4, strides are bytes between tokens. */

@@ -1,7 +1,7 @@
 // The 4-bit product by 16-bit multiply-add pairs (relaxed SIMD). Packing and limits: int4-parts.ts.
 import { constant, LOW_BYTES, ONES_16, SCALE_OFFSET } from './constants';
 import { fold, high, low } from './int4-parts';
-import { put } from './put';
+import { put, putTokens } from './put';
 import { scales } from './scale';
 
 @inline
@@ -67,15 +67,7 @@ function several(
     }
     v += 16; m0 += 8; m1 += 8; m2 += 8; m3 += 8;
   }
-  let o = out;
-  put(o, a0, bias, add); put(o + 16, b0, bias4, add); o += outStride;
-  put(o, a1, bias, add); put(o + 16, b1, bias4, add); o += outStride;
-  if (n > 2) {
-    put(o, a2, bias, add); put(o + 16, b2, bias4, add); o += outStride;
-  }
-  if (n > 3) {
-    put(o, a3, bias, add); put(o + 16, b3, bias4, add);
-  }
+  putTokens(n, out, outStride, bias, bias4, add, a0, b0, a1, b1, a2, b2, a3, b3);
 }
 
 /**

@@ -6,7 +6,7 @@
 // rows 4-7, byte 2 * row + j), then 8 scale codes (scale.ts). `act` is int16 in natural order, `meta` as in int4-parts.ts.
 import { constant, SCALE_OFFSET } from './constants';
 import { dot16, fold } from './int4-parts';
-import { put } from './put';
+import { put, putTokens } from './put';
 import { scales } from './scale';
 
 /** One panel times n rows, 2 to 4, n constant where this is inlined. */
@@ -66,15 +66,7 @@ function several(
     }
     v += 16; m0 += 8; m1 += 8; m2 += 8; m3 += 8;
   }
-  let o = out;
-  put(o, a0, bias, add); put(o + 16, b0, bias4, add); o += outStride;
-  put(o, a1, bias, add); put(o + 16, b1, bias4, add); o += outStride;
-  if (n > 2) {
-    put(o, a2, bias, add); put(o + 16, b2, bias4, add); o += outStride;
-  }
-  if (n > 3) {
-    put(o, a3, bias, add); put(o + 16, b3, bias4, add);
-  }
+  putTokens(n, out, outStride, bias, bias4, add, a0, b0, a1, b1, a2, b2, a3, b3);
 }
 
 /** out[t][8 * panel + r] (+)= W . x[t] (+ bias); strides are bytes between tokens. */
