@@ -50,6 +50,17 @@ async function relay(options: ConnectOptions): Promise<Trace> {
 const sent = (events: readonly SolveEvent[]): string[] =>
   events.flatMap((event) => (event.type === 'request' ? [event.prompt] : []));
 
+/** A small model, and a pool of two endpoints that are asked once each: vLLM's at the first address, llama.cpp's behind it. */
+async function pairOf(first: string, second: string) {
+  const small = smallModel();
+  cleanups.push(() => small.close());
+  const large = endpointPool([
+    { model: await connect({ url: first, preset: 'vllm', model: 'm', retries: 0 }) },
+    { model: await connect({ url: second, preset: 'llama.cpp', model: 'm', retries: 0 }) },
+  ]);
+  return { small, large };
+}
+
 describe('a server that tells its chat template', () => {
   it.each(
     DIALECTS.filter(({ name }) => ['vllm', 'llama.cpp', 'sglang'].includes(name)).map(
@@ -148,12 +159,7 @@ describe('a server that tells its chat template', () => {
       },
     });
     const second = await serve(by('llama.cpp'));
-    const small = smallModel();
-    cleanups.push(() => small.close());
-    const large = endpointPool([
-      { model: await connect({ url: first.url, preset: 'vllm', model: 'm', retries: 0 }) },
-      { model: await connect({ url: second.url, preset: 'llama.cpp', model: 'm', retries: 0 }) },
-    ]);
+    const { small, large } = await pairOf(first.url, second.url);
     const events: SolveEvent[] = [];
     const trace = await solveToTrace(QUESTION, { small, large, keepWarm: false }, (e) => events.push(e));
     expect(trace.text).toBe(ANSWER);
@@ -182,12 +188,7 @@ describe('a server that tells its chat template', () => {
     });
     const first = await serve(scoring('vllm', false));
     const second = await serve(scoring('llama.cpp', true));
-    const small = smallModel();
-    cleanups.push(() => small.close());
-    const large = endpointPool([
-      { model: await connect({ url: first.url, preset: 'vllm', model: 'm', retries: 0 }) },
-      { model: await connect({ url: second.url, preset: 'llama.cpp', model: 'm', retries: 0 }) },
-    ]);
+    const { small, large } = await pairOf(first.url, second.url);
     const events: SolveEvent[] = [];
     const options = { small, large, policy: 'step-score:-0.5', keepWarm: false };
     await solveToTrace(QUESTION, options, (e) => events.push(e));
