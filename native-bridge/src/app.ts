@@ -1,13 +1,14 @@
 // The routes. Everything a request has to pass first is in door/, what it asks for in api/, what answers it in engine/.
 import { randomUUID } from 'node:crypto';
 import { Hono, type Context } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import * as v from 'valibot';
 import { ApiError, toApiError } from './api-error.ts';
+import { parsed, whole } from './api/body.ts';
 import { chatBody, chatEvents, parseChat } from './api/chat.ts';
 import { completionBody, completionEvents, parseCompletion } from './api/completions.ts';
 import { EVENT_STREAM_HEADERS, eventStream } from './api/event-stream.ts';
 import { parseBody } from './api/generation-fields.ts';
+import { bodyText, tellReadsAlong } from './api/read-ahead.ts';
 import {
   generateBody,
   generateEvents,
@@ -19,7 +20,7 @@ import {
   tokenizeBody,
 } from './api/sessions.ts';
 import { primed, releasing, startRequest } from './api/run-request.ts';
-import { BODY_LIMIT_BYTES, door, tooLarge, type DoorOptions } from './door/door.ts';
+import { door, type DoorOptions } from './door/door.ts';
 import type { Engine } from './engine/engine.ts';
 import type { RequestQueue } from './engine/queue.ts';
 import type { Log } from './log.ts';
@@ -32,6 +33,8 @@ export interface AppOptions {
   log: Log;
   /** Ends every running request. */
   shutdown: AbortSignal;
+  /** Time within which a request must have come, in milliseconds. */
+  withinMs: number;
   /** Folder of the built page, or null to serve none. */
   page: string | null;
 }
@@ -55,17 +58,10 @@ export function createApp(options: AppOptions): Hono {
     const began = performance.now();
     c.header('x-request-id', `req_${randomUUID()}`);
     await next();
+    if (c.req.path.startsWith('/v1/')) tellReadsAlong(c, engine, options.withinMs);
     log.request(c.req.method, c.req.routePath, c.res.status, performance.now() - began);
   });
   app.use(door(options.door));
-  app.use(
-    bodyLimit({
-      maxSize: BODY_LIMIT_BYTES,
-      onError: () => {
-        throw tooLarge();
-      },
-    }),
-  );
 
   app.get('/health', (c) =>
     c.json({ status: 'ok', protocol: PROTOCOL, pairing: options.door.pairing ? 'required' : 'off' }),
@@ -95,7 +91,7 @@ export function createApp(options: AppOptions): Hono {
   );
 
   app.post('/v1/completions', async (c) => {
-    const request = parseCompletion(await json(c));
+    const request = parseCompletion(parsed(await bodyText(c, engine, queue, options.shutdown)));
     checkModel(engine, request.model);
     return answer(c, request, (signal) => completionEvents(engine, request, signal), completionBody);
   });
@@ -182,12 +178,7 @@ async function* withUsage<E extends { usage?: object | null }>(
 }
 
 async function json(c: Context): Promise<unknown> {
-  try {
-    return await c.req.json();
-  } catch (cause) {
-    if (cause instanceof ApiError) throw cause;
-    throw new ApiError(400, 'the body is not JSON');
-  }
+  return parsed(await whole(c));
 }
 
 function isAbort(error: unknown): boolean {

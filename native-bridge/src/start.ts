@@ -73,6 +73,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
     queue,
     log,
     shutdown: shutdown.signal,
+    withinMs: SERVER_LIMITS.requestTimeout,
     page: options.app ?? null,
     door: {
       hosts: () => ownHosts(host, bound.port),

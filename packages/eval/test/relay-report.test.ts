@@ -8,7 +8,7 @@ import { DOCUMENT, PLOT, currentRelay, relayFigures, relayPlot, withRelay } from
 
 test('the document and the plot hold the figures of docs/figures/relay-bench.json', async () => {
   const bench = await currentRelay();
-  expect(bench.schema).toBe('baton.bench.relay/3');
+  expect(bench.schema).toBe('baton.bench.relay/4');
   for (const part of ['protocols', 'paced', 'earlyHandOff', 'handBackAgreement'] as const)
     expect(bench[part], part).toBeDefined();
   const document = await readFile(DOCUMENT, 'utf8');

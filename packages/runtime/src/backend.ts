@@ -30,7 +30,10 @@ export interface WatchedRow {
 }
 
 export interface ForwardResult {
-  /** Row-major f32 logits: [vocabSize] for 'last', [tokens, vocabSize] for 'all'. May be reused by the next call. */
+  /**
+   * Row-major f32 logits: [vocabSize] for 'last', [tokens, vocabSize] for 'all'; for `{watch}` the last row's, or none. May be reused by
+   * the next call.
+   */
   logits?: Float32Array;
   /** One entry per token for `{watch}`. */
   watched?: WatchedRow[];
@@ -68,6 +71,8 @@ export interface Backend {
    * of the sequence): growing to or past one, the decoder runs its tokens again. Absent: none.
    */
   readonly rotationChanges?: readonly number[];
+  /** Tokens of which a pass takes hardly longer than of one. Absent: one. */
+  readonly fewTokens?: number;
   /** One line for people: provider, threads, bytes of weights held, copies of them. */
   readonly description: string;
   /** A fresh, empty cache with at least `capacity` slots (default: the smallest compiled capacity). */

@@ -49,7 +49,7 @@ export class LocalModel implements TextModel {
   #backend: Backend;
   #idle: LocalSession[] = [];
   #prompts: GrowingText | null = null;
-  /** One-token requests under way: what they read is worth waiting for. */
+  /** Requests of one token at most under way: what they read is worth waiting for. */
   readonly #warming = new Set<{ ids: readonly number[]; back: Promise<void> }>();
   #closed = false;
 
@@ -105,7 +105,7 @@ export class LocalModel implements TextModel {
     this.#prompts ??= new GrowingText(this.tokenizer);
     const ids = this.tokenizer.encodeSequence(prompt, this.#prompts.encode(prompt));
     const warm = this.#untilWarm(ids);
-    if (options.maxTokens !== 1) {
+    if ((options.maxTokens ?? Infinity) > 1) {
       await warm;
       return yield* this.#write(prompt, ids, options);
     }
@@ -190,7 +190,7 @@ export class LocalModel implements TextModel {
   }
 
   /**
-   * Waits for one-token requests that put the beginning of this prompt into a cache: what they do would be done again beside
+   * Waits for requests of one token at most that put the beginning of this prompt into a cache: what they do would be done again beside
    * them. A withdrawn one ends with its chunk, and the prompt goes on from there.
    */
   async #untilWarm(ids: readonly number[]): Promise<void> {

@@ -10,6 +10,7 @@ import { Sampler } from './sampling/sampler.ts';
 import type {
   FinishReason,
   GenerateOptions,
+  SyncOptions,
   SyncResult,
   TextChunk,
   TextSession,
@@ -51,6 +52,8 @@ export class LocalSession implements TextSession {
   readonly #ends: number[] = [];
   /** Sampled, but not yet in the cache. */
   #pending: number[] = [];
+  /** Tokens at the cache's end that are likely to follow and not part of the sequence. */
+  #likely = 0;
   #text = '';
   #stream: TextStream | null = null;
   #closed = false;
@@ -63,7 +66,7 @@ export class LocalSession implements TextSession {
 
   /** Tokens held, those still to be put in the cache included. */
   get tokens(): readonly number[] {
-    return [...this.#parts.decoder.tokens, ...this.#pending];
+    return [...this.#parts.decoder.tokens.slice(0, this.#held), ...this.#pending];
   }
 
   async encode(text: string): Promise<readonly number[]> {
@@ -76,24 +79,28 @@ export class LocalSession implements TextSession {
 
   async state(): Promise<{ tokens: number; capacity: number; text: string }> {
     const { decoder } = this.#parts;
-    return { tokens: decoder.length + this.#pending.length, capacity: decoder.capacity, text: this.#text };
+    return { tokens: this.#held + this.#pending.length, capacity: decoder.capacity, text: this.#text };
   }
 
-  sync(text: string, options: { watch?: readonly number[]; signal?: AbortSignal } = {}): Promise<SyncResult> {
+  /** Tokens of the sequence that are in the cache. */
+  get #held(): number {
+    return this.#parts.decoder.length - this.#likely;
+  }
+
+  sync(text: string, options: SyncOptions = {}): Promise<SyncResult> {
     return this.#turn.run(() => this.#sync(text, options));
   }
 
-  async #sync(
-    text: string,
-    options: { watch?: readonly number[]; signal?: AbortSignal },
-  ): Promise<SyncResult> {
+  async #sync(text: string, options: SyncOptions): Promise<SyncResult> {
     this.#checkOpen();
     const { decoder, tokenizer } = this.#parts;
     throwIfAborted(options.signal);
     const ids = tokenizer.encodeSequence(text, this.#growing.encode(text));
     const kept = commonPrefix(ids, decoder.tokens);
     const fresh = ids.slice(kept);
+    const likely = this.#likelyBehind(fresh.length, options.likely);
     this.#stream = null;
+    this.#likely = 0;
     this.#truncate(kept);
     this.#measure(text, ids, kept);
     try {
@@ -101,19 +108,37 @@ export class LocalSession implements TextSession {
       const { watched } = await this.#guard(() => {
         // After a lost target this runs again, and chunks that were done before it must not be taken twice.
         decoder.rollback(kept);
-        return decoder.ingest(fresh, { logits: wanted, signal: options.signal });
+        return decoder.ingest([...fresh, ...likely], { logits: wanted, signal: options.signal });
       });
+      this.#likely = likely.length;
       this.#text = text;
       return {
         kept,
         ingested: fresh.length,
-        watched: watched.map((row, i) => ({ ...row, textLength: this.#ends[kept + i]! })),
+        watched: watched
+          .slice(0, fresh.length)
+          .map((row, i) => ({ ...row, textLength: this.#ends[kept + i]! })),
         ...this.#notes(),
       };
     } catch (error) {
       this.#truncate(decoder.length);
       throw error;
     }
+  }
+
+  /** `text` as a token that is read in the same pass as `count` others, where that takes hardly longer. */
+  #likelyBehind(count: number, text: string | undefined): readonly number[] {
+    const { decoder, tokenizer } = this.#parts;
+    const { fewTokens = 1 } = decoder.backend;
+    if (text === undefined || count === 0 || count >= fewTokens || decoder.whenFull !== 'stop') return [];
+    const ids = tokenizer.encode(text);
+    return ids.length === 1 && decoder.length + count < decoder.capacity ? ids : [];
+  }
+
+  /** Forgets what was only likely to follow. */
+  #dropLikely(): void {
+    this.#parts.decoder.rollback(this.#held);
+    this.#likely = 0;
   }
 
   /**
@@ -132,6 +157,7 @@ export class LocalSession implements TextSession {
       if (bad >= 0)
         throw new RuntimeError('bad-input', `token ${bad} has id ${ids[bad]}, which the vocabulary lacks`);
       const kept = commonPrefix(ids, decoder.tokens);
+      this.#likely = 0;
       this.#truncate(kept);
       const { prefix } = tokenizer;
       const silent = prefix.every((id, i) => ids[i] === id) ? prefix.length : 0;
@@ -181,6 +207,7 @@ export class LocalSession implements TextSession {
     const { decoder, tokenizer, stopIds } = this.#parts;
     const { signal, maxTokens = Infinity } = options;
     if (Number.isNaN(maxTokens)) throw new RuntimeError('bad-input', 'maxTokens is NaN; it must be a number');
+    this.#dropLikely();
     const promptTokens = decoder.length + this.#pending.length;
     const sampler = new Sampler(options.sampling, this.tokens);
     const stops = new StopStrings(options.stop ?? []);
@@ -351,7 +378,7 @@ export class LocalSession implements TextSession {
     const { tokenizer } = this.#parts;
     const silent = tokenizer.silentPrefix(text);
     // Decoding can only resume where a character ends.
-    let from = kept;
+    let from = Math.min(kept, this.#ends.length);
     while (from > 0 && this.#ends[from - 1] === -1) from--;
     const base = from > 0 ? this.#ends[from - 1]! : 0;
     const raw = rawLengths(text, (t) => tokenizer.normalize(t));

@@ -116,6 +116,12 @@ export interface SyncResult {
 }
 
 /** One conversation's KV cache, addressed by text. One call runs at a time. */
+export interface SyncOptions {
+  watch?: readonly number[];
+  likely?: string;
+  signal?: AbortSignal;
+}
+
 export interface TextSession {
   /** Ids of a string as they would be tokenised on their own, special tokens recognised. */
   encode(text: string): Promise<readonly number[]>;
@@ -126,9 +132,11 @@ export interface TextSession {
   beginnings?(text: string): Promise<readonly { id: number; lead: string; covers: number }[]>;
   /**
    * Makes the session hold exactly `text`: re-tokenises it, rolls the cache back to the common token prefix, ingests
-   * the rest in chunks. `watch` asks for the log-probabilities of those ids at every newly ingested position.
+   * the rest in chunks. `watch` asks for the log-probabilities of those ids at every newly ingested position. `likely` is text that is
+   * likely to follow: where it is one token and a pass over one more costs next to nothing, it is read as well, and a `sync` that has it
+   * at its end is then done at once. The session does not hold it.
    */
-  sync(text: string, options?: { watch?: readonly number[]; signal?: AbortSignal }): Promise<SyncResult>;
+  sync(text: string, options?: SyncOptions): Promise<SyncResult>;
   /**
    * Generates from the current end; the generated tokens stay in the session. `watched` of a chunk is the position its
    * token was drawn from (its `textLength` ends before that token).

@@ -43,6 +43,11 @@ export interface SolveOptions {
   renderLarge?: (question: string) => string | Promise<string>;
   /** Keep the large side's prefix cache warm. Default: yes, unless its input is billed. */
   keepWarm?: boolean;
+  /**
+   * Send the prompt while it is still being written, where the endpoint reads it along; otherwise, and elsewhere, whole prompts keep the
+   * cache warm. Default true.
+   */
+  streamPrompts?: boolean;
   /** Send the hand-off before a tag of several tokens is complete. Default true. */
   earlyRequest?: boolean;
   /** Control the large stream while it arrives. Default true; false is the slow way, for comparison. */
@@ -176,9 +181,6 @@ async function start(
   emit({ type: 'start', question, prompt, models, policy: policy.name, seed, startedAt });
 
   const ledger = new Ledger(emit, now);
-  // A gate is the small model's, whatever the policy needs.
-  const wanted = failed === null && (policy.needs.small || options.gate) ? options.small : null;
-  const small = wanted ? await orFail<SmallSide | null>(openSmall(wanted, tags, signal), null) : null;
   const large = options.large
     ? new LargeSide({
         model: options.large,
@@ -188,6 +190,7 @@ async function start(
         sampling: options.largeSampling ?? sampling,
         prices: options.prices ?? null,
         spanMs: options.spanMs ?? 120_000,
+        streamPrompts: options.streamPrompts ?? true,
         now,
         emit,
       })
@@ -196,6 +199,23 @@ async function start(
     large && policy.needs.large && (options.keepWarm ?? !large.model.capabilities.billed)
       ? new KeepWarm(large, (line) => ledger.note(line), now)
       : null;
+  // Before anything else: what the large side has to read of it is what a hand-off that comes soon waits for.
+  const atOnce = failed === null && !options.gate && policy.needs.small;
+  if (atOnce && warm) {
+    if (large?.beforeKnown) await Promise.race([large.beforeKnown, turnOfEventLoop()]);
+    warm.offer('');
+    // It is written to the connection behind all that can be done at once, and reading a prompt begins with milliseconds of that.
+    await turnOfEventLoop();
+  }
+  const closeLarge = async (): Promise<void> => {
+    await warm?.stop();
+    await large?.close();
+  };
+  // A gate is the small model's, whatever the policy needs.
+  const wanted = failed === null && (policy.needs.small || options.gate) ? options.small : null;
+  const opening = wanted && openSmall(wanted, tags, signal);
+  opening?.catch(() => closeLarge());
+  const small = opening ? await orFail<SmallSide | null>(opening, null) : null;
   const relay = new Relay({
     question: asked,
     prompt,
@@ -220,8 +240,8 @@ async function start(
     const gated = await options.gate?.(asked, relay);
     if (gated) ledger.note(gated.note);
     const chosen = gated?.policy ?? policy;
-    // The prompt is read on the large side while the small model reads it too: in the first turn after that has begun.
-    if (chosen.needs.small && chosen.needs.large)
+    // Behind a gate, in the first turn after the small model has begun to read.
+    if (!atOnce && chosen.needs.small && chosen.needs.large)
       void turnOfEventLoop().then(() => warm?.offer(relay.answer));
     stopReason = await runPolicy(chosen, relay);
   } catch (error) {
@@ -242,7 +262,7 @@ async function start(
   });
   emit({ type: 'end', trace });
   // Closing must neither delay the trace nor fail it.
-  void Promise.allSettled([warm?.stop().then(() => large?.close()) ?? large?.close(), small?.dispose()]);
+  void Promise.allSettled([closeLarge(), small?.dispose()]);
   return trace;
 }
 

@@ -131,7 +131,7 @@ async function earlierParts(out: string | undefined): Promise<Partial<RelayBench
   if (out === undefined) return {};
   try {
     const earlier = JSON.parse(await readFile(out, 'utf8')) as Partial<RelayBench>;
-    return earlier.schema === 'baton.bench.relay/3' ? earlier : {};
+    return earlier.schema === 'baton.bench.relay/4' ? earlier : {};
   } catch {
     return {};
   }

@@ -115,7 +115,7 @@ it('measures the demo pair without arguments of its own, and keeps the parts of 
   // Through the whole command, where "bench" has options of the same names.
   expect(await run(['bench', 'relay', '--rounds', '2', '--only', 'protocols,early', ...few])).toBe(0);
   const first = await read();
-  expect(first).toMatchObject({ schema: 'baton.bench.relay/3', small: { id: 'demo-small' } });
+  expect(first).toMatchObject({ schema: 'baton.bench.relay/4', small: { id: 'demo-small' } });
   expect(first.protocols![0]!.figures.map(({ protocol }) => protocol)).toEqual([
     'paper-serial',
     'serial',

@@ -4,7 +4,7 @@
 import * as Comlink from 'comlink';
 import { BackendLostError, type TargetId } from '../backend.ts';
 import { RuntimeError, throwIfAborted } from '../errors.ts';
-import type { SyncResult } from '../text-model.ts';
+import type { SyncOptions, SyncResult } from '../text-model.ts';
 import type { SessionChunk } from '../session.ts';
 import type { ModelSource } from './model-source.ts';
 import {
@@ -119,7 +119,7 @@ export class WorkerConnection {
   async sync(
     session: number,
     text: string,
-    options: { watch?: readonly number[] },
+    options: Omit<SyncOptions, 'signal'>,
     signal: AbortSignal | undefined,
   ): Promise<SyncResult> {
     throwIfAborted(signal);

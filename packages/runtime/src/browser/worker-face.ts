@@ -5,7 +5,13 @@ import type { TargetId } from '../backend.ts';
 import type { DecoderOptions } from '../decoder.ts';
 import type { Speed } from '../measure.ts';
 import type { SessionOptions } from '../session.ts';
-import type { ChatMessage, GenerateOptions, SyncResult, TextModelCapabilities } from '../text-model.ts';
+import type {
+  ChatMessage,
+  GenerateOptions,
+  SyncResult,
+  TextModelCapabilities,
+  SyncOptions,
+} from '../text-model.ts';
 import type { ModelSource } from './model-source.ts';
 import type { PackedRows } from './packed-rows.ts';
 import type { Reply } from './wire.ts';
@@ -67,7 +73,7 @@ export interface ModelWorker {
   sync(
     session: number,
     text: string,
-    options: { watch?: readonly number[] },
+    options: Omit<SyncOptions, 'signal'>,
     port: MessagePort,
   ): Promise<Reply<WireSyncResult>>;
   state(session: number): Promise<Reply<{ tokens: number; capacity: number; text: string }>>;

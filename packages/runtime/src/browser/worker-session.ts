@@ -4,7 +4,7 @@
 import { BackendLostError } from '../backend.ts';
 import { RuntimeError } from '../errors.ts';
 import type { SessionChunk } from '../session.ts';
-import type { GenerateOptions, SyncResult, TextSession } from '../text-model.ts';
+import type { GenerateOptions, SyncOptions, SyncResult, TextSession } from '../text-model.ts';
 import type { WorkerModel } from './client.ts';
 import type { WorkerConnection } from './worker-connection.ts';
 
@@ -42,16 +42,12 @@ export class WorkerSession implements TextSession {
     );
   }
 
-  async sync(
-    text: string,
-    options: { watch?: readonly number[]; signal?: AbortSignal } = {},
-  ): Promise<SyncResult> {
+  async sync(text: string, { signal, ...asked }: SyncOptions = {}): Promise<SyncResult> {
     const release = await this.#model.exclusive();
     const notes = this.#model.untold.splice(0);
     try {
-      const watch = options.watch ? { watch: options.watch } : {};
       const result = await this.#carried(
-        (connection) => connection.sync(this.#number, text, watch, options.signal),
+        (connection) => connection.sync(this.#number, text, asked, signal),
         notes,
       );
       this.#text = text;

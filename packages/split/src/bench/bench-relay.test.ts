@@ -53,16 +53,18 @@ describe('benchRelay', () => {
     });
     const { latencyMs, figures } = bench.protocols![0]!;
     expect(latencyMs).toBe(10);
-    expect(figures.map((p) => p.protocol)).toEqual(['paper-serial', 'serial', 'pipelined']);
-    const [paper, serial, pipelined] = figures;
+    expect(figures.map((p) => p.protocol)).toEqual(['paper-serial', 'serial', 'keep-warm', 'pipelined']);
+    const [paper, serial, keepWarm, pipelined] = figures;
     expect(paper!.probeTokens).toBeGreaterThan(0);
-    for (const ours of [serial!, pipelined!]) {
+    for (const ours of [serial!, keepWarm!, pipelined!]) {
       expect(ours.probeTokens).toBe(0);
       expect(ours.spans).toBe(1);
       expect(ours.handOffMs).toBeGreaterThanOrEqual(10);
-      expect(ours.overIdeal).toBeGreaterThan(1);
+      expect(ours.overInstant).toBeGreaterThan(1);
+      expect(ours.overInstant).toBeGreaterThanOrEqual(ours.overIdeal);
     }
     expect(serial!.warmUpRequests).toBe(0);
+    expect(keepWarm!.warmUpRequests).toBeGreaterThan(0);
     expect(pipelined!.warmUpRequests).toBeGreaterThan(0);
     expect(bench.handBackAgreement).toEqual({ questions: 1, spans: 1, equal: 1, share: 1, probeTokens: 0 });
     const [context] = bench.contextHandOff!;
@@ -74,7 +76,7 @@ describe('benchRelay', () => {
     const { small, large } = pair();
     const endpoint = await serveModel(large);
     cleanups.push(() => endpoint.close());
-    const questions = ['One: ', 'Two: ', 'Three: '].map((label) => label + QUESTION);
+    const questions = ['One: ', 'Two: ', 'Three: ', 'Four: '].map((label) => label + QUESTION);
     const bench = await benchRelay({
       small,
       large,
@@ -87,14 +89,16 @@ describe('benchRelay', () => {
     expect(bench.protocols![0]!.rounds).toBe(2);
     const asked: number[] = [];
     for (const { prompt } of endpoint.requests) {
+      // How fast it reads was measured in between.
+      if (/^\d (?:short|long) /.test(prompt)) continue;
       const question = questions.findIndex((q) => prompt.includes(q));
       if (question !== asked.at(-1)) asked.push(question);
     }
     // Behind the unmeasured runs, which take the questions one after another: each protocol at another one.
-    const turns = [0, 1, 2, 1, 2, 0, 2, 0, 1];
+    const turns = [0, 1, 2, 3, 1, 2, 3, 0, 2, 3, 0, 1, 3, 0, 1, 2];
     expect(asked).toEqual([0, 1, 2, ...turns, ...turns]);
     for (const { spans, questions: answered } of bench.protocols![0]!.figures)
-      expect([spans, answered]).toEqual([6, 6]);
+      expect([spans, answered]).toEqual([8, 8]);
   });
 
   it('measures only what is asked for', async () => {
@@ -119,8 +123,10 @@ function threeSegments(): Trace {
     lastTokenMs: endMs,
     endMs: endMs + 7,
     tokens: 11,
+    text: 'x'.repeat(40),
   });
   return {
+    prompt: 'y'.repeat(60),
     segments: [segment('small', 0, 5, 105), segment('large', 110, 160, 360), segment('small', 380, 390, 490)],
     totals: { elapsedMs: 500, largeTokens: 11, smallTokens: 22, discardedTokens: 0 },
   } as unknown as Trace;
@@ -128,7 +134,7 @@ function threeSegments(): Trace {
 
 describe('the figures of a protocol', () => {
   it('count the decision from the last kept token, and the step there from the decision', () => {
-    expect(summarise('pipelined', [threeSegments()], 40)).toMatchObject({
+    expect(summarise('pipelined', [threeSegments()], 40, 0)).toMatchObject({
       handOffMs: 50,
       decisionMs: 7,
       stepThereMs: 23,
@@ -140,8 +146,24 @@ describe('the figures of a protocol', () => {
 
 describe('the ideal', () => {
   it('is the first token, every kept token at its segment’s pace, and a round trip per span', () => {
-    const trace = threeSegments();
     // 5 + 100, then 200 + 20 + the round trip, then 100 + 10.
-    expect(idealOf(trace, 40)).toBe(105 + 260 + 110);
+    expect(idealOf(threeSegments(), 40, 0)).toBe(105 + 260 + 110);
+  });
+
+  it.each([
+    ['hides reading that takes no longer than the writing', 1, 0],
+    ['waits for what is left of reading that does', 1.5, 40],
+  ])('%s', (_, readMs, waited) => {
+    // 100 characters of prompt and text, 110 ms before the span begins.
+    expect(idealOf(threeSegments(), 40, readMs) - idealOf(threeSegments(), 40, 0)).toBe(waited);
+  });
+
+  it('reads for the next span only what is new', () => {
+    const trace = threeSegments();
+    const again = { ...trace.segments[1]!, startMs: 495, firstTokenMs: 540, lastTokenMs: 740 };
+    const longer = { ...trace, segments: [...trace.segments, again] } as Trace;
+    // 40 characters, 135 ms behind the end of the span before.
+    const waited = idealOf(longer, 40, 4) - idealOf(longer, 40, 0);
+    expect(waited).toBe(100 * 4 - 110 + (40 * 4 - 135));
   });
 });

@@ -4,6 +4,7 @@
 
 import type { TextModel } from '@baton/runtime/text-model';
 
+import { sleep } from '../endpoint/event-stream.ts';
 import { OpenAICompletionsModel } from '../endpoint/openai-completions.ts';
 import { solveToTrace } from '../solve.ts';
 import type { SolveOptions } from '../solve.ts';
@@ -16,12 +17,16 @@ import type { EarlyHandOff } from './early-hand-off.ts';
 import { compareWithExhaustive, tokenEnds } from './exhaustive.ts';
 import { serveModel } from './model-endpoint.ts';
 import { PROTOCOLS, summarise } from './protocols.ts';
+import { readingPaceOf } from './reading-pace-of.ts';
 import type { Protocol, ProtocolFigures } from './protocols.ts';
 
 export const BENCH_PARTS = ['protocols', 'paced', 'context', 'early', 'agreement'] as const;
 export type BenchPart = (typeof BENCH_PARTS)[number];
 
 const WARM_UP_QUESTIONS = 3;
+
+/** Behind a run its last texts are still on their way, and are read when they come: the next one begins this long behind a round trip. */
+const APART_MS = 10;
 
 /** Where the large model is served. In a process of its own what overlaps in real use overlaps here too. */
 export interface BenchEndpoint {
@@ -73,8 +78,10 @@ export interface HandBackAgreement {
 
 export interface ProtocolsAt {
   latencyMs: number;
-  /** How often each question was answered; once where it is absent. */
-  rounds?: number;
+  /** How often each question was answered. */
+  rounds: number;
+  /** How long the large model reads a character, in milliseconds, with nothing else to do. */
+  readMs: number;
   figures: ProtocolFigures[];
 }
 
@@ -82,7 +89,7 @@ export interface ProtocolsAt {
 const PACE_MS = 15;
 
 export interface RelayBench {
-  schema: 'baton.bench.relay/3';
+  schema: 'baton.bench.relay/4';
   small: { id: string; location: string };
   large: { id: string; location: string };
   /** Absent where the part was not measured. */
@@ -102,7 +109,7 @@ export async function benchRelay(options: BenchRelayOptions): Promise<RelayBench
   const own = options.endpoint ? null : await serveModel(large);
   const bench = new Bench(options, options.endpoint ?? own!);
   const result: RelayBench = {
-    schema: 'baton.bench.relay/3',
+    schema: 'baton.bench.relay/4',
     small: { id: small.id, location: small.location },
     large: { id: large.id, location: large.location },
     notes: [
@@ -110,7 +117,7 @@ export async function benchRelay(options: BenchRelayOptions): Promise<RelayBench
         ? 'both models share one process, so what overlaps also competes'
         : 'the large model is served by a process of its own on the same machine',
       'paper-serial probes run one after another here; the original batches them',
-      'ideal: the small model’s first token, every kept token at the pace of its segment, one round trip per span',
+      'ideal: the small model’s first token, every kept token at the pace of its segment, one round trip per span, and of the large model’s reading what takes longer than the small model’s writing',
     ],
   };
   try {
@@ -157,6 +164,8 @@ class Bench {
     const names = Object.keys(PROTOCOLS) as Protocol[];
     const measured: ProtocolsAt[] = [];
     for (const latencyMs of this.#latencies) {
+      await this.#endpoint.setLatency(0);
+      const readMs = await readingPaceOf(this.#remote, questions.join('\n'), this.#options.signal);
       await this.#endpoint.setLatency(latencyMs);
       const traces = new Map<Protocol, Trace[]>(names.map((name) => [name, []]));
       const apart = Math.floor(questions.length / names.length);
@@ -164,14 +173,15 @@ class Bench {
         for (const [i, name] of names.entries()) {
           const question = questions[(turn + i * apart) % questions.length]!;
           traces.get(name)!.push(await this.run(question, PROTOCOLS[name]));
+          await sleep(latencyMs + APART_MS, this.#options.signal);
         }
       }
-      const figures = names.map((name) => summarise(name, traces.get(name)!, latencyMs));
+      const figures = names.map((name) => summarise(name, traces.get(name)!, latencyMs, readMs));
       for (const { protocol, wallClockMs, overIdeal } of figures)
         this.#say(
           `${latencyMs} ms, ${protocol}: ${Math.round(wallClockMs)} ms per question, ${overIdeal.toFixed(2)} of the ideal`,
         );
-      measured.push({ latencyMs, rounds, figures });
+      measured.push({ latencyMs, rounds, readMs, figures });
     }
     return measured;
   }

@@ -18,6 +18,8 @@ export interface ContextHandOff {
   /** Medians over rounds, in milliseconds: from the decision to hand off to the first large token. */
   serialMs: number;
   pipelinedMs: number;
+  /** The same with keep-warm requests, as where an endpoint reads no prompt before it is whole. */
+  keepWarmMs: number;
   /**
    * The same where the endpoint's cache holds all of the text: the round trip and one pass, which no streaming prefill can beat.
    * Absent in figures from before it was measured.
@@ -57,12 +59,20 @@ export interface ContextOptions {
 export async function contextHandOff(options: ContextOptions): Promise<ContextHandOff> {
   const { small, large, latencyMs, rounds = 2, signal } = options;
   const ends = await tokenEnds(small, 'Q: ', options.text);
-  const measured = { serial: [] as Round[], pipelined: [] as Round[], cached: [] as Round[] };
+  const measured = {
+    serial: [] as Round[],
+    'keep-warm': [] as Round[],
+    pipelined: [] as Round[],
+    cached: [] as Round[],
+  };
   for (let round = 0; round < rounds; round++) {
-    for (const protocol of ['serial', 'pipelined', 'cached'] as const) {
+    for (const protocol of ['serial', 'keep-warm', 'pipelined', 'cached'] as const) {
       // A different first line each time, so that no earlier run's cache helps this one; or the same, so that it does.
       const question = `${protocol === 'cached' ? 'pipelined' : protocol} ${round} ${latencyMs}`;
-      const how: Partial<SolveOptions> = { keepWarm: protocol === 'pipelined' };
+      const how: Partial<SolveOptions> = {
+        keepWarm: protocol === 'pipelined' || protocol === 'keep-warm',
+        streamPrompts: protocol === 'pipelined',
+      };
       measured[protocol].push(
         await oneRound(question, small, large, { ...how, ...(signal ? { signal } : {}) }, options.text, ends),
       );
@@ -80,6 +90,7 @@ export async function contextHandOff(options: ContextOptions): Promise<ContextHa
     contextTokens: middle(measured.pipelined, (r) => r.contextTokens)!,
     serialMs,
     pipelinedMs,
+    keepWarmMs: middle(measured['keep-warm'], (r) => r.handOffMs)!,
     cachedMs,
     sooner: serialMs / pipelinedMs,
     ceiling: serialMs / cachedMs,

@@ -12,6 +12,7 @@ export type {
 } from './bench-relay.ts';
 export type { ContextHandOff } from './context-hand-off.ts';
 export type { EarlyHandOff } from './early-hand-off.ts';
+export { PROTOCOLS } from './protocols.ts';
 export type { ProtocolFigures } from './protocols.ts';
 export { compareWithExhaustive, tokenEnds } from './exhaustive.ts';
 export type { SpanAgreement } from './exhaustive.ts';

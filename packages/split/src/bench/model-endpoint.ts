@@ -7,6 +7,10 @@ import type { AddressInfo } from 'node:net';
 
 import type { GenerateOptions, TextChunk, TextModel } from '@baton/runtime/text-model';
 
+import { Channel } from '../channel.ts';
+import { readAlong } from '../endpoint/read-along.ts';
+import { READS_ALONG } from '../endpoint/reads-along-header.ts';
+
 export interface ModelEndpoint {
   url: string;
   /** Requests so far, newest last. */
@@ -17,6 +21,9 @@ export interface ModelEndpoint {
   setPace(ms: number): void;
   close(): Promise<void>;
 }
+
+/** Node's own limit for a request to be complete is five minutes. */
+const READ_WITHIN_S = 240;
 
 interface Body {
   prompt: string;
@@ -65,21 +72,32 @@ async function answer(
   if (request.url !== '/v1/completions') return json(response, { error: { message: 'not found' } }, 404);
   const { latency, pace } = injected();
   const half = latency / 2;
-  // From the request's first byte on: its body comes within the same way.
-  const arrived = half > 0 ? new Promise((resolve) => setTimeout(resolve, half)) : null;
-  const parts: Buffer[] = [];
-  for await (const part of request) parts.push(part as Buffer);
-  const body = JSON.parse(Buffer.concat(parts).toString()) as Body;
-  requests.push({ prompt: body.prompt, maxTokens: body.max_tokens ?? null });
   const control = new AbortController();
   response.once('close', () => control.abort());
-  await arrived;
-  const generation = paced(model.generate(body.prompt, optionsOf(body, control.signal)), pace);
+  const { signal } = control;
+  const read = async (prompt: string): Promise<void> => {
+    for await (const _ of model.generate(prompt, { maxTokens: 0, signal }));
+  };
+  // A body whose length is known is sent all at once.
+  const growing = request.headers['content-length'] === undefined;
+  const body = JSON.parse(await readAlong(arriving(request, half), growing ? read : null)) as Body;
+  requests.push({ prompt: body.prompt, maxTokens: body.max_tokens ?? null });
+  const generation = paced(model.generate(body.prompt, optionsOf(body, signal)), pace);
   if (body.stream !== true) return whole(response, model.id, generation, half);
-  response.writeHead(200, { 'content-type': 'text/event-stream' });
+  response.writeHead(200, { 'content-type': 'text/event-stream', [READS_ALONG]: READ_WITHIN_S });
   const send = delayed(response, half);
   for await (const chunk of generation) send(`data: ${JSON.stringify(eventOf(chunk, model.id))}\n\n`);
   send('data: [DONE]\n\n', true);
+}
+
+/** Pieces of the body, each `ms` behind its arrival. */
+async function* arriving(request: IncomingMessage, ms: number): AsyncGenerator<Uint8Array> {
+  const pieces = new Channel<Uint8Array>();
+  const later = (what: () => void): void => void (ms > 0 ? setTimeout(what, ms) : what());
+  request.on('data', (piece: Uint8Array) => later(() => pieces.push(piece)));
+  request.once('end', () => later(() => pieces.close()));
+  request.once('error', (error) => pieces.close(error));
+  yield* pieces;
 }
 
 /** Chunks with text or tokens, each at least `ms` behind the one before it. */
@@ -170,6 +188,6 @@ function delayed(response: ServerResponse, ms: number): (text: string, end?: boo
 }
 
 function json(response: ServerResponse, value: unknown, status = 200): void {
-  response.writeHead(status, { 'content-type': 'application/json' });
+  response.writeHead(status, { 'content-type': 'application/json', [READS_ALONG]: READ_WITHIN_S });
   response.end(JSON.stringify(value));
 }

@@ -1,4 +1,4 @@
-// The same questions under three protocols, and what their traces say: how long a hand-off and a hand-back take, what is
+// The same questions under four protocols, and what their traces say: how long a hand-off and a hand-back take, what is
 // thrown away, and how far the whole is from the ideal that the trace itself allows.
 
 import type { SolveOptions } from '../solve.ts';
@@ -6,12 +6,13 @@ import type { Trace, TraceSegment } from '../trace.ts';
 import { mean, median } from './middle.ts';
 import { paperSerial } from './paper-serial.ts';
 
-export type Protocol = 'paper-serial' | 'serial' | 'pipelined';
+export type Protocol = 'paper-serial' | 'serial' | 'keep-warm' | 'pipelined';
 
-/** SplitReason's protocol; ours with every overlap switched off; ours. */
+/** SplitReason's protocol; ours with every overlap switched off; ours with an endpoint that takes whole prompts only; ours. */
 export const PROTOCOLS: Readonly<Record<Protocol, Partial<SolveOptions>>> = {
   'paper-serial': { policy: paperSerial(), keepWarm: false, earlyRequest: false },
   serial: { policy: 'learned', keepWarm: false, earlyRequest: false, overlap: false },
+  'keep-warm': { policy: 'learned', keepWarm: true, streamPrompts: false },
   pipelined: { policy: 'learned', keepWarm: true },
 };
 
@@ -38,6 +39,10 @@ export interface ProtocolFigures {
   idealMs: number;
   /** wallClockMs / idealMs. */
   overIdeal: number;
+  /** The ideal of a large model that reads in no time. */
+  instantMs: number;
+  /** wallClockMs / instantMs. */
+  overInstant: number;
   /** Large tokens that were generated and thrown away, and their share of all large tokens. */
   discardedTokens: number;
   discardedShare: number;
@@ -47,7 +52,13 @@ export interface ProtocolFigures {
   offloadRatio: number;
 }
 
-export function summarise(protocol: Protocol, traces: readonly Trace[], latencyMs: number): ProtocolFigures {
+/** `readMs`: how long the large model reads a character. */
+export function summarise(
+  protocol: Protocol,
+  traces: readonly Trace[],
+  latencyMs: number,
+  readMs: number,
+): ProtocolFigures {
   const spans = traces.flatMap((trace) =>
     trace.segments.flatMap((segment, i) =>
       segment.origin === 'large' ? [{ segment, next: trace.segments[i + 1] }] : [],
@@ -68,7 +79,8 @@ export function summarise(protocol: Protocol, traces: readonly Trace[], latencyM
     next?.firstTokenMs === undefined || next.firstTokenMs === null ? [] : [next.firstTokenMs - segment.endMs],
   );
   const wallClockMs = mean(traces.map((trace) => trace.totals.elapsedMs));
-  const idealMs = mean(traces.map((trace) => idealOf(trace, latencyMs)));
+  const idealMs = mean(traces.map((trace) => idealOf(trace, latencyMs, readMs)));
+  const instantMs = mean(traces.map((trace) => idealOf(trace, latencyMs, 0)));
   const total = (pick: (trace: Trace) => number): number =>
     traces.reduce((sum, trace) => sum + pick(trace), 0);
   const large = total((t) => t.totals.largeTokens);
@@ -87,6 +99,8 @@ export function summarise(protocol: Protocol, traces: readonly Trace[], latencyM
     wallClockMs,
     idealMs,
     overIdeal: wallClockMs / idealMs,
+    instantMs,
+    overInstant: wallClockMs / instantMs,
     discardedTokens,
     discardedShare: large + discardedTokens === 0 ? 0 : discardedTokens / (large + discardedTokens),
     probeTokens: total((t) => t.totals.probeTokens ?? 0),
@@ -97,12 +111,22 @@ export function summarise(protocol: Protocol, traces: readonly Trace[], latencyM
 
 /**
  * What no protocol can avoid, from the trace's own times: the small model's first token (its prompt), then every kept token at
- * the pace at which its segment came, and one round trip for each span. No prefill, no decision, nothing thrown away.
+ * the pace at which its segment came, and one round trip for each span. While one model writes the other reads, and a piece
+ * takes the longer of the two, as in SplitReason's simulation of the pipeline ("per chunk max(writer decode, other's prefill)"):
+ * where the large model needs longer to read what is new to it, at `readMs` for a character, than it took to come, the rest of that is
+ * waited for. No decision, nothing thrown away.
  */
-export function idealOf(trace: Trace, latencyMs: number): number {
+export function idealOf(trace: Trace, latencyMs: number, readMs: number): number {
   let ms = 0;
+  let unread = trace.prompt.length;
+  let sinceMs = 0;
   for (const [i, segment] of trace.segments.entries()) {
     if (segment.firstTokenMs === null) continue;
+    if (segment.origin === 'large') {
+      ms += Math.max(0, unread * readMs - (segment.startMs - sinceMs));
+      unread = 0;
+      sinceMs = endOf(segment);
+    } else unread += segment.text.length;
     const writing = Math.max(0, endOf(segment) - segment.firstTokenMs);
     ms += writing;
     if (i === 0) ms += segment.firstTokenMs - segment.startMs;

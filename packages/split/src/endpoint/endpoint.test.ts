@@ -312,7 +312,7 @@ describe('keeping warm', () => {
       () => small.close(),
     );
     const large = new OpenAICompletionsModel({ url: endpoint.url });
-    const trace = await solveToTrace(QUESTION, { small, large });
+    const trace = await solveToTrace(QUESTION, { small, large, streamPrompts: false });
     expect(trace.text).toBe(ANSWER);
     const prompts = endpoint.requests.map(({ prompt }) => prompt);
     expect(trace.totals.warmUp!.requests).toBe(

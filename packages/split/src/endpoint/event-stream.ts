@@ -6,8 +6,9 @@ import { createParser } from 'eventsource-parser';
 import { EndpointError, isAbort } from '../split-error.ts';
 import { timerMs } from '../timer.ts';
 import { fromFetchFailure, fromStatus } from './http-errors.ts';
+import { GrowingBody } from './growing-body.ts';
 import { sendRequest } from './node-request.ts';
-import type { BodyReader, HttpAnswer } from './node-request.ts';
+import type { BodyReader, HttpAnswer, HttpRequest } from './node-request.ts';
 
 export interface HttpOptions {
   /** Default: Node's own HTTP where there is one, else fetch. */
@@ -19,6 +20,8 @@ export interface HttpOptions {
   idleMs?: number | undefined;
   /** Further attempts after 429, 5xx and failed connections, as long as nothing has arrived. Default 2. */
   retries?: number | undefined;
+  /** Told the headers of each answer. */
+  onHeaders?: ((headers: HttpAnswer['headers']) => void) | undefined;
   /** A Retry-After longer than this is not waited for: the request fails at once. Default 5 s. */
   maxRetryWaitMs?: number | undefined;
 }
@@ -92,15 +95,31 @@ async function send(
   options: HttpOptions,
   control: AbortController,
 ): Promise<HttpAnswer> {
-  const request = (options.fetch ?? sendRequest)(url, {
+  const head = {
     method,
     headers: { 'content-type': 'application/json', ...options.headers },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     signal: control.signal,
-  });
+  };
+  const request =
+    body instanceof GrowingBody
+      ? sendRequest(url, { ...head, body: body.pieces })
+      : sendWhole(url, head, body, options);
+  // A request that still grows is answered early only where it fails.
+  if (body instanceof GrowingBody) await Promise.race([body.whole, request]);
   const response = await within(request, options.connectMs ?? 30_000, url, control);
+  options.onHeaders?.(response.headers);
   if (!response.ok) throw await within(fromStatus(response, url), options.idleMs ?? 30_000, url, control);
   return response;
+}
+
+function sendWhole(
+  url: string,
+  head: Omit<HttpRequest, 'body'>,
+  body: unknown,
+  options: HttpOptions,
+): Promise<HttpAnswer> {
+  const whole = body === undefined ? {} : { body: JSON.stringify(body) };
+  return (options.fetch ?? sendRequest)(url, { ...head, ...whole });
 }
 
 async function withRetries(

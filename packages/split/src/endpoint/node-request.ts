@@ -23,7 +23,8 @@ export interface BodyReader {
 export interface HttpRequest {
   method: 'GET' | 'POST';
   headers: Record<string, string>;
-  body?: string;
+  /** Pieces are sent as they come, which only Node's own HTTP can (`sendsPieces`). */
+  body?: string | AsyncIterable<string>;
   signal: AbortSignal;
 }
 
@@ -32,8 +33,17 @@ export type Request = (url: string, request: HttpRequest) => Promise<HttpAnswer>
 /** The way to send requests here. */
 export const sendRequest: Request = (url, request) => {
   const own = nodeModules && !viaProxy() ? fromNode(nodeModules, url, request) : null;
-  return own ?? fetch(url, request);
+  return own ?? viaFetch(url, request);
 };
+
+/** Whether a body can be sent piece by piece from here. Browsers can over HTTP/2 only. */
+export const sendsPieces = (): boolean => nodeModules !== null && !viaProxy();
+
+function viaFetch(url: string, { body, ...request }: HttpRequest): Promise<HttpAnswer> {
+  if (body === undefined) return fetch(url, request);
+  if (typeof body === 'string') return fetch(url, { ...request, body });
+  throw new TypeError('a body that comes in pieces is sent by Node only');
+}
 
 type Http = typeof import('node:http');
 type Https = typeof import('node:https');
@@ -107,7 +117,7 @@ async function fromNode(
   agents ??= { http: withSpare(http.Agent), https: withSpare(https.Agent) };
   const { method, headers, body, signal } = request;
   signal.throwIfAborted();
-  const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) };
+  const length = typeof body === 'string' ? { 'content-length': String(Buffer.byteLength(body)) } : {};
   const options = { method, headers: { ...headers, ...length } };
   const open = (): ClientRequest =>
     secure
@@ -117,7 +127,7 @@ async function fromNode(
   // Where an address has moved to is fetch's to follow.
   if ([301, 302, 303, 307, 308].includes(answer.statusCode ?? 0)) {
     answer.resume();
-    return fetch(url, request);
+    return viaFetch(url, request);
   }
   return new NodeAnswer(answer);
 }
@@ -128,7 +138,7 @@ const MOST_CLOSED = 2;
 /** Resolves with the answer's head. A connection that waited here and that the server has closed meanwhile is replaced. */
 function answerOf(
   open: () => ClientRequest,
-  body: string | undefined,
+  body: HttpRequest['body'],
   signal: AbortSignal,
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
@@ -151,13 +161,23 @@ function answerOf(
         signal.removeEventListener('abort', stop);
         const waited = request.reusedSocket || (request.socket !== null && openedAhead.has(request.socket));
         const gone = error.code === 'ECONNRESET' || error.code === 'EPIPE';
-        if (waited && gone && !signal.aborted && closed++ < MOST_CLOSED) begin();
+        const whole = body === undefined || typeof body === 'string';
+        if (whole && waited && gone && !signal.aborted && closed++ < MOST_CLOSED) begin();
         else reject(error);
       });
-      request.end(body);
+      if (body === undefined || typeof body === 'string') request.end(body);
+      else void sendPieces(request, body);
     };
     begin();
   });
+}
+
+async function sendPieces(request: ClientRequest, pieces: AsyncIterable<string>): Promise<void> {
+  for await (const piece of pieces) {
+    if (request.destroyed) return;
+    request.write(piece);
+  }
+  request.end();
 }
 
 class NodeAnswer implements HttpAnswer {

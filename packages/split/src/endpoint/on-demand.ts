@@ -10,6 +10,8 @@ import { apiBase } from './address.ts';
 import { connect, connectKnown } from './connect.ts';
 import type { ConnectOptions } from './connect.ts';
 import { OpenAICompletionsModel } from './openai-completions.ts';
+import { streamsPrompts } from './streamed-prompt.ts';
+import type { OpenPrompt, PromptStreaming } from './streamed-prompt.ts';
 
 export interface OnDemandOptions extends ConnectOptions {
   /** Called with what is wrong each time that the endpoint was asked in vain. */
@@ -24,7 +26,7 @@ export function connectOnDemand({ onFailure, ...options }: OnDemandOptions): Tex
 /** After a failed probe, requests within this time fail with the same error instead of asking again. */
 const REMEMBER_MS = 10_000;
 
-class EndpointOnDemand implements ContinuingModel {
+class EndpointOnDemand implements ContinuingModel, PromptStreaming {
   readonly location: string;
   readonly #options: ConnectOptions;
   readonly #onFailure: ((error: unknown) => void) | undefined;
@@ -58,6 +60,12 @@ class EndpointOnDemand implements ContinuingModel {
 
   async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<TextChunk> {
     yield* (await this.#model(options.signal)).generate(prompt, options);
+  }
+
+  /** Nobody waits for an endpoint that has not said yet what it is. */
+  openPrompt(prompt: string): OpenPrompt | null {
+    const model = this.#connected;
+    return model && streamsPrompts(model) ? model.openPrompt(prompt) : null;
   }
 
   async promptOf(turn: Continuation, signal?: AbortSignal): Promise<string | null> {

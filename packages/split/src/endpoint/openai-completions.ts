@@ -11,10 +11,14 @@ import type {
   Usage,
 } from '@baton/runtime/text-model';
 
-import { EndpointError } from '../split-error.ts';
+import { EndpointError, isAbort } from '../split-error.ts';
 import { apiBase, apiUrl, credentialsOf } from './address.ts';
 import { requestJson } from './event-stream.ts';
 import type { HttpOptions } from './event-stream.ts';
+import { READS_ALONG } from './reads-along-header.ts';
+import { sendsPieces } from './node-request.ts';
+import { StreamedPrompt } from './streamed-prompt.ts';
+import type { OpenPrompt, PromptStreaming } from './streamed-prompt.ts';
 import { streamChunks } from './stream-chunks.ts';
 import type { RequestForm } from './stream-chunks.ts';
 import { parseEvent } from './wire.ts';
@@ -61,19 +65,23 @@ export async function firstModelId(options: EndpointOptions, signal?: AbortSigna
   return id;
 }
 
-export class OpenAICompletionsModel implements TextModel {
+export class OpenAICompletionsModel implements TextModel, PromptStreaming {
   readonly location: string;
   readonly capabilities: TextModelCapabilities;
   readonly #options: EndpointOptions;
   readonly #http: HttpOptions;
   readonly #form: RequestForm;
+  readonly #opened = new Set<StreamedPrompt>();
   #model: string | null;
+  /** Within what time a request must be complete that the server reads along; null where it is not known to, or failed to. */
+  #readsAlongMs: number | null = null;
+  #readingFailed = false;
 
   constructor(options: EndpointOptions) {
     this.location = apiBase(options.url);
     this.#form = { plain: options.plain ?? false };
     this.#options = options;
-    this.#http = headersOf(options);
+    this.#http = { ...headersOf(options), onHeaders: (headers) => this.#learn(headers.get(READS_ALONG)) };
     this.#model = options.model ?? null;
     this.capabilities = {
       logprobs: options.logprobs ?? true,
@@ -90,16 +98,57 @@ export class OpenAICompletionsModel implements TextModel {
 
   async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<TextChunk> {
     this.#model ??= await firstModelId(this.#options, options.signal);
-    const body = {
+    const fields = {
       ...requestFields(options, this.#options),
-      model: this.#model,
-      prompt,
       ...(this.capabilities.logprobs
         ? { logprobs: Math.max(this.#options.leastLogprobs ?? 0, options.topLogprobs ?? 0) }
         : {}),
     };
-    const url = apiUrl(this.#options.url, 'completions');
-    yield* streamChunks(url, body, this.#http, options.signal, this.#form);
+    const opened = this.#openedFor(prompt);
+    if (opened) {
+      let begun = false;
+      try {
+        for await (const chunk of opened.finish(prompt, fields, options.signal)) {
+          begun = true;
+          yield chunk;
+        }
+        return;
+      } catch (error) {
+        // What is wrong is found out by a request of the usual kind, where it is not only the way of sending.
+        if (begun || isAbort(error) || !(error instanceof EndpointError) || error.kind === 'silence')
+          throw error;
+        this.#readingFailed = true;
+      }
+    }
+    const body = { ...fields, model: this.#model, prompt };
+    yield* streamChunks(this.#url, body, this.#http, options.signal, this.#form);
+  }
+
+  openPrompt(prompt: string): OpenPrompt | null {
+    if (this.#readsAlongMs === null || this.#readingFailed || this.#model === null) return null;
+    for (const old of this.#opened) if (!old.usable) this.#opened.delete(old);
+    const how = { url: this.#url, model: this.#model, http: this.#http, withinMs: this.#readsAlongMs };
+    const opened = new StreamedPrompt(prompt, how);
+    this.#opened.add(opened);
+    return opened;
+  }
+
+  /** The request under way whose prompt is the longest beginning of this one; nobody else can have it then. */
+  #openedFor(prompt: string): StreamedPrompt | undefined {
+    const fitting = [...this.#opened].filter((one) => one.usable && prompt.startsWith(one.text));
+    const longest = fitting.toSorted((a, b) => b.text.length - a.text.length)[0];
+    if (longest) this.#opened.delete(longest);
+    return longest;
+  }
+
+  get #url(): string {
+    return apiUrl(this.#options.url, 'completions');
+  }
+
+  #learn(readsAlong: string | null): void {
+    const seconds = Number(readsAlong ?? Number.NaN);
+    if (seconds > 0 && this.#options.fetch === undefined && sendsPieces())
+      this.#readsAlongMs = seconds * 1000;
   }
 
   /**

@@ -6,6 +6,7 @@ import type { TextChunk } from '@baton/runtime/text-model';
 import { EndpointError, messageOf } from '../split-error.ts';
 import { postEvents } from './event-stream.ts';
 import type { HttpOptions } from './event-stream.ts';
+import type { GrowingBody } from './growing-body.ts';
 import { parseEvent } from './wire.ts';
 
 /** What is known of the requests that one endpoint takes. */
@@ -72,7 +73,7 @@ export async function* streamChunks(
   let begun = false;
   let refused = '';
   try {
-    for await (const chunk of stream(url, form.plain ? plain : body, http, signal, thoughts)) {
+    for await (const chunk of streamOnce(url, form.plain ? plain : body, http, signal, thoughts)) {
       begun = true;
       yield chunk;
     }
@@ -82,7 +83,7 @@ export async function* streamChunks(
     if (begun || form.plain || !smaller || !refusesFields(error)) throw error;
     refused = messageOf(error);
   }
-  for await (const chunk of stream(url, plain, http, signal, thoughts)) {
+  for await (const chunk of streamOnce(url, plain, http, signal, thoughts)) {
     const notes = form.plain ? {} : { notes: [`${refused}; asked again with the plainest fields only`] };
     form.plain = true;
     yield { ...chunk, ...notes };
@@ -94,12 +95,13 @@ function refusesFields(error: unknown): boolean {
   return error instanceof EndpointError && (error.status === 400 || error.status === 422);
 }
 
-async function* stream(
+/** As `streamChunks`, in this form only. */
+export async function* streamOnce(
   url: string,
-  body: Body,
+  body: Body | GrowingBody,
   http: HttpOptions,
   signal: AbortSignal | undefined,
-  thoughts: Thoughts,
+  thoughts: Thoughts = new Thoughts(false),
 ): AsyncGenerator<TextChunk> {
   const events = postEvents(url, body, http, signal);
   let last: Pick<TextChunk, 'finishReason' | 'stopped' | 'usage'> = {};

@@ -83,7 +83,15 @@ interface Warming {
 function warming({ model, underWay }: Counted): Warming {
   const notes: string[] = [];
   const now = (): number => performance.now();
-  const parts = { question: 'q', prompt: 'Q: q\n', tags: TAGS, sampling: {}, prices: null, spanMs: 5000 };
+  const parts = {
+    question: 'q',
+    prompt: 'Q: q\n',
+    tags: TAGS,
+    sampling: {},
+    prices: null,
+    spanMs: 5000,
+    streamPrompts: false,
+  };
   const large = new LargeSide({ ...parts, model, now, emit: () => undefined });
   const warm = new KeepWarm(large, (line) => notes.push(line), now);
   cleanups.push(() => warm.stop());

@@ -1,7 +1,8 @@
 // Streaming prefill: while the small model writes, the large side is given the text so far, so that its prefix cache
 // holds nearly all of it when the hand-off comes. Every request extends the one before it. One is under way at a time and the
 // next goes out as soon as that is answered; several, spread over the time that an answer takes, where the server has shown
-// that a request which comes while its beginning is still being read goes on from there.
+// that a request which comes while its beginning is still being read goes on from there. None of this where the server reads along
+// what the hand-off's own request has sent so far.
 
 import { turnOfEventLoop } from '@baton/runtime/event-loop';
 import type { TextModel } from '@baton/runtime/text-model';
@@ -59,6 +60,7 @@ export class KeepWarm {
 
   /** The text has grown to `answer`. `urgent`: a hand-off is likely soon, so a few characters are enough. */
   offer(answer: string, urgent = false): void {
+    if (!this.#off && this.#large.extendPrompt(answer)) return;
     const grown = this.#sent === null ? Infinity : answer.length - this.#sent.length;
     const readMs = this.#server.pace.msPerCharacter;
     // Asked for each token: most of them end here.
@@ -92,6 +94,7 @@ export class KeepWarm {
 
   async stop(): Promise<void> {
     this.#off = true;
+    this.#large.closePrompt();
     this.#control.abort();
     await Promise.all(this.#busy.values());
   }

@@ -3,6 +3,8 @@
 
 import type { Sampling, TextChunk, TextModel, TextSession, Usage } from '@baton/runtime/text-model';
 
+import { streamsPrompts } from '../endpoint/streamed-prompt.ts';
+import type { OpenPrompt } from '../endpoint/streamed-prompt.ts';
 import type { Emit } from '../events.ts';
 import type { WarmUpTotals } from '../trace.ts';
 import type { Tags } from '../text/tags.ts';
@@ -62,6 +64,8 @@ export interface LargeSideParts {
   sampling: Sampling;
   prices: Prices | null;
   spanMs: number;
+  /** Prompts may be sent while they grow. */
+  streamPrompts: boolean;
   now: () => number;
   emit: Emit;
 }
@@ -85,13 +89,21 @@ export class LargeSide {
   readonly #running = new Set<LargeStream>();
   /** Prompts of the warm-ups under way. */
   readonly #unanswered = new Set<{ prompt: string }>();
+  /** What the model reads in front of the answer; null where that is not known (yet), or is no text. */
+  #before: string | null;
+  /** Settles when that is known; null where it is. */
+  readonly beforeKnown: Promise<void> | null;
+  /** The request that is to be the next hand-off, its prompt growing. */
+  #growing: OpenPrompt | null = null;
 
   constructor(parts: LargeSideParts) {
     this.#parts = parts;
     this.model = parts.model;
     this.prompt = parts.prompt;
     // Its template is found before anybody waits for it; nothing of the question is sent.
-    void this.#ownPrompt('')?.catch(() => undefined);
+    const own = this.#ownPrompt('');
+    this.#before = own === null ? this.prompt : null;
+    this.beforeKnown = own && own.then((text) => void (this.#before = text)).catch(() => undefined);
   }
 
   /** The text that the model would go on with behind `answer`, as far as it reads raw text. */
@@ -165,6 +177,35 @@ export class LargeSide {
       if (!refused) this.spend(usage, asked.prompt, tokens);
     }
     return { notes, usage };
+  }
+
+  /**
+   * Sends on what `answer` has grown by, as the prompt of a request that a later `stream` will complete. False where the endpoint does
+   * not read a prompt before it is whole, or is not known to yet.
+   */
+  extendPrompt(answer: string): boolean {
+    const { model } = this;
+    if (!this.#parts.streamPrompts || this.#before === null || !streamsPrompts(model)) return false;
+    const text = this.#before + answer;
+    if (this.#growing?.usable && text.startsWith(this.#growing.text)) {
+      this.#growing.extend(text);
+      return true;
+    }
+    this.closePrompt();
+    this.#growing = model.openPrompt(text);
+    if (!this.#growing) return false;
+    this.warmUp.requests++;
+    this.#tell('warm-up', text);
+    return true;
+  }
+
+  /** Withdraws it. What was read in vain is paid for where reading has a price. */
+  closePrompt(): void {
+    const growing = this.#growing;
+    this.#growing = null;
+    if (!growing?.usable) return;
+    growing.close();
+    if (this.#parts.prices) this.spend(null, growing.text, 0);
   }
 
   /** Tokens that an answer to `ask` may have: a chat model's may begin with a space or a mark. */
@@ -258,6 +299,7 @@ export class LargeSide {
   }
 
   async close(): Promise<void> {
+    this.closePrompt();
     for (const stream of this.#running) stream.abort();
     const session = this.#session;
     this.#session = null;

@@ -81,12 +81,21 @@ export class SmallSide {
     }
   }
 
-  /** Makes the session hold `text`, asking at each new position for the probabilities of `watch`. */
-  async sync(text: string, watch?: readonly number[], signal?: AbortSignal): Promise<SyncResult> {
+  /**
+   * Makes the session hold `text`, asking at each new position for the probabilities of `watch`. `likely`: what may follow, read
+   * as well where that costs nothing.
+   */
+  async sync(
+    text: string,
+    watch?: readonly number[],
+    signal?: AbortSignal,
+    likely?: string,
+  ): Promise<SyncResult> {
     if (watch === undefined && this.#held === text) return { kept: 0, ingested: 0, watched: [] };
     this.#held = null;
     const result = await this.#session.sync(text, {
       ...(watch ? { watch } : {}),
+      ...(likely ? { likely } : {}),
       ...(signal ? { signal } : {}),
     });
     this.#held = text;

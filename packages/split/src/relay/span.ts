@@ -89,8 +89,7 @@ async function follow(
     const text = whole.slice(0, limit ?? whole.length);
     if (text.length > progress.confirmed) {
       try {
-        if (relay.parts.small && !progress.unread)
-          await read(relay, stream, base, text, controlled ? rule.threshold : null, progress);
+        if (relay.parts.small && !progress.unread) await read(relay, stream, base, text, options, progress);
       } catch (error) {
         // Whatever was read in vain is still the large model's text, and is kept.
         if (!isAbort(error)) unreadable(relay, error, progress);
@@ -133,20 +132,21 @@ function unreadable(relay: Relay, error: unknown, progress: Progress): void {
   relay.ledger.note(`${FULL}: it does not read on`);
 }
 
-/** The small model reads the span up to here; with a threshold it also decides. */
+/** The small model reads the span up to here; by its own rule it also decides. */
 async function read(
   relay: Relay,
   stream: LargeStream,
   base: string,
   text: string,
-  threshold: number | null,
+  { rule, markers }: SpanOptions,
   progress: Progress,
 ): Promise<void> {
   const { small, parts } = relay;
   const { signal } = parts;
-  const watch = threshold === null ? undefined : small.close.first;
-  const { watched } = await small.sync(base + text, watch, signal);
-  if (threshold === null) return;
+  if (rule.kind !== 'controlling-prefill') return void (await small.sync(base + text, undefined, signal));
+  const { threshold } = rule;
+  // Most spans end where the newest text does. With the tag read in the same pass the small model goes on without another.
+  const { watched } = await small.sync(base + text, small.close.first, signal, markers.close);
   const { confirmed } = progress;
   const rows = [...progress.recent, ...watched];
   // Where the large model's tokens end inside one of the small model's, the baton can change hands as well: what the

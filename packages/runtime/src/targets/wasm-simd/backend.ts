@@ -30,7 +30,7 @@ export interface WasmSimdOptions {
   onClose?: () => void;
   /** Most tokens of one forward pass; default 64. */
   maxRows?: number;
-  /** Default: one per core up to 8, but 1 where memory cannot be shared. */
+  /** Most that share a pass; one of little work is run by one. Default: one per core up to 8, but 1 where memory cannot be shared. */
   threads?: number;
   /** Default: relaxed where the engine has it. */
   kernels?: KernelSet;
@@ -44,6 +44,13 @@ export interface WasmSimdOptions {
 // Logits of this many rows are computed at once: the head is then read once for all of them, and the buffer stays
 // small (a 152k vocabulary takes 10 MB).
 const LOGIT_ROWS = 16;
+/**
+ * A pass over so few bytes that makes fewer products than this is all hand-over between threads: one token of 0.5 M weights took 2.5 ms
+ * with one thread on two busy cores and 7 with two. Of 2.2 M weights 16 tokens take 1.8 ms with one and 1.3 with two, 60 take
+ * 6.9 and 4.8, where passes follow each other; where the threads were asleep, 3.1 and 4.3, 9.2 and 10.
+ */
+const ALONE_BYTES = 32 * 2 ** 20;
+const ALONE_PRODUCTS = 100e6;
 const MOST_THREADS = 8;
 
 export class WasmSimdBackend implements Backend {
@@ -52,6 +59,8 @@ export class WasmSimdBackend implements Backend {
   readonly maxRows: number;
   readonly capacities: readonly number[];
   readonly rotationChanges: readonly number[];
+  /** They share the reading of the weights: of 0.5 M one takes 0.12 ms and four 0.18, of 100 M 4.3 and 5. */
+  readonly fewTokens = 4;
   readonly description: string;
   readonly threads: number;
   readonly #onClose: () => void;
@@ -60,6 +69,9 @@ export class WasmSimdBackend implements Backend {
   readonly #plan: Plan;
   readonly #pool: Pool;
   readonly #weights: Pick<NetworkWeights, 'embed' | 'prepare'>;
+  /** Bytes of packed weights, scales included, that one decode step reads. */
+  readonly weightBytes: number;
+  readonly #weightCount: number;
   /** Passes run one at a time, whichever sequence they belong to. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -79,6 +91,9 @@ export class WasmSimdBackend implements Backend {
     this.#plan = plan;
     this.#pool = pool;
     this.#weights = weights;
+    const matrices = matricesOf(plan);
+    this.weightBytes = matrices.reduce((sum, m) => sum + matrixBytes(m.kind, m.panels, m.inputs), 0);
+    this.#weightCount = matrices.reduce((sum, m) => sum + m.panels * 8 * m.inputs, 0);
     this.vocabSize = plan.vocabulary;
     this.maxRows = plan.maxRows;
     this.capacities = capacities;
@@ -166,15 +181,19 @@ export class WasmSimdBackend implements Backend {
     );
   }
 
-  /** Bytes of packed weights, scales included, that one decode step reads. */
-  get weightBytes(): number {
-    return matricesOf(this.#plan).reduce((sum, m) => sum + matrixBytes(m.kind, m.panels, m.inputs), 0);
-  }
-
   /** Reads the weights once with all threads and computes nothing: the floor of a decode step, for benchmarks. */
   readWeights(): Promise<void> {
     const cache = cacheLayout(this.#plan, 0, 4);
-    const pass = { tokens: 0, position: 0, cache, logitsFrom: 0, logitsCount: 0, summarise: 0, read: 1 };
+    const pass = {
+      tokens: 0,
+      position: 0,
+      cache,
+      logitsFrom: 0,
+      logitsCount: 0,
+      summarise: 0,
+      read: 1,
+      threads: this.threads,
+    };
     return this.#exclusive(() => this.#run(pass));
   }
 
@@ -203,7 +222,8 @@ export class WasmSimdBackend implements Backend {
     const watch = typeof wanted === 'object' ? wanted.watch : undefined;
     const from = wanted === 'last' ? tokens.length - 1 : 0;
     const rows = wanted === 'none' ? 0 : tokens.length - from;
-    const logits = rows > 0 && !watch ? new Float32Array(rows * plan.vocabulary) : undefined;
+    const alone = this.weightBytes <= ALONE_BYTES && tokens.length * this.#weightCount < ALONE_PRODUCTS;
+    let logits = rows > 0 && !watch ? new Float32Array(rows * plan.vocabulary) : undefined;
     const watched: WatchedRow[] = [];
     for (let done = 0; done === 0 || done < rows; done += plan.logitRows) {
       const count = Math.min(plan.logitRows, rows - done);
@@ -214,11 +234,13 @@ export class WasmSimdBackend implements Backend {
         logitsCount: count,
         summarise: watch ? 1 : 0,
         read: 0,
+        threads: alone ? 1 : this.threads,
       });
       for (let t = 0; t < count; t++) {
         const row = this.#heap.floats(plan.buffers.logits + t * plan.head.panels * 32, plan.vocabulary);
         if (watch) watched.push(this.#watched(t, row, watch));
-        else logits!.set(row, (done + t) * plan.vocabulary);
+        if (watch && done + t === rows - 1) logits = row.slice();
+        if (!watch) logits!.set(row, (done + t) * plan.vocabulary);
       }
     }
     return { ...(logits ? { logits } : {}), ...(watch ? { watched } : {}) };

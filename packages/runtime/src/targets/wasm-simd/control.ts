@@ -16,6 +16,7 @@ export const WORD = {
   waiting: 80,
   stop: 96,
   args: 112,
+  help: 128,
   counters: 256,
 } as const;
 
@@ -33,10 +34,11 @@ export class StoppedError extends Error {
 // sleeper about 10, and on a busy machine a spinning thread keeps the one it waits for off the processor.
 const SPINS = 1000;
 
-/** What one of `threads` threads does with the control words. */
+/** What one of several threads does with the control words. */
 export class Control {
   words: Int32Array;
-  readonly threads: number;
+  /** Those that take part in the pass which runs. */
+  threads: number;
 
   constructor(buffer: ArrayBufferLike, threads: number) {
     this.words = new Int32Array(buffer, 0, CONTROL_BYTES / 4);

@@ -18,7 +18,7 @@ const SHAPE = {
   vocabulary: 4000,
   biases: false,
 };
-const PASS = { tokens: 0, position: 0, logitsFrom: 0, logitsCount: 1, summarise: 0, read: 0 };
+const PASS = { threads: 1, tokens: 0, position: 0, logitsFrom: 0, logitsCount: 1, summarise: 0, read: 0 };
 
 async function working(shared: boolean): Promise<{ module: WebAssembly.Module; heap: Heap; plan: Plan }> {
   const heap = new Heap(shared);
@@ -52,9 +52,24 @@ it('what waits for the event loop gets its turn between passes on the own thread
 it('a trap in workers rejects the pass, and every later one', async () => {
   const { module, heap, plan } = await broken(true);
   const pool = startThreads(heap.memory, 3).serve(module, plan);
-  const pass = { ...PASS, cache: cacheLayout(plan, 0, 16) };
+  const pass = { ...PASS, threads: 3, cache: cacheLayout(plan, 0, 16) };
   await expect(pool.run(pass)).rejects.toThrow('out of bounds');
   await expect(pool.run(pass)).rejects.toThrow('out of bounds');
+  await pool.close();
+});
+
+it('passes shared by all and passes of one thread take turns', async () => {
+  const { module, heap, plan } = await working(true);
+  const pool = startThreads(heap.memory, 3).serve(module, plan);
+  const cache = cacheLayout(plan, heap.allocate(1 << 16), 16);
+  for (let i = 0; i < 200; i++) await pool.run({ ...PASS, threads: i % 3 === 0 ? 3 : 1, cache });
+  await pool.close();
+});
+
+it('a trap in a pass of one thread rejects it', async () => {
+  const { module, heap, plan } = await broken(true);
+  const pool = startThreads(heap.memory, 3).serve(module, plan);
+  await expect(pool.run({ ...PASS, cache: cacheLayout(plan, 0, 16) })).rejects.toThrow('out of bounds');
   await pool.close();
 });
 

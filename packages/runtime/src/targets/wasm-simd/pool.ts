@@ -55,7 +55,7 @@ export function startThreads(memory: WebAssembly.Memory, threads: number): Threa
     failure ??= error;
     reported.resolve();
     Atomics.compareExchange(words, WORD.stop, STOP.run, STOP.failed);
-    for (const word of [WORD.meeting, WORD.start, WORD.finished]) Atomics.notify(words, word);
+    for (const word of [WORD.meeting, WORD.start, WORD.help, WORD.finished]) Atomics.notify(words, word);
   };
   const workers = Array.from({ length: threads }, (_, thread) => startThread(thread, fail));
   /** Idle threads do not keep a Node process alive; what they are doing does. */
@@ -68,7 +68,7 @@ export function startThreads(memory: WebAssembly.Memory, threads: number): Threa
     }
   };
 
-  const finished = async (): Promise<void> => {
+  const finished = async (taking: number): Promise<void> => {
     for (;;) {
       const done = Atomics.load(words, WORD.finished);
       if (Atomics.load(words, WORD.stop) !== STOP.run) {
@@ -76,7 +76,7 @@ export function startThreads(memory: WebAssembly.Memory, threads: number): Threa
         await Promise.race([reported.promise, new Promise((resolve) => setTimeout(resolve, 100))]);
         throw failure ?? new Error('a compute thread stopped');
       }
-      if (done === threads) return;
+      if (done === taking) return;
       const wait = Atomics.waitAsync(words, WORD.finished, done, 1000);
       if (wait.async) await wait.value;
     }
@@ -85,7 +85,7 @@ export function startThreads(memory: WebAssembly.Memory, threads: number): Threa
     if (closing) return;
     closing = true;
     Atomics.compareExchange(words, WORD.stop, STOP.run, STOP.end);
-    for (const word of [WORD.meeting, WORD.start, WORD.finished]) Atomics.notify(words, word);
+    for (const word of [WORD.meeting, WORD.start, WORD.help, WORD.finished]) Atomics.notify(words, word);
     await Promise.all(workers.map((worker) => worker.end()));
   };
 
@@ -113,9 +113,11 @@ export function startThreads(memory: WebAssembly.Memory, threads: number): Threa
           writePass(words, pass);
           words.fill(0, WORD.counters);
           Atomics.store(words, WORD.finished, 0);
-          Atomics.add(words, WORD.start, 1);
-          Atomics.notify(words, WORD.start);
-          await held(finished());
+          for (const word of pass.threads > 1 ? [WORD.help, WORD.start] : [WORD.start]) {
+            Atomics.add(words, word, 1);
+            Atomics.notify(words, word);
+          }
+          await held(finished(pass.threads));
         },
       };
     },

@@ -19,6 +19,8 @@ export interface Pass {
   logitsCount: number;
   /** 1: also summarise each row. */
   summarise: number;
+  /** How many take part; the others sleep on. */
+  threads: number;
   /** 1: read every weight once and compute nothing, which is the least a decode step can take. */
   read: number;
 }
@@ -27,6 +29,12 @@ export interface Pass {
 // large enough that a claim (about 50 ns) does not count: 8 panels = 64 rows.
 const PANELS_PER_CLAIM = 8;
 const QUERIES = 3; // attention.ts takes up to three query heads at once
+
+/** Rows of x: `count` of them from `from` on. */
+interface Rows {
+  from: number;
+  count: number;
+}
 
 export class Program {
   readonly #kernels: Kernels;
@@ -58,18 +66,20 @@ export class Program {
   #layer(layer: LayerPlan, index: number, pass: Pass): void {
     const plan = this.#plan;
     const { buffers: b } = plan;
-    const { tokens } = pass;
-    const x = { at: b.x, stride: plan.hiddenPadded * 4 };
     const qkvStride = layer.qkv.panels * 32;
-    const rows = tokens === 1 ? this.#own.row : b.rows;
+    const all = { from: 0, count: pass.tokens };
+    const needed = this.#needed(index, pass);
 
-    this.#normalised(layer.inputNorm, layer.qkv, tokens);
-    this.#heads(layer, index, pass, rows, qkvStride);
+    this.#normalised(layer.inputNorm, layer.qkv, all);
+    this.#heads(layer, index, pass, needed, qkvStride);
+    if (needed.count === 0) return;
     this.#meet();
-    this.#attention(layer, index, pass, qkvStride);
+    this.#attention(layer, index, pass, needed, qkvStride);
     this.#meet();
-    this.#branch(layer.output, b.attended, layer.output.inputs * 4, layer.postAttentionNorm, x, tokens);
-    this.#normalised(layer.feedForwardNorm, layer.gateUp, tokens);
+    this.#branch(layer.output, b.attended, layer.output.inputs * 4, layer.postAttentionNorm, needed);
+    this.#normalised(layer.feedForwardNorm, layer.gateUp, needed);
+    const tokens = needed.count;
+    const rows = tokens === 1 ? this.#own.row : b.rows;
     this.#share(layer.gateUp, PANELS_PER_CLAIM, (first, count) => {
       const stride = layer.gateUp.panels * 32;
       this.#products.run(
@@ -90,20 +100,30 @@ export class Program {
       }
     });
     this.#meet();
-    this.#branch(layer.down, b.inner, layer.down.inputs * 4, layer.postFeedForwardNorm, x, tokens);
+    this.#branch(layer.down, b.inner, layer.down.inputs * 4, layer.postFeedForwardNorm, needed);
+  }
+
+  /**
+   * Rows that a layer's result is wanted for. Of the last layer those with logits only: all others leave their keys and values there, and
+   * nobody reads on from them.
+   */
+  #needed(index: number, { tokens, logitsFrom, logitsCount }: Pass): Rows {
+    if (index < this.#plan.layers.length - 1) return { from: 0, count: tokens };
+    const from = logitsCount > 0 ? logitsFrom : tokens;
+    return { from, count: tokens - from };
   }
 
   /** Normalised rows of x, quantised for `matrix`: on every thread for itself for one token, shared for several. */
-  #normalised(norm: number, matrix: Matrix, tokens: number): void {
+  #normalised(norm: number, matrix: Matrix, { from, count }: Rows): void {
     const { buffers: b, hiddenPadded, hidden, epsilon } = this.#plan;
     const one = (rows: RowBuffer, t: number): void => {
       const to = rows.plain + t * rows.plainStride;
-      const x = b.x + t * hiddenPadded * 4;
+      const x = b.x + (from + t) * hiddenPadded * 4;
       if (norm) this.#kernels.rmsNorm(x, norm, hiddenPadded, hidden, epsilon, to);
       else new Uint8Array(this.#memory.buffer).copyWithin(to, x, x + hiddenPadded * 4);
       this.#products.prepare(matrix, to, rows, t);
     };
-    this.#eachRow(tokens, one);
+    this.#eachRow(count, one);
   }
 
   #eachRow(tokens: number, one: (rows: RowBuffer, t: number) => void): void {
@@ -118,16 +138,22 @@ export class Program {
     this.#meet();
   }
 
-  /** Query, key and value rows, a head at a time, and what follows for that head at once (heads.ts). */
-  #heads(layer: LayerPlan, index: number, pass: Pass, rows: RowBuffer, stride: number): void {
+  /** Query rows where they are needed, key and value rows, a head at a time, and what follows for that head at once (heads.ts). */
+  #heads(layer: LayerPlan, index: number, pass: Pass, needed: Rows, stride: number): void {
     const { buffers: b, heads, keyValueHeads, headWidth: width, headNumbers, epsilon } = this.#plan;
     const { tokens } = pass;
+    const all = tokens === 1 ? this.#own.row : b.rows;
     const finish = headFinisher(this.#kernels, this.#memory, this.#plan, layer, index, pass);
     this.#share(layer.qkv, width / 8, (first, count) => {
+      const head = (first * 8) / width;
+      // A norm over all heads takes rows of all of them.
+      const from = head < heads && !layer.wholeNorm ? needed.from : 0;
+      if (from === tokens) return;
+      const rows = rowsFrom(all, from);
+      const to = b.qkv + from * stride;
       const { plain, plainStride } = rows;
-      this.#products.run(layer.qkv, first, count, rows, plain, plainStride, b.qkv, stride, 0, tokens);
-      if (!layer.wholeNorm)
-        for (let t = 0; t < tokens; t++) finish(t, (first * 8) / width, b.qkv + t * stride);
+      this.#products.run(layer.qkv, first, count, rows, plain, plainStride, to, stride, 0, tokens - from);
+      if (!layer.wholeNorm) for (let t = from; t < tokens; t++) finish(t, head, b.qkv + t * stride);
     });
     if (!layer.wholeNorm) return;
     // Norms over all heads need all of them.
@@ -143,9 +169,9 @@ export class Program {
     }
   }
 
-  #attention(layer: LayerPlan, index: number, pass: Pass, qkvStride: number): void {
+  #attention(layer: LayerPlan, index: number, pass: Pass, { from, count }: Rows, qkvStride: number): void {
     const plan = this.#plan;
-    const { cache, tokens } = pass;
+    const { cache } = pass;
     const width = plan.headWidth;
     const group = plan.heads / plan.keyValueHeads;
     const parts = Math.ceil(group / QUERIES);
@@ -153,16 +179,16 @@ export class Program {
     const base = cache.base + index * cache.layerBytes;
     const outStride = layer.output.inputs * 4;
     const phase = this.#phase++;
-    for (let unit = this.#control.claim(phase); unit < tokens * perToken; unit = this.#control.claim(phase)) {
+    for (let unit = this.#control.claim(phase); unit < count * perToken; unit = this.#control.claim(phase)) {
       const t = Math.floor(unit / perToken);
       const h = Math.floor((unit % perToken) / parts);
       const query = (unit % parts) * QUERIES;
       const queries = Math.min(QUERIES, group - query);
       const head = (h * group + query) * width * 4;
-      const end = pass.position + t + 1;
+      const end = pass.position + from + t + 1;
       const begin = layer.window > 0 ? Math.max(0, end - layer.window) : 0;
       this.#kernels.attend(
-        plan.buffers.qkv + t * qkvStride + head,
+        plan.buffers.qkv + (from + t) * qkvStride + head,
         queries,
         width * 4,
         width,
@@ -183,15 +209,9 @@ export class Program {
   }
 
   /** x += matrix . source, through a norm where the family has one behind the block; ends with a meeting. */
-  #branch(
-    matrix: Matrix,
-    source: number,
-    stride: number,
-    norm: number,
-    x: { at: number; stride: number },
-    tokens: number,
-  ): void {
+  #branch(matrix: Matrix, source: number, stride: number, norm: number, { from, count: tokens }: Rows): void {
     const { buffers: b, hidden, hiddenPadded, epsilon } = this.#plan;
+    const x = { at: b.x + from * hiddenPadded * 4, stride: hiddenPadded * 4 };
     this.#eachRow(tokens, (rows, t) => this.#products.prepare(matrix, source + t * stride, rows, t));
     const rows = tokens === 1 ? this.#own.row : b.rows;
     const out = norm ? b.branch : x.at;
@@ -268,4 +288,15 @@ export class Program {
   #meet(): void {
     this.#control.meet();
   }
+}
+
+/** The rows behind the first `from`. */
+function rowsFrom(rows: RowBuffer, from: number): RowBuffer {
+  if (from === 0) return rows;
+  return {
+    ...rows,
+    plain: rows.plain + from * rows.plainStride,
+    quantised: rows.quantised + from * rows.quantisedStride,
+    meta: rows.meta + from * rows.metaStride,
+  };
 }

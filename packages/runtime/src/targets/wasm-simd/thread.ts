@@ -36,6 +36,7 @@ const ARG = {
   logitsCount: 5,
   summarise: 6,
   read: 7,
+  threads: 8,
 } as const;
 
 export function writePass(words: Int32Array, pass: Pass): void {
@@ -48,6 +49,7 @@ export function writePass(words: Int32Array, pass: Pass): void {
   put(ARG.logitsCount, pass.logitsCount);
   put(ARG.summarise, pass.summarise);
   put(ARG.read, pass.read);
+  put(ARG.threads, pass.threads);
 }
 
 function readPass(words: Int32Array, plan: Plan): Pass {
@@ -61,6 +63,7 @@ function readPass(words: Int32Array, plan: Plan): Pass {
     logitsCount: get(ARG.logitsCount),
     summarise: get(ARG.summarise),
     read: get(ARG.read),
+    threads: get(ARG.threads),
   };
 }
 
@@ -81,20 +84,25 @@ export function serve({ module, memory, plan, thread, threads }: ThreadStart): v
   const control = new Control(memory.buffer, threads);
   const { words } = control;
   const program = new Program(instantiateKernels(module, memory), memory, plan, control, thread);
+  // The first thread runs every pass, the others those that are shared.
+  const word = thread === 0 ? WORD.start : WORD.help;
   let seen = 0;
   for (;;) {
-    control.sleep(WORD.start, seen);
+    control.sleep(word, seen);
     if (Atomics.load(words, WORD.stop) !== STOP.run) return;
-    seen = Atomics.load(words, WORD.start);
+    seen = Atomics.load(words, word);
+    const pass = readPass(words, plan);
+    control.threads = pass.threads;
     try {
-      program.run(readPass(words, plan));
+      program.run(pass);
     } catch (error) {
       Atomics.compareExchange(words, WORD.stop, STOP.run, STOP.failed);
       Atomics.notify(words, WORD.meeting);
       Atomics.notify(words, WORD.start);
+      Atomics.notify(words, WORD.help);
       Atomics.notify(words, WORD.finished);
       throw error;
     }
-    if (Atomics.add(words, WORD.finished, 1) + 1 === threads) Atomics.notify(words, WORD.finished);
+    if (Atomics.add(words, WORD.finished, 1) + 1 === pass.threads) Atomics.notify(words, WORD.finished);
   }
 }
