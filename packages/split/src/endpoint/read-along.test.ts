@@ -44,9 +44,11 @@ describe('a body that is read along', () => {
   });
 
   it('is read as it grows, and no more once its prompt has ended', async () => {
-    const body = '{"model":"m","prompt":"Monday and Tuesday and Wednesday and Thursday","max_tokens":1}';
-    const { prompts } = await follow(inPieces(body, [30, 50, 60]));
-    expect(prompts).toEqual(['Monday and Tuesday and Wedn', 'Monday and Tuesday and Wednesday and ']);
+    const days = 'Monday and Tuesday and Wednesday and Thursday and Friday and Saturday and Sunday';
+    const front = '{"model":"m","prompt":"';
+    const cuts = [7, 32, 62].map((length) => front.length + length);
+    const { prompts } = await follow(inPieces(`${front}${days}","max_tokens":1}`, cuts));
+    expect(prompts).toEqual([days.slice(0, 32), days.slice(0, 62)]);
   });
 
   it('is read by one pass at a time, the next taking all that came meanwhile', async () => {
@@ -69,7 +71,8 @@ describe('a body that is read along', () => {
       underWay--;
     });
     expect(lengths.length).toBeLessThan(12);
-    expect(lengths.at(-1)).toBe(120);
+    // What is left is not worth a pass of its own.
+    expect(lengths.at(-1)).toBeGreaterThan(120 - 24);
   });
 
   it.each([

@@ -7,8 +7,8 @@ import { wholeCharacters } from '../text/tags.ts';
 
 export { READS_ALONG } from './reads-along-header.ts';
 
-/** New characters below which a pass is not worth it: two or three tokens. */
-const LEAST_CHARACTERS = 8;
+/** New characters below which a pass is not worth it: six to eight tokens, which take little longer at the end than three. */
+const LEAST_CHARACTERS = 24;
 
 /**
  * Gives the whole body as text. While it comes, `read`, where there is one, is called with the prompt so far, again and again but never twice at a time; what

@@ -42,8 +42,8 @@ export interface StreamedPromptOptions {
 }
 
 /** Fewer characters wait for more, but no longer than LEAST_APART_MS: a piece costs both ends some 30 microseconds. */
-const LEAST_CHARACTERS = 8;
-const LEAST_APART_MS = 2;
+const LEAST_CHARACTERS = 16;
+const LEAST_APART_MS = 4;
 /** Of the time that a server allows, so much is used: the end must be there in time as well. */
 const SHARE_OF_TIME = 0.7;
 

@@ -51,6 +51,8 @@ const LOGIT_ROWS = 16;
  */
 const ALONE_BYTES = 32 * 2 ** 20;
 const ALONE_PRODUCTS = 100e6;
+/** Of 0.5 M weights one token takes 0.12 ms and four 0.18. Of 100 M each more of the first four takes 1 to 1.7 ms beside the first one's 4.1 (one thread). */
+const FEW_TOKENS = 4;
 const MOST_THREADS = 8;
 
 export class WasmSimdBackend implements Backend {
@@ -59,8 +61,6 @@ export class WasmSimdBackend implements Backend {
   readonly maxRows: number;
   readonly capacities: readonly number[];
   readonly rotationChanges: readonly number[];
-  /** They share the reading of the weights: of 0.5 M one takes 0.12 ms and four 0.18, of 100 M 4.3 and 5. */
-  readonly fewTokens = 4;
   readonly description: string;
   readonly threads: number;
   readonly #onClose: () => void;
@@ -71,6 +71,7 @@ export class WasmSimdBackend implements Backend {
   readonly #weights: Pick<NetworkWeights, 'embed' | 'prepare'>;
   /** Bytes of packed weights, scales included, that one decode step reads. */
   readonly weightBytes: number;
+  readonly fewTokens: number;
   readonly #weightCount: number;
   /** Passes run one at a time, whichever sequence they belong to. */
   #last: Promise<unknown> = Promise.resolve();
@@ -93,6 +94,7 @@ export class WasmSimdBackend implements Backend {
     this.#weights = weights;
     const matrices = matricesOf(plan);
     this.weightBytes = matrices.reduce((sum, m) => sum + matrixBytes(m.kind, m.panels, m.inputs), 0);
+    this.fewTokens = this.weightBytes <= ALONE_BYTES ? FEW_TOKENS : 1;
     this.#weightCount = matrices.reduce((sum, m) => sum + m.panels * 8 * m.inputs, 0);
     this.vocabSize = plan.vocabulary;
     this.maxRows = plan.maxRows;
