@@ -87,6 +87,7 @@ async function compileInto(source: CheckpointSource, sink: ModelSink, options: C
     layout = layOut(description, { ...resolved, keep: { ...resolved.keep, ...wider } });
     progress.expect(measured + bytesOf(layout));
   }
+  await sink.expect?.(layout.bytes);
   const files = await writeWeights(checkpoint, layout, sink, progress);
   const tensors = Object.fromEntries(layout.placed.map((p) => [p.source.name, p.tensor]));
   const graphs = await writeGraphs(description, tensors, resolved, sink, files, progress);

@@ -51,6 +51,8 @@ export interface Hasher {
 
 /** Where a model is written. Nothing is visible under its final name before `commit`, and nothing is left by `abort`. */
 export interface ModelSink {
+  /** Told how many bytes of weights are to come before any is written; rejects where there is no room for them. */
+  expect?(bytes: number): Promise<void>;
   create(path: string): Promise<FileWriter>;
   commit(): Promise<void>;
   abort(): Promise<void>;

@@ -248,6 +248,25 @@ describe('a checkpoint with', () => {
   });
 });
 
+it('a folder without room is told before anything is written, and left as it was', async () => {
+  await withFolder(async (folder) => {
+    const sink = new DirectorySink(path.join(folder, 'model'));
+    expect(await failure(sink.expect(1e18))).toMatchObject({ code: 'sink' });
+    await expect(sink.expect(1e18)).rejects.toThrow(
+      /the model takes 1000000000000 MB, and \d+ MB are free there/,
+    );
+    await sink.abort();
+    expect(await readdir(folder)).toEqual([]);
+    // What a compilation asks for is what its weights then take.
+    const asked: number[] = [];
+    const counting = new DirectorySink(path.join(folder, 'model'));
+    counting.expect = async (bytes) => void asked.push(bytes);
+    const { manifest } = await compile(new DirectorySource(fixture('qwen2').directory), counting, SMALL);
+    const weights = manifest.files.filter(({ path: file }) => file.endsWith('.bin'));
+    expect(asked).toEqual([weights.reduce((sum, { bytes }) => sum + bytes, 0)]);
+  });
+});
+
 describe.each<[CompileOptions, RegExp]>([
   [{ chunk: 0 }, /option chunk is 0/],
   [{ chunk: 64, context: 32 }, /option chunk 64 is longer than the smallest context, 32/],

@@ -1,7 +1,7 @@
 // Writes a model into a folder so that it is there whole or not at all: everything goes into a temporary neighbour, which
 // takes the final name at the end.
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, open, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, rename, rm, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { CompileError } from '../errors.ts';
 import type { FileWriter, Hasher, ModelSink } from '../files.ts';
@@ -32,6 +32,18 @@ export class DirectorySink implements ModelSink {
     };
     this.#open.add(writer);
     return writer;
+  }
+
+  async expect(bytes: number): Promise<void> {
+    this.#temporary ??= await this.#makeTemporary();
+    const { bavail, bsize } = await statfs(this.#temporary);
+    const free = bavail * bsize;
+    if (bytes <= free) return;
+    const megabytes = (n: number): string => `${(n / 1e6).toFixed(0)} MB`;
+    throw new CompileError(
+      'sink',
+      `${this.#target}: the model takes ${megabytes(bytes)}, and ${megabytes(free)} are free there; free some space or choose another folder`,
+    );
   }
 
   /** Five times as fast as WebAssembly's. */

@@ -25,6 +25,8 @@ export interface Layout {
   placed: PlacedTensor[];
   /** Tensor that holds the embedding table. */
   embedding: string;
+  /** Of all files together. */
+  bytes: number;
 }
 
 /** Throws `bad-option` for an entry of `keep` that names no matrix: a misspelt one would quietly keep nothing. */
@@ -65,7 +67,8 @@ export function layOut(description: Description, options: ResolvedOptions): Layo
     }
     placed.push({ source, tensor, quantisationGroup: group });
   }
-  return { placed, embedding: shared ? 'head' : 'embedding' };
+  const bytes = Object.values(ends).reduce((sum, end) => sum + end, 0);
+  return { placed, embedding: shared ? 'head' : 'embedding', bytes };
 }
 
 const BYTES = { f32: 4, f16: 2, int8: 1, int4: 0.5 } as const;

@@ -195,12 +195,7 @@ export class ModelStore {
         0;
       need += Math.max(0, bytes - here);
     }
-    if (need > free) {
-      throw new RuntimeError(
-        'store',
-        `${manifest.id} needs ${megabytes(need)} more, and ${megabytes(free)} are free here; delete a stored model or free some space`,
-      );
-    }
+    if (need > free) throw tooLarge(manifest.id, need, free);
   }
 
   #sink(name: string): ModelSink {
@@ -208,6 +203,10 @@ export class ModelStore {
     // A browser does not remove a file that is still open.
     const open = new Set<{ close(): Promise<void> }>();
     return {
+      expect: async (bytes) => {
+        const free = await this.#folder.free();
+        if (free !== null && bytes > free) throw tooLarge('the compiled model', bytes, free);
+      },
       create: async (path) => {
         if (path !== MANIFEST_FILE) {
           const writer = await this.#folder.append(`${name}/${path}`, 0);
@@ -269,6 +268,13 @@ export class ModelStore {
       if (model.source === source && model.name !== name) await this.#folder.remove(model.name);
     }
   }
+}
+
+function tooLarge(what: string, need: number, free: number): RuntimeError {
+  return new RuntimeError(
+    'store',
+    `${what} needs ${megabytes(need)} more, and ${megabytes(free)} are free here; delete a stored model or free some space`,
+  );
 }
 
 async function fetchText(
