@@ -251,6 +251,7 @@ async function start(
   } finally {
     clearTimeout(timer);
   }
+  large?.closePrompt();
   const trace = buildTrace(relay, {
     question,
     prompt,

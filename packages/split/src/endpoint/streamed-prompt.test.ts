@@ -9,6 +9,7 @@ import { cleanups } from '../../test/cleanups.ts';
 import { event, finish } from '../../test/fault-server.ts';
 import { ANSWER, QUESTION, largeModel, smallModel } from '../../test/pair.ts';
 import { closeServer, serveModel } from '../bench/model-endpoint.ts';
+import type { SolveEvent } from '../events.ts';
 import { solveToTrace } from '../solve.ts';
 import { OpenAICompletionsModel, connectOnDemand } from './index.ts';
 import { READS_ALONG } from './read-along.ts';
@@ -225,5 +226,29 @@ describe('a relay whose large endpoint reads along', () => {
     expect(before).toBeGreaterThan(1);
     expect(endpoint.requests.length).toBe(before + 1);
     expect(trace.totals.warmUp!.requests).toBeGreaterThan(0);
+  });
+
+  it('tells what was sent of a prompt that nobody asked for, and pays for it where it has a price', async () => {
+    const [small, large] = [smallModel(), largeModel()];
+    const endpoint = await serveModel(large);
+    cleanups.push(
+      () => endpoint.close(),
+      () => large.close(),
+      () => small.close(),
+    );
+    const remote = new OpenAICompletionsModel({ url: endpoint.url, model: large.id });
+    await textOf(remote.generate('hello', { maxTokens: 1 }));
+    const sent: SolveEvent[] = [];
+    const prices = { input: 1000, output: 0 };
+    const options = { small, large: remote, prices, budget: { maxSpans: 1 } };
+    const trace = await solveToTrace(QUESTION, options, (event) => void sent.push(event));
+    const requests = sent.filter((event) => event.type === 'request');
+    const whole = trace.prompt + trace.text;
+    const last = requests.at(-1)!;
+    expect(last.kind).toBe('warm-up');
+    expect(whole.startsWith(last.prompt)).toBe(true);
+    expect(last.prompt.length).toBeGreaterThan(whole.length - 40);
+    const spans = trace.segments.reduce((sum, { cost = 0 }) => sum + cost, 0);
+    expect(trace.totals.cost).toBeGreaterThan(spans);
   });
 });

@@ -2,6 +2,7 @@
 // only with the hand-off. A server that reads along (read-along.ts) then has nearly all of it in its cache, and the hand-off itself is
 // the last few bytes on a connection that is open already.
 
+import { turnOfEventLoop } from '@baton/runtime/event-loop';
 import type { TextChunk } from '@baton/runtime/text-model';
 
 import type { HttpOptions } from './event-stream.ts';
@@ -16,8 +17,8 @@ export interface OpenPrompt {
   readonly usable: boolean;
   /** The prompt has grown to `text`, which begins with what there was. */
   extend(text: string): void;
-  /** Nobody will ask for it. */
-  close(): void;
+  /** Nobody will ask for it: the connection is closed a turn of the event loop later. False where the request had ended already. */
+  close(): boolean;
 }
 
 /** A model whose endpoint may read prompts along. */
@@ -102,10 +103,11 @@ export class StreamedPrompt implements OpenPrompt {
     }
   }
 
-  close(): void {
-    if (this.#over) return;
+  close(): boolean {
+    if (this.#over) return false;
     this.#over = true;
-    this.#control.abort();
+    void turnOfEventLoop().then(() => this.#control.abort());
+    return true;
   }
 
   #send(): void {

@@ -199,12 +199,12 @@ export class LargeSide {
     return true;
   }
 
-  /** Withdraws it. What was read in vain is paid for where reading has a price. */
+  /** Withdraws it, tells what was sent, and pays for it where reading has a price. */
   closePrompt(): void {
     const growing = this.#growing;
     this.#growing = null;
-    if (!growing?.usable) return;
-    growing.close();
+    if (!growing?.close()) return;
+    this.#tell('warm-up', growing.text);
     if (this.#parts.prices) this.spend(null, growing.text, 0);
   }
 
