@@ -119,9 +119,10 @@ it('measures the demo pair without arguments of its own, and keeps the parts of 
   expect(first.protocols![0]!.figures.map(({ protocol }) => protocol)).toEqual([
     'paper-serial',
     'serial',
+    'keep-warm',
     'pipelined',
   ]);
-  expect(first.protocols![0]).toMatchObject({ rounds: 2, figures: [{ questions: 4 }, {}, {}] });
+  expect(first.protocols![0]).toMatchObject({ rounds: 2, figures: [{ questions: 4 }, {}, {}, {}] });
   expect(first.handBackAgreement).toBeUndefined();
   await bench('relay', ...few, '--only', 'agreement,context', '--context', '120', '--no-random');
   const second = await read();
