@@ -13,10 +13,16 @@ const TAG = '</bigmodel>';
 const TEXT =
   '<|user|>\nMia drives 89 miles a day for 29 days. How many miles is that?\n<|assistant|>\n<think>\n89*29=<bigmodel>80*29=2320, 9*29=261, 2320+261=2581';
 
-async function written(session: LocalSession): Promise<string> {
-  let text = '';
-  for await (const chunk of session.generate({ maxTokens: 6 })) text += chunk.text;
-  return text;
+/** What the model says comes next: of the tag, and of its first choice. */
+async function next(session: LocalSession, watch: readonly number[]): Promise<number[]> {
+  for await (const { watched } of session.generate({ maxTokens: 1, watch }))
+    if (watched) return [watched[0]!.logprobs[0]!, watched[0]!.argmaxLogprob];
+  throw new Error('nothing was written');
+}
+
+/** Passes of other lengths round otherwise: up to 0.001 here, where another text makes differences of whole units. */
+function near(ours: readonly number[], theirs: readonly number[]): void {
+  for (const [i, one] of ours.entries()) expect(Math.abs(one - theirs[i]!)).toBeLessThan(0.02);
 }
 
 describe.each(['wasm-simd', 'ort-cpu'] as const satisfies TargetId[])('on %s', (target) => {
@@ -47,11 +53,13 @@ describe.each(['wasm-simd', 'ort-cpu'] as const satisfies TargetId[])('on %s', (
         expect(ours.watched.map((row) => row.textLength)).toEqual(
           theirs.watched.map((row) => row.textLength),
         );
-        for (const [i, row] of ours.watched.entries())
-          expect(row.logprobs[0]).toBeCloseTo(theirs.watched[i]!.logprobs[0]!, 3);
+        near(
+          ours.watched.map((row) => row.logprobs[0]!),
+          theirs.watched.map((row) => row.logprobs[0]!),
+        );
         expect(await session.state()).toEqual(await plain.state());
         expect(session.tokens).toEqual(plain.tokens);
-        expect(await written(session)).toBe(await written(plain));
+        near(await next(session, watch), await next(plain, watch));
       }),
       { numRuns: 40 },
     );
@@ -69,7 +77,7 @@ describe.each(['wasm-simd', 'ort-cpu'] as const satisfies TargetId[])('on %s', (
         if (ingested === 0) read++;
         await plain.sync(text + TAG);
         expect(session.tokens).toEqual(plain.tokens);
-        expect(await written(session)).toBe(await written(plain));
+        near(await next(session, watch), await next(plain, watch));
       }),
       { numRuns: 40 },
     );
