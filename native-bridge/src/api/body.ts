@@ -1,4 +1,5 @@
 // Request bodies, of known length or in pieces, up to the limit that the door knows.
+import { text } from 'node:stream/consumers';
 import type { Context } from 'hono';
 import { ApiError } from '../api-error.ts';
 import { BODY_LIMIT_BYTES, tooLarge } from '../door/door.ts';
@@ -17,17 +18,12 @@ export async function* pieces(c: Context): AsyncGenerator<Uint8Array> {
 }
 
 /** All of it. */
-export async function whole(c: Context): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = '';
-  for await (const piece of pieces(c)) text += decoder.decode(piece, { stream: true });
-  return text + decoder.decode();
-}
+export const whole = (c: Context): Promise<string> => text(pieces(c));
 
 /** Throws 400 for what is not JSON. */
-export function parsed(text: string): unknown {
+export function parsed(body: string): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(body);
   } catch {
     throw new ApiError(400, 'the body is not JSON');
   }

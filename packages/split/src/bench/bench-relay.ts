@@ -17,8 +17,8 @@ import type { EarlyHandOff } from './early-hand-off.ts';
 import { compareWithExhaustive, tokenEnds } from './exhaustive.ts';
 import { serveModel } from './model-endpoint.ts';
 import { PROTOCOLS, summarise } from './protocols.ts';
-import { readingPaceOf } from './reading-pace-of.ts';
 import type { Protocol, ProtocolFigures } from './protocols.ts';
+import { readingPaceOf } from './reading-pace-of.ts';
 
 export const BENCH_PARTS = ['protocols', 'paced', 'context', 'early', 'agreement'] as const;
 export type BenchPart = (typeof BENCH_PARTS)[number];

@@ -12,9 +12,10 @@ const ROUNDS = 7;
 export async function readingPaceOf(large: TextModel, text: string, signal?: AbortSignal): Promise<number> {
   const took = { short: [] as number[], long: [] as number[] };
   const most = Math.min(LONG, text.length);
+  const least = Math.floor(Math.min(SHORT, most / 2));
   for (let round = 0; round < ROUNDS; round++) {
     for (const [name, length] of [
-      ['short', Math.min(SHORT, most / 2)],
+      ['short', least],
       ['long', most],
     ] as const) {
       // Nothing of it is in the cache.
@@ -25,5 +26,5 @@ export async function readingPaceOf(large: TextModel, text: string, signal?: Abo
     }
   }
   const [short, long] = [median(took.short)!, median(took.long)!];
-  return Math.max(0, long - short) / (most - Math.floor(Math.min(SHORT, most / 2)));
+  return Math.max(0, long - short) / (most - least);
 }
