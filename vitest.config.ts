@@ -13,6 +13,8 @@ export default defineConfig({
     ],
     testTimeout: 60_000,
     hookTimeout: 180_000,
+    // What is waited for is an event, not a speed: vitest's own second is too short for a page on a busy machine.
+    expect: { poll: { timeout: 30_000 } },
     maxWorkers: 2,
   },
 });

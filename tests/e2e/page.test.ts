@@ -275,7 +275,7 @@ describe('a page in use', () => {
     await visitor.page.getByRole('button', { name: 'Cancel opening the small model' }).click();
     await expect.poll(() => visitor.smallLine.innerText()).toContain('not open yet');
     // A worker has a few seconds to close its files, and needs them on a busy machine.
-    await expect.poll(() => visitor.page.workers().length, { timeout: 15_000 }).toBe(0);
+    await expect.poll(() => visitor.page.workers().length).toBe(0);
     await visitor.page.unrouteAll({ behavior: 'ignoreErrors' });
     for (const release of held) release();
     await visitor.page.getByRole('button', { name: 'Open the small model' }).click();
@@ -358,7 +358,7 @@ describe('trouble', () => {
     await visitor.checkpoint('hub', 'no such thing');
     await expect.poll(() => visitor.smallLine.innerText()).toContain('"no such thing" is no Hugging Face id');
     await visitor.checkpoint('url', `${started.page}/models/nowhere/`);
-    await expect.poll(() => visitor.smallLine.innerText(), { timeout: 30_000 }).toMatch(/config\.json/);
+    await expect.poll(() => visitor.smallLine.innerText()).toMatch(/config\.json/);
     await visitor.close();
   });
 });
@@ -398,7 +398,7 @@ describe('a small model on a server', () => {
       .poll(() => visitor.smallLine.innerText())
       .toContain('cannot be the small model: it gives no log-probabilities');
     await visitor.smallServer('http://127.0.0.1:9/v1');
-    await expect.poll(() => visitor.smallLine.innerText(), { timeout: 30_000 }).toContain('127.0.0.1:9');
+    await expect.poll(() => visitor.smallLine.innerText()).toContain('127.0.0.1:9');
     await visitor.close();
     await plain.close();
   });

@@ -175,7 +175,7 @@ test('no answer is lost or mixed up, and nothing is held afterwards', async () =
   expect(later.status.conversations).toBeLessThanOrEqual(6);
   expect(later.status.bytes).toBeLessThanOrEqual(1024 ** 3);
   // Connections that idle are closed within seconds; a few more than before may still be open.
-  await expect.poll(openSockets, { timeout: 25_000 }).toBeLessThanOrEqual(once.sockets);
+  await expect.poll(openSockets).toBeLessThanOrEqual(once.sockets);
   // Two more rounds of 192 requests: a leak of one conversation each would be several times this.
   expect(later.memory - once.memory).toBeLessThan(48 * 1024 ** 2);
   // And it still answers, as it did.

@@ -37,7 +37,7 @@ test('the paired page is served, with its own origin in the answer and no other'
 describe('not served', () => {
   let before = 0;
   beforeAll(async () => {
-    await vi.waitUntil(() => served() > 0);
+    await vi.waitUntil(() => served() > 0, { timeout: 30_000 });
     before = served();
   });
   afterEach(() => {

@@ -22,7 +22,7 @@ test('a reader that does not read for too long loses its place', async () => {
   const [ended, stop] = [vi.fn(), vi.fn()];
   const reader = eventStream(numbers(ended), stop, () => undefined, 20).getReader();
   await reader.read();
-  await vi.waitUntil(() => ended.mock.calls.length === 1);
+  await expect.poll(() => ended.mock.calls.length).toBe(1);
   expect(stop).toHaveBeenCalledTimes(1);
   await expect(reader.read()).rejects.toThrow(/does not read/);
 });

@@ -528,7 +528,7 @@ describe('when things go wrong', () => {
     const child = Number(/\.unfinished-(\d+)/.exec(await halfWritten())![1]);
     bridge.kill('SIGKILL');
     await bridge.ended;
-    await expect.poll(() => alive(child), { timeout: 10_000 }).toBe(false);
+    await expect.poll(() => alive(child)).toBe(false);
   });
 
   it('lets the process end once the model is closed', async () => {
@@ -579,7 +579,7 @@ describe('when things go wrong', () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     try {
       const lost = decoder.step(1).catch((e: unknown) => e);
-      await vi.waitFor(() => expect(vi.getTimerCount()).toBe(1));
+      await vi.waitFor(() => expect(vi.getTimerCount()).toBe(1), { timeout: 30_000 });
       await vi.advanceTimersByTimeAsync(120_000);
       const error = await lost;
       expect(error).toBeInstanceOf(BackendLostError);

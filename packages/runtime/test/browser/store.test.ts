@@ -131,23 +131,18 @@ const cancelled = (
  */
 const noWorkers = (): Promise<void> =>
   expect
-    .poll(
-      async () => {
-        const answers = browser.page
-          .workers()
-          .map((worker) =>
-            Promise.race([
-              worker.evaluate(() => true).catch(() => false),
-              new Promise<false>((resolve) => setTimeout(() => resolve(false), 2000)),
-            ]),
-          );
-        const locks = await browser.page.evaluate(() => navigator.locks.query());
-        return (
-          (await Promise.all(answers)).filter(Boolean).length + locks.held!.length + locks.pending!.length
+    .poll(async () => {
+      const answers = browser.page
+        .workers()
+        .map((worker) =>
+          Promise.race([
+            worker.evaluate(() => true).catch(() => false),
+            new Promise<false>((resolve) => setTimeout(() => resolve(false), 2000)),
+          ]),
         );
-      },
-      { timeout: 15_000 },
-    )
+      const locks = await browser.page.evaluate(() => navigator.locks.query());
+      return (await Promise.all(answers)).filter(Boolean).length + locks.held!.length + locks.pending!.length;
+    })
     .toBe(0);
 
 /** Sends a file's first `bytes` bytes and then nothing more. */
