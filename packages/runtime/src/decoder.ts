@@ -27,7 +27,7 @@ export interface DecoderOptions {
 }
 
 export interface IngestResult {
-  /** The last token's logits ('last', {watch}), or one row per token ('all'). The caller may keep it. */
+  /** The last token's logits ('last', {watch}): good until the next ingest; or one row per token ('all'), the caller's. */
   logits?: Float32Array;
   watched: WatchedRow[];
 }
@@ -38,6 +38,7 @@ export class Decoder {
   #backend: Backend;
   #sequence: Sequence;
   #lastLogits: Float32Array | null = null;
+  #row: Float32Array | null = null;
   /** Cache slots in use: they hold the first tokens, and, after sliding, those behind the dropped ones. */
   #live = 0;
   /** Tokens behind the sinks that are no longer in the cache. */
@@ -87,8 +88,8 @@ export class Decoder {
   }
 
   /**
-   * Logits after the newest token, f32 [vocabSize]; null for an empty sequence, after a rollback, and after an ingest
-   * that did not ask for them.
+   * Logits after the newest token, f32 [vocabSize], good until the next ingest; null for an empty sequence, after a rollback,
+   * and after an ingest that did not ask for them.
    */
   get lastLogits(): Float32Array | null {
     return this.#lastLogits;
@@ -117,7 +118,7 @@ export class Decoder {
       this.#lastLogits = null;
       const result = await this.#forward(part, ask);
       this.#tokens.push(...part);
-      if (result.logits) this.#lastLogits = lastRow(result.logits, this.#backend.vocabSize);
+      if (result.logits) this.#lastLogits = this.#keep(result.logits);
       if (result.watched) watched.push(...result.watched);
       if (wanted === 'all') rows.push(result.logits!.slice());
     }
@@ -125,7 +126,7 @@ export class Decoder {
     return logits ? { logits, watched } : { watched };
   }
 
-  /** Appends one token and gives the logits after it, f32 [vocabSize]. */
+  /** Appends one token and gives the logits after it, f32 [vocabSize], good until the next ingest. */
   async step(token: number, signal?: AbortSignal): Promise<Float32Array> {
     const { logits } = await this.ingest([token], { logits: 'last', signal });
     return logits!;
@@ -173,6 +174,14 @@ export class Decoder {
     const result = await this.#sequence.forward(part, this.#live, wanted);
     this.#live += part.length;
     return result;
+  }
+
+  /** The last row, in memory that serves every pass. */
+  #keep(logits: Float32Array): Float32Array {
+    const { vocabSize } = this.#backend;
+    this.#row ??= new Float32Array(vocabSize);
+    this.#row.set(logits.subarray(logits.length - vocabSize));
+    return this.#row;
   }
 
   /** Runs tokens that are in the sequence but not in the cache (after a move, a growth or a deep rollback). */
@@ -284,10 +293,6 @@ async function room<T>(
       stillWorks: true,
     });
   }
-}
-
-function lastRow(logits: Float32Array, size: number): Float32Array {
-  return logits.slice(logits.length - size);
 }
 
 /** Logits for one position reduced to the watched ids; for backends that have no cheaper way. */

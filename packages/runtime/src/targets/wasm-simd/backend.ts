@@ -179,7 +179,7 @@ export class WasmSimdBackend implements Backend {
       this.#plan,
       fitting,
       (work) => this.#exclusive(work),
-      (tokens, pass, wanted) => this.#forward(tokens, pass, wanted),
+      (tokens, pass, wanted, kept) => this.#forward(tokens, pass, wanted, kept),
     );
   }
 
@@ -215,6 +215,7 @@ export class WasmSimdBackend implements Backend {
     tokens: readonly number[],
     pass: Pick<Pass, 'tokens' | 'position' | 'cache'>,
     wanted: Wanted,
+    kept: () => Float32Array,
   ): Promise<ForwardResult> {
     const plan = this.#plan;
     await this.#weights.prepare?.(tokens);
@@ -225,7 +226,9 @@ export class WasmSimdBackend implements Backend {
     const from = wanted === 'last' ? tokens.length - 1 : 0;
     const rows = wanted === 'none' ? 0 : tokens.length - from;
     const alone = this.weightBytes <= ALONE_BYTES && tokens.length * this.#weightCount < ALONE_PRODUCTS;
-    let logits = rows > 0 && !watch ? new Float32Array(rows * plan.vocabulary) : undefined;
+    const lastOnly = watch !== undefined || rows === 1;
+    let logits: Float32Array | undefined =
+      rows > 0 && !lastOnly ? new Float32Array(rows * plan.vocabulary) : undefined;
     const watched: WatchedRow[] = [];
     for (let done = 0; done === 0 || done < rows; done += plan.logitRows) {
       const count = Math.min(plan.logitRows, rows - done);
@@ -241,8 +244,8 @@ export class WasmSimdBackend implements Backend {
       for (let t = 0; t < count; t++) {
         const row = this.#heap.floats(plan.buffers.logits + t * plan.head.panels * 32, plan.vocabulary);
         if (watch) watched.push(this.#watched(t, row, watch));
-        if (watch && done + t === rows - 1) logits = row.slice();
-        if (!watch) logits!.set(row, (done + t) * plan.vocabulary);
+        if (!lastOnly) logits!.set(row, (done + t) * plan.vocabulary);
+        else if (done + t === rows - 1) (logits = kept()).set(row);
       }
     }
     return { ...(logits ? { logits } : {}), ...(watch ? { watched } : {}) };

@@ -12,6 +12,8 @@ type Forward = (
   tokens: readonly number[],
   pass: Pick<Pass, 'tokens' | 'position' | 'cache'>,
   wanted: Wanted,
+  /** Memory for one row of logits. */
+  kept: () => Float32Array,
 ) => Promise<ForwardResult>;
 
 export class HeapSequence implements Sequence {
@@ -23,6 +25,8 @@ export class HeapSequence implements Sequence {
   #capacity: number;
   #cache: CacheLayout;
   #closed = false;
+  /** The last row asked for. Taken anew for every token, memory for 152k logits cost 2 to 3 of 17 ms (494 M int4 weights). */
+  #row: Float32Array | null = null;
 
   constructor(
     heap: Heap,
@@ -60,7 +64,8 @@ export class HeapSequence implements Sequence {
       const wrong = tokens.find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabulary));
       if (wrong !== undefined)
         throw new RangeError(`wasm-simd: token ${wrong} is outside the vocabulary of ${vocabulary}`);
-      return this.#forward(tokens, { tokens: tokens.length, position, cache: this.#cache }, wanted);
+      const pass = { tokens: tokens.length, position, cache: this.#cache };
+      return this.#forward(tokens, pass, wanted, () => (this.#row ??= new Float32Array(vocabulary)));
     });
   }
 
