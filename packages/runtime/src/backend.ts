@@ -71,8 +71,8 @@ export interface Backend {
    * of the sequence): growing to or past one, the decoder runs its tokens again. Absent: none.
    */
   readonly rotationChanges?: readonly number[];
-  /** Tokens of which a pass takes hardly longer than of one. Absent: one. */
-  readonly fewTokens?: number;
+  /** One token more in a pass takes a small part of what a pass of its own would. Absent: not known to. */
+  readonly oneMoreIsCheap?: boolean;
   /** One line for people: provider, threads, bytes of weights held, copies of them. */
   readonly description: string;
   /** A fresh, empty cache with at least `capacity` slots (default: the smallest compiled capacity). */

@@ -129,8 +129,8 @@ export class LocalSession implements TextSession {
   /** `text` as a token that is read in the same pass as `count` others, where that takes hardly longer. */
   #likelyBehind(count: number, text: string | undefined): readonly number[] {
     const { decoder, tokenizer } = this.#parts;
-    const { fewTokens = 1 } = decoder.backend;
-    if (text === undefined || count === 0 || count >= fewTokens || decoder.whenFull !== 'stop') return [];
+    if (text === undefined || count === 0 || !decoder.backend.oneMoreIsCheap || decoder.whenFull !== 'stop')
+      return [];
     const ids = tokenizer.encode(text);
     return ids.length === 1 && decoder.length + count < decoder.capacity ? ids : [];
   }

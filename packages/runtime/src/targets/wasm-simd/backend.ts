@@ -51,8 +51,6 @@ const LOGIT_ROWS = 16;
  */
 const ALONE_BYTES = 32 * 2 ** 20;
 const ALONE_PRODUCTS = 100e6;
-/** Of 0.5 M weights one token takes 0.12 ms and four 0.18. Of 100 M each more of the first four takes 1 to 1.7 ms beside the first one's 4.1 (one thread). */
-const FEW_TOKENS = 4;
 const MOST_THREADS = 8;
 
 export class WasmSimdBackend implements Backend {
@@ -71,7 +69,7 @@ export class WasmSimdBackend implements Backend {
   readonly #weights: Pick<NetworkWeights, 'embed' | 'prepare'>;
   /** Bytes of packed weights, scales included, that one decode step reads. */
   readonly weightBytes: number;
-  readonly fewTokens: number;
+  readonly oneMoreIsCheap: boolean;
   readonly #weightCount: number;
   /** Passes run one at a time, whichever sequence they belong to. */
   #last: Promise<unknown> = Promise.resolve();
@@ -94,7 +92,7 @@ export class WasmSimdBackend implements Backend {
     this.#weights = weights;
     const matrices = matricesOf(plan);
     this.weightBytes = matrices.reduce((sum, m) => sum + matrixBytes(m.kind, m.panels, m.inputs), 0);
-    this.fewTokens = this.weightBytes <= ALONE_BYTES ? FEW_TOKENS : 1;
+    this.oneMoreIsCheap = this.weightBytes <= ALONE_BYTES;
     this.#weightCount = matrices.reduce((sum, m) => sum + m.panels * 8 * m.inputs, 0);
     this.vocabSize = plan.vocabulary;
     this.maxRows = plan.maxRows;
