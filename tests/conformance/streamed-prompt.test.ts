@@ -8,6 +8,8 @@ import { serve, type Served } from '../support/serve.ts';
 
 interface Reply {
   status: number;
+  /** Characters that were read before the request was whole. */
+  readAhead: number;
   body: {
     choices: { text: string }[];
     usage: { prompt_tokens: number; prompt_tokens_details: { cached_tokens: number } };
@@ -26,7 +28,11 @@ function begin(server: Served): { request: http.ClientRequest; reply: Promise<Re
       response.setEncoding('utf8');
       response.on('data', (piece: string) => (text += piece));
       response.once('end', () =>
-        resolve({ status: response.statusCode!, body: JSON.parse(text) as Reply['body'] }),
+        resolve({
+          status: response.statusCode!,
+          readAhead: Number(response.headers['baton-read-ahead']),
+          body: JSON.parse(text) as Reply['body'],
+        }),
       );
     });
   });
@@ -61,7 +67,8 @@ describe('a prompt that comes in pieces', () => {
     await expect.poll(async () => (await status(server)).running, { interval: 1 }).toBe(1);
     await expect.poll(async () => (await status(server)).running).toBe(0);
     request.end(END);
-    const { body } = await reply;
+    const { body, readAhead } = await reply;
+    expect(text.length - readAhead).toBeLessThan(24);
     const { prompt_tokens, prompt_tokens_details } = body.usage;
     expect(prompt_tokens_details.cached_tokens).toBeGreaterThan(prompt_tokens - 6);
     const whole = await fetch(`${server.url}/v1/completions`, {
@@ -70,6 +77,7 @@ describe('a prompt that comes in pieces', () => {
       body: JSON.stringify({ prompt: text, max_tokens: 5, temperature: 0 }),
     });
     expect(whole.headers.get('baton-reads-along')).toBe('30');
+    expect(whole.headers.has('baton-read-ahead')).toBe(false);
     expect(((await whole.json()) as Reply['body']).choices[0]!.text).toBe(body.choices[0]!.text);
   });
 

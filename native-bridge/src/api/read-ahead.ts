@@ -1,6 +1,6 @@
 // A prompt that is still being sent is read into a cache as far as it has come: the client, a relay's small model, is still writing
 // it. Each piece takes a turn of its own in the queue; who only sends keeps no place there.
-import { READS_ALONG, readAlong } from '@baton/split/read-along';
+import { READ_AHEAD, READS_ALONG, readAlong } from '@baton/split/read-along';
 import type { Context } from 'hono';
 import type { Engine } from '../engine/engine.ts';
 import type { RequestQueue } from '../engine/queue.ts';
@@ -13,14 +13,14 @@ export function tellReadsAlong(c: Context, engine: Engine, withinMs: number): vo
 }
 
 /** The body, once it has all come. One of known length is sent at once and not read before it is complete. */
-export function bodyText(
+export async function bodyText(
   c: Context,
   engine: Engine,
   queue: RequestQueue,
   shutdown: AbortSignal,
 ): Promise<string> {
   if (!engine.stepwise || c.req.header('content-length') !== undefined) return whole(c);
-  return readAlong(pieces(c), async (prompt) => {
+  const { text, read } = await readAlong(pieces(c), async (prompt) => {
     const { signal, release } = await startRequest(queue, c.req.raw.signal, shutdown);
     try {
       for await (const _ of engine.generate({ text: prompt }, { maxTokens: 0, signal }));
@@ -28,4 +28,6 @@ export function bodyText(
       release();
     }
   });
+  c.header(READ_AHEAD, String(read));
+  return text;
 }

@@ -4,12 +4,13 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 
 import type { GenerateOptions, TextChunk, TextModel } from '@baton/runtime/text-model';
 
 import { Channel } from '../channel.ts';
 import { readAlong } from '../endpoint/read-along.ts';
-import { READS_ALONG } from '../endpoint/reads-along-header.ts';
+import { READ_AHEAD, READS_ALONG } from '../endpoint/reads-along-header.ts';
 
 export interface ModelEndpoint {
   url: string;
@@ -80,11 +81,17 @@ async function answer(
   };
   // A body whose length is known is sent all at once.
   const growing = request.headers['content-length'] === undefined;
-  const body = JSON.parse(await readAlong(arriving(request, half), growing ? read : null)) as Body;
+  const came = arriving(request, half);
+  const sent = growing ? await readAlong(came, read) : { text: await text(came), read: 0 };
+  const body = JSON.parse(sent.text) as Body;
   requests.push({ prompt: body.prompt, maxTokens: body.max_tokens ?? null });
   const generation = paced(model.generate(body.prompt, optionsOf(body, signal)), pace);
   if (body.stream !== true) return whole(response, model.id, generation, half);
-  response.writeHead(200, { 'content-type': 'text/event-stream', [READS_ALONG]: READ_WITHIN_S });
+  response.writeHead(200, {
+    'content-type': 'text/event-stream',
+    [READS_ALONG]: READ_WITHIN_S,
+    [READ_AHEAD]: sent.read,
+  });
   const send = delayed(response, half);
   for await (const chunk of generation) send(`data: ${JSON.stringify(eventOf(chunk, model.id))}\n\n`);
   send('data: [DONE]\n\n', true);

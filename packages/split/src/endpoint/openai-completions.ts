@@ -45,6 +45,9 @@ export interface EndpointOptions extends HttpOptions {
   extraBody?: Readonly<Record<string, unknown>>;
 }
 
+const COLLECTED =
+  'a proxy in front of the large model keeps requests until they are whole: prompts are sent whole from now on';
+
 export function headersOf(options: EndpointOptions): HttpOptions {
   const auth: Record<string, string> =
     options.apiKey === undefined || options.apiKey === ''
@@ -109,8 +112,10 @@ export class OpenAICompletionsModel implements TextModel, PromptStreaming {
       let begun = false;
       try {
         for await (const chunk of opened.finish(prompt, fields, options.signal)) {
+          const collected = !begun && opened.collected;
           begun = true;
-          yield chunk;
+          if (collected) this.#readingFailed = true;
+          yield collected ? { ...chunk, notes: [COLLECTED] } : chunk;
         }
         return;
       } catch (error) {

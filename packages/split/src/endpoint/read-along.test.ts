@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { READS_ALONG, readAlong } from './read-along.ts';
+import { readAlong } from './read-along.ts';
 
 const encoder = new TextEncoder();
 
@@ -17,10 +17,12 @@ async function* inPieces(body: string, cuts: readonly number[] = []): AsyncGener
   yield bytes.subarray(from);
 }
 
-async function follow(body: AsyncIterable<Uint8Array>): Promise<{ text: string; prompts: string[] }> {
+async function follow(
+  body: AsyncIterable<Uint8Array>,
+): Promise<{ text: string; prompts: string[]; read: number }> {
   const prompts: string[] = [];
-  const text = await readAlong(body, async (prompt) => void prompts.push(prompt));
-  return { text, prompts };
+  const { text, read } = await readAlong(body, async (prompt) => void prompts.push(prompt));
+  return { text, prompts, read };
 }
 
 describe('a body that is read along', () => {
@@ -33,6 +35,7 @@ describe('a body that is read along', () => {
         const { prompt: sent } = JSON.parse(body) as { prompt: unknown };
         const seen = await follow(inPieces(body, at));
         expect(seen.text).toBe(body);
+        expect(seen.read).toBe(seen.prompts.at(-1)?.length ?? 0);
         for (const [i, one] of seen.prompts.entries()) {
           expect(typeof sent === 'string' && sent.startsWith(one)).toBe(true);
           expect(one.isWellFormed() || !prompt.isWellFormed()).toBe(true);
@@ -90,7 +93,7 @@ describe('a body that is read along', () => {
   it('is given whole where reading fails', async () => {
     const body = `{"prompt":"${'word '.repeat(20)}","max_tokens":1}`;
     let asked = 0;
-    const text = await readAlong(inPieces(body, [30, 50, 70]), async () => {
+    const { text } = await readAlong(inPieces(body, [30, 50, 70]), async () => {
       asked++;
       throw new Error('no room');
     });
@@ -104,12 +107,5 @@ describe('a body that is read along', () => {
       throw new Error('cut');
     };
     await expect(readAlong(broken(), async () => undefined)).rejects.toThrow('cut');
-  });
-
-  it('is not read where nobody wants to', async () => {
-    expect(await readAlong(inPieces('{"prompt":"whole at once"}', [14]), null)).toBe(
-      '{"prompt":"whole at once"}',
-    );
-    expect(READS_ALONG).toBe('baton-reads-along');
   });
 });

@@ -5,20 +5,20 @@ import { parse } from 'jsonriver';
 
 import { wholeCharacters } from '../text/tags.ts';
 
-export { READS_ALONG } from './reads-along-header.ts';
+export { READ_AHEAD, READS_ALONG } from './reads-along-header.ts';
 
 /** New characters below which a pass is not worth it: six to eight tokens, which take little longer at the end than three. */
 const LEAST_CHARACTERS = 24;
 
 /**
- * Gives the whole body as text. While it comes, `read`, where there is one, is called with the prompt so far, again and again but never twice at a time; what
- * it throws ends the reading along and nothing else, because the request itself will meet it. Throws what `body` throws, and for
- * what is not JSON gives what has come until then.
+ * Gives the whole body as text, and how many characters of its prompt `read` was given before that. While the body comes, `read` is
+ * called with the prompt so far, again and again but never twice at a time; what it throws ends the reading along and nothing else,
+ * because the request itself will meet it. Throws what `body` throws, and for what is not JSON gives what has come until then.
  */
 export async function readAlong(
   body: AsyncIterable<Uint8Array>,
-  read: ((prompt: string) => Promise<void>) | null,
-): Promise<string> {
+  read: (prompt: string) => Promise<void>,
+): Promise<{ text: string; read: number }> {
   const decoder = new TextDecoder();
   let text = '';
   let failed = false;
@@ -26,14 +26,14 @@ export async function readAlong(
   let prompt = '';
   let taken = 0;
   let reading = false;
-  const along = { over: read === null };
+  const along = { over: false };
   const readOn = async (): Promise<void> => {
     if (reading) return;
     reading = true;
     try {
       while (!along.over && prompt.length - taken >= LEAST_CHARACTERS) {
         taken = prompt.length;
-        await read!(prompt);
+        await read(prompt);
       }
     } catch {
       along.over = true;
@@ -68,5 +68,5 @@ export async function readAlong(
   } finally {
     along.over = true;
   }
-  return text;
+  return { text, read: taken };
 }

@@ -12,7 +12,7 @@ import { closeServer, serveModel } from '../bench/model-endpoint.ts';
 import type { SolveEvent } from '../events.ts';
 import { solveToTrace } from '../solve.ts';
 import { OpenAICompletionsModel, connectOnDemand } from './index.ts';
-import { READS_ALONG } from './read-along.ts';
+import { READ_AHEAD, READS_ALONG } from './read-along.ts';
 
 const servers: Server[] = [];
 afterEach(async () => {
@@ -183,6 +183,33 @@ describe('a prompt that is sent while it grows', () => {
     opened.extend('Q: one');
     expect(await textOf(model.generate('Q: one'))).toBe('fine');
     expect(requests.map(({ whole }) => whole)).toEqual([true, false, true]);
+  });
+
+  it.each([
+    ['something on the way keeps requests until they are whole', {}, true],
+    ['the server has read nothing of it', { [READ_AHEAD]: '0' }, true],
+    ['the server has read of it', { [READ_AHEAD]: '40' }, false],
+  ])('is no more after an answer that shows that %s', async (_, headers, collected) => {
+    const { url } = await alongServer((response) => {
+      for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+      wrote('fine')(response);
+    });
+    const model = await told(url);
+    const prompt = 'Q: how many miles is that in all? '.repeat(2);
+    const ask = async (afterMs: number): Promise<TextChunk[]> => {
+      model.openPrompt(prompt);
+      await pause(afterMs);
+      return Array.fromAsync(model.generate(`${prompt}Think.`));
+    };
+    // Nobody reads in no time.
+    expect((await ask(0)).flatMap(({ notes = [] }) => notes)).toEqual([]);
+    expect(model.openPrompt('Q')?.close()).toBe(true);
+    const chunks = await ask(1050);
+    expect(chunks.map(({ text }) => text).join('')).toBe('fine');
+    expect(chunks.flatMap(({ notes = [] }) => notes)).toEqual(
+      collected ? [expect.stringContaining('proxy')] : [],
+    );
+    expect(model.openPrompt('Q') === null).toBe(collected);
   });
 
   it('ends with whoever asked for it', async () => {

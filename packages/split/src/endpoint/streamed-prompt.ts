@@ -6,6 +6,7 @@ import { turnOfEventLoop } from '@baton/runtime/event-loop';
 import type { TextChunk } from '@baton/runtime/text-model';
 
 import type { HttpOptions } from './event-stream.ts';
+import { READ_AHEAD } from './reads-along-header.ts';
 import { GrowingBody } from './growing-body.ts';
 import { streamOnce } from './stream-chunks.ts';
 
@@ -45,6 +46,9 @@ export interface StreamedPromptOptions {
 /** Fewer characters wait for more, but no longer than LEAST_APART_MS: a piece costs both ends some 30 microseconds. */
 const LEAST_CHARACTERS = 16;
 const LEAST_APART_MS = 4;
+/** A server that has read nothing of so many characters, under way for so long, did not get them before the prompt was whole. */
+const ENOUGH_CHARACTERS = 48;
+const LONG_UNDER_WAY_MS = 1000;
 /** Of the time that a server allows, so much is used: the end must be there in time as well. */
 const SHARE_OF_TIME = 0.7;
 
@@ -54,7 +58,10 @@ export class StreamedPrompt implements OpenPrompt {
   readonly #chunks: AsyncGenerator<TextChunk>;
   /** The request begins with it; it comes when the prompt has been ended. */
   readonly #first: Promise<IteratorResult<TextChunk>>;
+  readonly #began: { atMs: number; characters: number };
   readonly #untilMs: number;
+  #readAhead = 0;
+  #longUnderWay = false;
   #text: string;
   #sent: number;
   #sentMs = performance.now();
@@ -63,9 +70,14 @@ export class StreamedPrompt implements OpenPrompt {
   constructor(prompt: string, { url, model, http, withinMs }: StreamedPromptOptions) {
     this.#text = prompt;
     this.#sent = prompt.length;
+    this.#began = { atMs: performance.now(), characters: prompt.length };
     this.#untilMs = performance.now() + SHARE_OF_TIME * withinMs;
     this.#body.write(`{"model":${JSON.stringify(model)},"prompt":"${inString(prompt)}`);
-    this.#chunks = streamOnce(url, this.#body, { ...http, retries: 0 }, this.#control.signal);
+    const onHeaders: HttpOptions['onHeaders'] = (headers) => {
+      this.#readAhead = Number(headers.get(READ_AHEAD) ?? 0);
+      http.onHeaders?.(headers);
+    };
+    this.#chunks = streamOnce(url, this.#body, { ...http, onHeaders, retries: 0 }, this.#control.signal);
     this.#first = this.#chunks.next();
     this.#first.catch(() => (this.#over = true));
   }
@@ -76,6 +88,14 @@ export class StreamedPrompt implements OpenPrompt {
 
   get usable(): boolean {
     return !this.#over && performance.now() < this.#untilMs;
+  }
+
+  /**
+   * Known when the answer comes: something on the way (a proxy) has kept what was sent until there was all of it, and the server has
+   * read none of it before.
+   */
+  get collected(): boolean {
+    return this.#longUnderWay && this.#readAhead === 0;
   }
 
   extend(text: string): void {
@@ -89,6 +109,8 @@ export class StreamedPrompt implements OpenPrompt {
   /** Ends the prompt as `prompt`, which begins with the text so far, with the other fields of the request, and reads the answer. */
   async *finish(prompt: string, fields: object, signal?: AbortSignal): AsyncGenerator<TextChunk> {
     this.#over = true;
+    const { atMs, characters } = this.#began;
+    this.#longUnderWay = characters >= ENOUGH_CHARACTERS && performance.now() - atMs >= LONG_UNDER_WAY_MS;
     this.#text = prompt;
     const stop = (): void => this.#control.abort(signal?.reason);
     signal?.addEventListener('abort', stop, { once: true });
