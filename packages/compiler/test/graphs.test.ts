@@ -14,7 +14,12 @@ import {
   type Manifest,
 } from '../src/index.ts';
 import { compileDirectory } from '../src/node/index.ts';
-import { ModelProtoSchema, TensorProto_DataType, type ModelProto } from '../src/onnx/gen/onnx_pb.js';
+import {
+  ModelProtoSchema,
+  TensorProto_DataType,
+  type ModelProto,
+  type NodeProto,
+} from '../src/onnx/gen/onnx_pb.js';
 import { argmax, fixture, fixtureNames, withFolder } from './fixtures.ts';
 import { TestHost } from './host.ts';
 
@@ -42,13 +47,20 @@ async function graphsOf<T>(
   });
 }
 
+/** Where the last layer goes on with some of its rows: what it gives counts as what it is given. */
+const isPick = (n: NodeProto): boolean => n.opType === 'Gather' && n.input[1] === 'picked';
+
 /** What layer `i` of a graph is made of, with everything that may differ between layers taken out of the names. */
 function layerOutline(
   model: ModelProto,
   i: number,
   { mask, rope }: Manifest['architecture']['layers'][number],
 ): string[] {
-  const { node, initializer } = model.graph!;
+  const { node: all, initializer } = model.graph!;
+  const given = new Map(all.filter(isPick).map((n) => [n.output[0]!, n.input[0]!]));
+  const node = all
+    .filter((n) => !isPick(n))
+    .map((n) => ({ ...n, input: n.input.map((name) => given.get(name) ?? name) }));
   const mine = `layers.${i}`;
   const nodes = node.filter((n) => n.name.startsWith(`${mine}/`) || n.name.startsWith(`${mine}.`));
   const caches = node.filter((n) => new RegExp(`^(past_|next_)?(key|value)\\.${i}/`).test(n.name));
@@ -108,6 +120,12 @@ describe.each(fixtureNames())('%s', (name) => {
     await graphsOf(name, options, (graphs, manifest) => {
       for (const { model, file } of graphs) {
         if (!/^(prefill|decode)/.test(file)) continue;
+        const picks = model.graph!.node.filter(isPick).map((n) => n.name);
+        const { attention, architecture } = manifest;
+        const last = `layers.${architecture.layers.length - 1}/picked_`;
+        expect(picks).toEqual(
+          attention === 'grouped' && file.startsWith('prefill') ? [`${last}heard`, `${last}x`] : [],
+        );
         const kinds = new Map<string, string[]>();
         for (const [i, layer] of manifest.architecture.layers.entries()) {
           const own = layerOutline(model, i, layer);

@@ -118,6 +118,12 @@ export class TestHost {
         data = pastMask(this.manifest.masks[n]!.window, position, graph.length, this.#capacity);
       } else if (kind === 'keep' || kind === 'place') {
         data = slotRows(position, count, graph.length, this.#capacity)[kind];
+      } else if (kind === 'picked') {
+        feeds[name] = new ort.Tensor(
+          'int32',
+          Int32Array.from({ length: graph.length }, (_, r) => r),
+          dims,
+        );
       } else if (kind === 'total') {
         feeds[name] = new ort.Tensor('int32', Int32Array.of(position + graph.length), dims);
       } else if (kind.startsWith('past')) data = this.#cache(name, dims, dtype);

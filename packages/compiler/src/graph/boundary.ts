@@ -21,14 +21,15 @@ export function fromBoundary(
   return boundary === 'f32' ? name : b.node('Cast', `${name}/f32`, [name], { to: FLOAT });
 }
 
-/** Gives the f32 `value` out as `name`. */
+/** Gives the f32 `value` out as `name`; `free`: the axis that may be shorter. */
 export function toBoundary(
   { builder: b, boundary }: BoundaryContext,
   value: string,
   name: string,
   dims: readonly number[],
+  free?: number,
 ): void {
   if (boundary === 'f32') b.node('Identity', `${name}/out`, [value], {}, { outputs: [name] });
   else b.node('Cast', `${name}/out`, [value], { to: FLOAT16 }, { outputs: [name] });
-  b.output(name, boundary, dims);
+  b.output(name, boundary, dims, free);
 }

@@ -38,7 +38,9 @@ export function layersGraph(
     builder.input(`cos.${t}`, 'f32', [1, 1, length, dims]);
     builder.input(`sin.${t}`, 'f32', [1, 1, length, dims]);
   });
-  if (attendsGrouped(context)) builder.input('total', 'int32', [1]);
+  const grouped = attendsGrouped(context);
+  const picked = picks(context, last) ? builder.input('picked', 'int32', [length], 0) : undefined;
+  if (grouped) builder.input('total', 'int32', [1]);
   else
     masks.forEach(({ window }, m) => {
       if (!used.some((l) => l.mask === m)) return;
@@ -49,10 +51,22 @@ export function layersGraph(
     builder.input('place', 'f32', [1, 1, capacity, length]);
   }
   let rows = builder.node('Reshape', 'rows', [x, builder.int64s('rows_shape', [length, a.hiddenSize])]);
-  for (let i = first; i <= last; i++) rows = addLayer(context, i, rows);
-  const y = builder.node('Reshape', 'y/rows', [rows, builder.int64s('y_shape', [1, length, a.hiddenSize])]);
-  toBoundary(context, y, 'y', [1, length, a.hiddenSize]);
+  for (let i = first; i <= last; i++) rows = addLayer(context, i, rows, i === last ? picked : undefined);
+  const count = picked ? -1 : length;
+  const y = builder.node('Reshape', 'y/rows', [rows, builder.int64s('y_shape', [1, count, a.hiddenSize])]);
+  toBoundary(context, y, 'y', [1, length, a.hiddenSize], picked ? 1 : undefined);
   return builder;
+}
+
+/**
+ * Whether the graph that ends with layer `last` computes on with the rows that are asked for only. Grouped attention is ONNX Runtime's own, and
+ * that takes any number of rows; elsewhere every length is a constant.
+ */
+export function picks(
+  options: Pick<LayerContext, 'attention' | 'length' | 'description'>,
+  last: number,
+): boolean {
+  return attendsGrouped(options) && last === options.description.architecture.layers.length - 1;
 }
 
 /** Final norm and logits at every row: `logits` [1, L, vocab]. */

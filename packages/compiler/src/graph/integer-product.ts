@@ -9,12 +9,12 @@
 import type { ManifestTensor } from '../manifest.ts';
 import { CONTRIB_DOMAIN, type OnnxBuilder } from './onnx-builder.ts';
 
-/** `input` is f32 [rows, K], `tensor` int8 [N, K] with one scale per row; returns the name of f32 [rows, N]. */
+/** `input` is f32 [rows, K], `tensor` int8 [N, K] with one scale per row; returns the name of f32 [rows, N]. `rows` null: any number. */
 export function integerProduct(
   b: OnnxBuilder,
   tensor: ManifestTensor,
   input: string,
-  rows: number,
+  rows: number | null,
   weight: string,
   name: string,
 ): string {
@@ -35,7 +35,11 @@ export function integerProduct(
 }
 
 /** uint8 [rows, K] around 128, and f32 [rows, 1]: what they are worth. Computed once for all products with the same input. */
-function quantisedRows(b: OnnxBuilder, input: string, rows: number): { integers: string; scales: string } {
+function quantisedRows(
+  b: OnnxBuilder,
+  input: string,
+  rows: number | null,
+): { integers: string; scales: string } {
   const [integers, scales] = [`${input}/integers`, `${input}/integer_scales`];
   if (b.has(integers)) return { integers, scales };
   const axis = b.int64s('last_axis', [-1]);
@@ -45,9 +49,14 @@ function quantisedRows(b: OnnxBuilder, input: string, rows: number): { integers:
   // A row of zeros must not divide by zero; 1e-30 / 127 is still a normal f32.
   const range = b.node('Max', `${input}/range`, [most, size, b.scalar('least_range', 1e-30)]);
   b.node('Div', scales, [range, b.scalar('byte_range', 127)]);
-  const perRow = b.node('Reshape', `${scales}/flat`, [scales, b.int64s('flat_rows', [rows])]);
-  b.node('QuantizeLinear', integers, [input, perRow, b.bytes(`bytes_128_${rows}`, [rows], 128)], {
-    axis: 0n,
-  });
+  const perRow = b.node('Reshape', `${scales}/flat`, [scales, b.int64s('all', [-1])]);
+  const middle =
+    rows === null
+      ? b.node('Expand', `${integers}/128`, [
+          b.bytes('bytes_128_1', [1], 128),
+          b.node('Shape', `${scales}/rows`, [perRow]),
+        ])
+      : b.bytes(`bytes_128_${rows}`, [rows], 128);
+  b.node('QuantizeLinear', integers, [input, perRow, middle], { axis: 0n });
   return { integers, scales };
 }

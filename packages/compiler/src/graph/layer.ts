@@ -22,9 +22,13 @@ export interface LayerContext extends LinearContext, BoundaryContext {
   epsilon: number;
 }
 
-/** Adds layer `i`; `x` is f32 [L, hidden]. Returns the new x. Declares the layer's cache inputs and outputs. */
-export function addLayer(context: LayerContext, i: number, x: string): string {
-  const { builder: b, description, epsilon } = context;
+/**
+ * Adds layer `i`; `x` is f32 [L, hidden]. Returns the new x. Declares the layer's cache inputs and outputs. `picked`: an input with
+ * the numbers of the rows that the new x has; of the others only keys, values and queries are computed.
+ */
+export function addLayer(whole: LayerContext, i: number, x: string, picked?: string): string {
+  const { builder: b, description, epsilon } = whole;
+  const context = picked === undefined ? whole : { ...whole, picked: true };
   const { norms } = description.architecture;
   const name = `layers.${i}`;
   const before = (input: string, norm: string) =>
@@ -33,9 +37,11 @@ export function addLayer(context: LayerContext, i: number, x: string): string {
     norms === 'pre' ? output : rmsNorm(context, output, `${name}.${norm}`, `${name}/${norm}`, epsilon);
 
   const attend = attendsGrouped(context) ? groupedAttention : primitiveAttention;
-  const heard = attend(context, i, before(x, 'inputNorm'));
+  const pick = (rows: string, what: string) =>
+    picked === undefined ? rows : b.node('Gather', `${name}/picked_${what}`, [rows, picked], { axis: 0n });
+  const heard = pick(attend(whole, i, before(x, 'inputNorm')), 'heard');
   const attended = linear(context, heard, `${name}.output`, `${name}/output`);
-  const middle = b.node('Add', `${name}/residual1`, [x, after(attended, 'postAttentionNorm')]);
+  const middle = b.node('Add', `${name}/residual1`, [pick(x, 'x'), after(attended, 'postAttentionNorm')]);
   const fed = feedForward(context, i, before(middle, 'feedForwardNorm'));
   return b.node('Add', `${name}/residual2`, [middle, after(fed, 'postFeedForwardNorm')]);
 }

@@ -22,6 +22,8 @@ export interface LinearContext {
   int4: PrefillWeights;
   /** L, the rows that go in. */
   length: number;
+  /** There may be fewer: only some are computed further. */
+  picked?: boolean;
 }
 
 /** `input` is f32 [L, K]; returns the name of f32 [L, N]. `weight` names the tensor; its bias is found by name. */
@@ -32,7 +34,7 @@ export function linear(context: LinearContext, input: string, weight: string, na
   const integer = context.lowering === 'integer' && tensor.dtype === 'int8';
   if (tensor.zeroPoint || integer) {
     const product = integer
-      ? integerProduct(builder, tensor, input, context.length, weight, name)
+      ? integerProduct(builder, tensor, input, context.picked ? null : context.length, weight, name)
       : matMulNBits(context, input, weight, name);
     return bias.length === 0 ? product : builder.node('Add', `${name}/bias`, [product, bias[0]!]);
   }

@@ -47,6 +47,8 @@ export class OnnxBuilder {
   readonly inputs: ManifestPort[] = [];
   readonly outputs: ManifestPort[] = [];
   readonly #name: string;
+  /** Axes of ports whose length is not fixed; one number in a graph, so one name. */
+  readonly #free = new Map<string, number>();
   readonly #nodes: NodeProto[] = [];
   readonly #initializers = new Map<string, TensorProto>();
   #contrib = false;
@@ -55,8 +57,10 @@ export class OnnxBuilder {
     this.#name = name;
   }
 
-  input(name: string, dtype: ManifestPort['dtype'], dims: readonly number[]): string {
+  /** `free`: the axis of which any length up to that in `dims` may be given. */
+  input(name: string, dtype: ManifestPort['dtype'], dims: readonly number[], free?: number): string {
     this.inputs.push({ name, dtype, dims: [...dims] });
+    if (free !== undefined) this.#free.set(name, free);
     return name;
   }
 
@@ -88,8 +92,9 @@ export class OnnxBuilder {
     return this.#nodes.some((n) => n.name === name);
   }
 
-  output(name: string, dtype: ManifestPort['dtype'], dims: readonly number[]): void {
+  output(name: string, dtype: ManifestPort['dtype'], dims: readonly number[], free?: number): void {
     this.outputs.push({ name, dtype, dims: [...dims] });
+    if (free !== undefined) this.#free.set(name, free);
   }
 
   /** A small f32 constant kept in the graph itself; equal names must mean equal values. */
@@ -157,8 +162,8 @@ export class OnnxBuilder {
         name: this.#name,
         node: this.#nodes,
         initializer: [...this.#initializers.values()],
-        input: this.inputs.map(valueInfo),
-        output: this.outputs.map(valueInfo),
+        input: this.inputs.map((port) => valueInfo(port, this.#free.get(port.name))),
+        output: this.outputs.map((port) => valueInfo(port, this.#free.get(port.name))),
       },
     });
     return toBinary(ModelProtoSchema, model);
@@ -201,7 +206,13 @@ function attribute(name: string, value: AttributeValue): AttributeProto {
   return create(AttributeProtoSchema, { name, type: AttributeType.INTS, ints: [...value] });
 }
 
-function valueInfo(port: ManifestPort): ValueInfoProto {
+function valueInfo(port: ManifestPort, free: number | undefined): ValueInfoProto {
+  const dim = port.dims.map((d, axis) => ({
+    value:
+      axis === free
+        ? { case: 'dimParam' as const, value: 'k' }
+        : { case: 'dimValue' as const, value: BigInt(d) },
+  }));
   return create(ValueInfoProtoSchema, {
     name: port.name,
     type: {
@@ -209,7 +220,7 @@ function valueInfo(port: ManifestPort): ValueInfoProto {
         case: 'tensorType',
         value: {
           elemType: ELEMENT_TYPES[port.dtype],
-          shape: { dim: port.dims.map((d) => ({ value: { case: 'dimValue' as const, value: BigInt(d) } })) },
+          shape: { dim },
         },
       },
     },

@@ -171,15 +171,19 @@ export class OnnxBackend implements Backend {
     const pass = await this.#pass(inChunk ? 'prefill' : 'decode', cache.capacity);
     for (let at = 0; at < tokens.length; at += pass.length) {
       const count = Math.min(pass.length, tokens.length - at);
-      const y = await pass.run(
+      const from = Math.max(at, skipped);
+      const { y, row } = await pass.run(
         cache,
         x.subarray(at * hiddenSize, (at + count) * hiddenSize),
         count,
         position + at,
+        Math.min(from - at, count - 1),
       );
-      const from = Math.max(at, skipped);
       if (from < at + count)
-        hidden.set(y.subarray((from - at) * hiddenSize, count * hiddenSize), (from - skipped) * hiddenSize);
+        hidden.set(
+          y.subarray(row * hiddenSize, (row + at + count - from) * hiddenSize),
+          (from - skipped) * hiddenSize,
+        );
       this.#runner.discard(y);
     }
     return wanted === 'none' ? {} : this.#heads.answer(hidden, kept, wanted);

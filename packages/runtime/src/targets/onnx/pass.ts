@@ -17,12 +17,15 @@ export class Pass {
   readonly #feeds: Record<string, Tensor>;
   /** The graphs return whole updated caches instead of new rows. */
   readonly #whole: boolean;
+  /** The last graph computes on with the rows that are asked for only. */
+  readonly #picks: boolean;
 
   private constructor(manifest: Manifest, runner: GraphRunner, graphs: readonly ManifestGraph[]) {
     this.#runner = runner;
     this.#graphs = graphs;
     this.length = graphs[0]!.length;
     this.#whole = manifest.cacheUpdate === 'whole';
+    this.#picks = graphs.at(-1)!.picks ?? false;
     this.#inputs = new PassInputs(manifest, graphs);
     this.#feeds = Object.fromEntries(
       [...this.#inputs.buffers].map(([name, { spec, data }]) => [name, runner.tensor(spec, data)]),
@@ -43,15 +46,24 @@ export class Pass {
   /**
    * Runs `count` embedded rows (`x` f32 [count, hidden], count <= length) at slots from `position` on, and stores their
    * keys and values when the whole network has run: a failure half-way leaves the cache as it was. Gives the last hidden
-   * state [length, hidden]; rows from `count` on are padding. It is the caller's to discard.
+   * state of at least the rows from `wantedFrom` on (at most count - 1), and where the first of those lies in it. It is the caller's to
+   * discard.
    */
-  async run(cache: KvCache, x: Float32Array, count: number, position: number): Promise<FloatBuffer> {
+  async run(
+    cache: KvCache,
+    x: Float32Array,
+    count: number,
+    position: number,
+    wantedFrom: number,
+  ): Promise<{ y: FloatBuffer; row: number }> {
     this.#inputs.fill(x, position, count);
+    const picked = this.#picks ? this.#pick(wantedFrom, count) : null;
     let y: FloatBuffer | null = null;
     const rows: { layer: number; key: Tensor; value: Tensor }[] = [];
     for (const graph of this.#graphs) {
       const feeds: Record<string, Tensor> = {};
-      for (const { name } of graph.inputs) feeds[name] = this.#input(cache, name, graph, y);
+      for (const { name } of graph.inputs)
+        feeds[name] = name === 'picked' && picked ? picked : this.#input(cache, name, graph, y);
       const out = await this.#runner.run(graph, feeds);
       if (y) this.#runner.discard(y);
       y = output(out, 'y', graph);
@@ -67,7 +79,14 @@ export class Pass {
         if (tensor.location === 'cpu') this.#runner.discard(tensor.data as FloatBuffer);
       }
     }
-    return y!;
+    return { y: y!, row: picked ? 0 : wantedFrom };
+  }
+
+  /** The numbers of the rows from `from` on. */
+  #pick(from: number, count: number): Tensor {
+    const rows = Int32Array.from({ length: count - from }, (_, r) => from + r);
+    const { dtype } = port(this.#graphs.at(-1)!, 'inputs', 'picked');
+    return this.#runner.tensor({ dtype, dims: [rows.length] }, rows);
   }
 
   /** `y`: what the graph before this one gave; null for the first. */
