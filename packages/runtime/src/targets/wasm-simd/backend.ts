@@ -4,6 +4,7 @@ import type { ModelFiles } from '@baton/compiler';
 import type { Backend, ForwardResult, Sequence, Wanted, WatchedRow } from '../../backend.ts';
 import { BackendLostError } from '../../backend.ts';
 import { fastestInt4 } from './calibrate.ts';
+import { COUNTERS } from './control.ts';
 import { bestKernelSet, detectFeatures } from './features.ts';
 import { Heap } from './heap.ts';
 import type { Kernels, KernelSet } from './kernels.ts';
@@ -17,7 +18,7 @@ import type { Plan } from './plan.ts';
 import { cacheLayout, matricesOf } from './plan.ts';
 import type { Pool, Threads } from './pool.ts';
 import { inlinePool, startThreads } from './pool.ts';
-import type { Pass } from './program.ts';
+import { mostPhases, type Pass } from './program.ts';
 import { matrixBytes } from './products.ts';
 import { HeapSequence } from './sequence.ts';
 import { shareFiles } from './shared-files.ts';
@@ -112,7 +113,9 @@ export class WasmSimdBackend implements Backend {
   ): Promise<WasmSimdBackend> {
     const features = detectFeatures();
     const set = options.kernels ?? bestKernelSet(features);
-    const threads = features.shared ? (options.threads ?? Math.min(features.cores, MOST_THREADS)) : 1;
+    const wanted = options.threads ?? Math.min(features.cores, MOST_THREADS);
+    const counted = Math.floor(COUNTERS / mostPhases(network.layers.length));
+    const threads = features.shared ? Math.max(1, Math.min(wanted, counted)) : 1;
     const shared = features.shared;
     const heap = new Heap(shared);
     const workers = shared ? startThreads(heap.memory, threads) : null;

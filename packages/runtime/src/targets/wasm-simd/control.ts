@@ -50,9 +50,9 @@ export class Control {
     if (this.words.buffer !== buffer) this.words = new Int32Array(buffer, 0, CONTROL_BYTES / 4);
   }
 
-  /** The next piece of work of this phase that nobody has taken: 0, 1, 2, ... */
-  claim(phase: number): number {
-    return Atomics.add(this.words, WORD.counters + phase, 1);
+  /** The next piece of work of this phase, or of one thread's part of it, that nobody has taken: 0, 1, 2, ... */
+  claim(phase: number, part = 0): number {
+    return Atomics.add(this.words, WORD.counters + phase * this.threads + part, 1);
   }
 
   /** Waits until every thread is here. */
