@@ -34,8 +34,8 @@ const PANELS = 8;
 const PIECE_BYTES = 128 * 2 ** 10;
 /** A thread's part is so many pieces at least where it has as many panels: others take over what a slow or interrupted one leaves. */
 const LEAST_PIECES = 3;
-/** Phases of a pass at most, each of which counts claims: eleven in a layer, three for the logits. */
-export const mostPhases = (layers: number): number => 11 * layers + 3;
+/** Phases of a pass at most, each of which counts claims: twelve in a layer, three for the logits. */
+export const mostPhases = (layers: number): number => 12 * layers + 3;
 
 const QUERIES = 3; // attention.ts takes up to three query heads at once
 
