@@ -123,6 +123,18 @@ export class Visitor {
     await this.page.getByRole('button', { name: 'Solve' }).click();
   }
 
+  /** Workers that there are, by the browser's own count: Playwright's keeps one that was ended while it started. */
+  async workers(): Promise<number> {
+    const context = this.page.context();
+    const own = await context.newCDPSession(this.page);
+    const { targetInfo } = await own.send('Target.getTargetInfo');
+    const { targetInfos } = await own.send('Target.getTargets');
+    await own.detach();
+    const { browserContextId } = targetInfo;
+    return targetInfos.filter((one) => one.type === 'worker' && one.browserContextId === browserContextId)
+      .length;
+  }
+
   /** The finished trace, taken through the page's own download button. */
   async trace(): Promise<Trace> {
     const button = this.page.getByRole('button', { name: 'Download trace' });
