@@ -6,7 +6,7 @@ import { CompileError } from './errors.ts';
 import type { Description } from './families/description.ts';
 import { describe, findFamily } from './families/describe.ts';
 import type { CheckpointSource, ModelSink } from './files.ts';
-import { columnsGraph, headGraph, layersGraph, picks, type GraphOptions } from './graph/graphs.ts';
+import { columnsGraph, headGraph, layersGraph, type GraphOptions } from './graph/graphs.ts';
 import type { OnnxBuilder } from './graph/onnx-builder.ts';
 import { MANIFEST_FILE, MANIFEST_SCHEMA, type Manifest, type ManifestGraph } from './manifest.ts';
 import { resolveOptions, type Attention, type CompileOptions, type ResolvedOptions } from './options.ts';
@@ -212,14 +212,7 @@ async function writeGraphs(
         const int4 = role === 'prefill' ? prefillWeights : 'stored';
         const builder = layersGraph({ ...build, int4 }, first, last, length, capacity);
         const file = `${role}-${capacity}-${first}-${last}.onnx`;
-        await add(file, builder, {
-          role,
-          firstLayer: first,
-          lastLayer: last,
-          length,
-          capacity,
-          ...(picks({ ...build, length }, last) ? { picks: true as const } : {}),
-        });
+        await add(file, builder, { role, firstLayer: first, lastLayer: last, length, capacity });
       }
     }
   }

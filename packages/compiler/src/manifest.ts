@@ -13,7 +13,7 @@
 //     Full attention [1, 1, 1, S]: s < p. Window W [1, 1, L, S]: s < p and s > p + r - W. Causality inside the chunk is
 //     a constant of the graph. Slots >= p hold stale but finite numbers, so rollback is only a smaller p.
 //     Prefill graphs of `attention` grouped take `total` int32 [1] = p + L instead and know the rest.
-//     One that `picks` also takes `picked` int32 [k], k of its rows (1 <= k <= L), and its `y` is [1, k, hidden]: of the last layer
+//     The last of them also takes `picked` int32 [k], k of its rows (1 <= k <= L), and its `y` is [1, k, hidden]: of the last layer
 //     only those rows are computed further than their keys and values. Its ports say L where k is meant.
 //  4. Run the layer graphs of one length and capacity in order of `firstLayer`, each taking the previous one's `y` as
 //     `x`, with `past_key.i`, `past_value.i` [1, kvHeads, S, headDim] for its layers.
@@ -55,8 +55,6 @@ const graph = v.object({
   capacity: v.exactOptional(count),
   inputs: v.array(port),
   outputs: v.array(port),
-  /** It takes the numbers of the rows that its `y` is wanted for (duty 3). */
-  picks: v.exactOptional(v.literal(true)),
 });
 
 const tensor = v.object({

@@ -39,7 +39,9 @@ export function layersGraph(
     builder.input(`sin.${t}`, 'f32', [1, 1, length, dims]);
   });
   const grouped = attendsGrouped(context);
-  const picked = picks(context, last) ? builder.input('picked', 'int32', [length], 0) : undefined;
+  // ONNX Runtime, whose own that form is, takes any number of rows; elsewhere every length is a constant.
+  const picked =
+    grouped && last === a.layers.length - 1 ? builder.input('picked', 'int32', [length], 0) : undefined;
   if (grouped) builder.input('total', 'int32', [1]);
   else
     masks.forEach(({ window }, m) => {
@@ -56,17 +58,6 @@ export function layersGraph(
   const y = builder.node('Reshape', 'y/rows', [rows, builder.int64s('y_shape', [1, count, a.hiddenSize])]);
   toBoundary(context, y, 'y', [1, length, a.hiddenSize], picked ? 1 : undefined);
   return builder;
-}
-
-/**
- * Whether the graph that ends with layer `last` computes on with the rows that are asked for only. Grouped attention is ONNX Runtime's own, and
- * that takes any number of rows; elsewhere every length is a constant.
- */
-export function picks(
-  options: Pick<LayerContext, 'attention' | 'length' | 'description'>,
-  last: number,
-): boolean {
-  return attendsGrouped(options) && last === options.description.architecture.layers.length - 1;
 }
 
 /** Final norm and logits at every row: `logits` [1, L, vocab]. */

@@ -5,7 +5,7 @@ import type { Manifest, ManifestGraph } from '@baton/compiler';
 import type { Tensor } from 'onnxruntime-common';
 import type { FloatBuffer } from './buffers.ts';
 import type { KvCache } from './cache.ts';
-import { layerGraphs, port } from './graphs.ts';
+import { hasPort, layerGraphs, port } from './graphs.ts';
 import { PassInputs, pastPort } from './pass-inputs.ts';
 import { output, type GraphRunner } from './runner.ts';
 
@@ -25,7 +25,7 @@ export class Pass {
     this.#graphs = graphs;
     this.length = graphs[0]!.length;
     this.#whole = manifest.cacheUpdate === 'whole';
-    this.#picks = graphs.at(-1)!.picks ?? false;
+    this.#picks = hasPort(graphs.at(-1)!, 'inputs', 'picked');
     this.#inputs = new PassInputs(manifest, graphs);
     this.#feeds = Object.fromEntries(
       [...this.#inputs.buffers].map(([name, { spec, data }]) => [name, runner.tensor(spec, data)]),
