@@ -18,7 +18,7 @@ import { isFinal, noneLeft, openFastest, type Attempt } from './fastest.ts';
 import type { ModelSource } from './model-source.ts';
 import { OPEN_AGAIN } from './open-again.ts';
 import { BROWSER_TARGETS } from './targets.ts';
-import { WorkerConnection } from './worker-connection.ts';
+import { GRACE_MS, WorkerConnection } from './worker-connection.ts';
 import type { OpenedModel, Progress } from './worker-face.ts';
 import { WorkerSession } from './worker-session.ts';
 
@@ -81,6 +81,8 @@ export class WorkerModel implements TextModel {
   readonly #starting = new Mutex();
   readonly #turn = new Mutex();
   #connection: WorkerConnection | null = null;
+  /** Every worker that runs, also those that are being opened or measured. */
+  readonly #live = new Set<WorkerConnection>();
   #opened: OpenedModel | null = null;
   #measured: Promise<TargetId> | null = null;
   #closed = false;
@@ -218,13 +220,17 @@ export class WorkerModel implements TextModel {
     this.#connection?.kill(reason);
   }
 
+  /** Ends every worker, also those that are being opened or measured; the one in use closes its files before, within three seconds. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     const connection = this.#connection;
+    for (const other of this.#live) if (other !== connection) other.kill(CLOSED);
     if (!connection) return;
+    const patience = setTimeout(() => connection.kill(CLOSED), GRACE_MS);
     await connection.call(connection.remote.close()).catch(() => undefined);
-    connection.kill('the model was closed');
+    clearTimeout(patience);
+    connection.kill(CLOSED);
   }
 
   /** A short measurement, never beside a run: both would be slower than they are. */
@@ -306,7 +312,8 @@ export class WorkerModel implements TextModel {
       type: 'module',
       name: `baton ${target}`,
     });
-    const connection = new WorkerConnection(target, worker);
+    const connection = new WorkerConnection(target, worker, () => this.#live.delete(connection));
+    this.#live.add(connection);
     try {
       const decoder = Object.fromEntries(
         Object.entries({ capacity, maxCapacity, whenFull, sinks }).filter(([, v]) => v !== undefined),
@@ -325,6 +332,8 @@ export class WorkerModel implements TextModel {
     }
   }
 }
+
+const CLOSED = 'the model was closed';
 
 /** Names a source for remembering what was measured with it. */
 function modelName(source: ModelSource): string {

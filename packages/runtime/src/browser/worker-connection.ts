@@ -18,8 +18,8 @@ import {
 import { unpackRows } from './packed-rows.ts';
 import { receiveStream, unwrap, type Reply } from './wire.ts';
 
-/** How long a worker may take to close its files when an opening is cancelled. */
-const GRACE_MS = 3000;
+/** How long a worker may take to close its files before it is ended. */
+export const GRACE_MS = 3000;
 
 export class WorkerConnection {
   readonly target: TargetId;
@@ -27,9 +27,12 @@ export class WorkerConnection {
   readonly #worker: Worker;
   readonly #lost: Promise<never>;
   readonly #lose: (reason: Error) => void;
+  readonly #ended: () => void;
 
-  constructor(target: TargetId, worker: Worker) {
+  /** `ended` is called when the worker is ended or lost. */
+  constructor(target: TargetId, worker: Worker, ended: () => void) {
     this.target = target;
+    this.#ended = ended;
     this.#worker = worker;
     this.remote = Comlink.wrap<ModelWorker>(worker);
     const { promise, reject } = Promise.withResolvers<never>();
@@ -46,6 +49,7 @@ export class WorkerConnection {
   /** Ends the worker; every call in flight rejects with a BackendLostError. */
   kill(reason: string): void {
     this.#worker.terminate();
+    this.#ended();
     this.#lose(new BackendLostError(this.target, reason));
   }
 

@@ -122,3 +122,72 @@ test('a cache that WebAssembly has no memory for grows on the next target, or en
   expect(moved.ids.slice(0, 25)).toEqual(stopped.ids);
   expect(moved.notes.join()).toMatch(/no room for a cache of 131072 slots.*; went on with webnn-cpu/);
 }, 240_000);
+
+/** A page that counts the workers that it has started and not ended. */
+const countingPage = async () => {
+  const page = await browser.newPage();
+  await page.evaluate(() => {
+    const running = new Set<Worker>();
+    window.Worker = class extends Worker {
+      constructor(...start: ConstructorParameters<typeof Worker>) {
+        super(...start);
+        running.add(this);
+      }
+      override terminate(): void {
+        super.terminate();
+        running.delete(this);
+      }
+    };
+    Object.assign(window, { running, url: new URL('/model/', location.href).href });
+  });
+  return page;
+};
+type Counting = Window & {
+  running: Set<Worker>;
+  url: string;
+  model: Awaited<ReturnType<Window['baton']['openWorkerModel']>>;
+};
+const running = (page: TestBrowser['page']) =>
+  page.evaluate(() => (window as unknown as Counting).running.size);
+
+test('a model that is closed while it moves to another target leaves no worker behind', async () => {
+  const page = await countingPage();
+  let asked = false;
+  intercept = (request) =>
+    (asked ||= /ort-wasm-simd-threaded\.(jspi|asyncify)\S*\.mjs/.test(request.url ?? ''));
+  await page.evaluate(async () => {
+    const here = window as unknown as Counting;
+    const order = ['wasm-simd', 'webnn-cpu'] as const;
+    here.model = await window.baton.openWorkerModel(
+      { kind: 'compiled', url: here.url },
+      { order, target: 'wasm-simd' },
+    );
+    here.model.kill('a test ends it');
+    // Its session needs a target: webnn-cpu, whose code never comes.
+    here.model.openSession().catch(() => undefined);
+  });
+  await expect.poll(() => asked).toBe(true);
+  expect(await running(page)).toBe(1);
+  await page.evaluate(() => (window as unknown as Counting).model.close());
+  intercept = null;
+  expect(await running(page)).toBe(0);
+  await page.close();
+});
+
+test('a worker that does not answer any more is ended all the same', async () => {
+  const page = await countingPage();
+  await page.evaluate(async () => {
+    const here = window as unknown as Counting;
+    here.model = await window.baton.openWorkerModel({ kind: 'compiled', url: here.url }, { target: 'wasm' });
+  });
+  // ONNX Runtime's own thread is a worker too.
+  const worker = page.workers().find((one) => /worker-[^/]*$/.test(one.url()))!;
+  await worker.evaluate(() => {
+    setTimeout(() => {
+      for (;;);
+    });
+  });
+  await page.evaluate(() => (window as unknown as Counting).model.close());
+  expect(await running(page)).toBe(0);
+  await page.close();
+});
