@@ -74,8 +74,9 @@ export class Decoder {
 
   /** Slots the cache can grow to. With whenFull 'stop' also the most tokens the sequence can hold. */
   get capacity(): number {
-    const largest = this.#backend.capacities.at(-1)!;
-    return Math.min(this.#options.maxCapacity ?? largest, largest);
+    const { maxCapacity = Infinity } = this.#options;
+    const largest = this.#backend.capacities.findLast((c) => c <= maxCapacity) ?? 0;
+    return Math.min(maxCapacity, Math.max(largest, this.#sequence.capacity));
   }
 
   get whenFull(): 'stop' | 'slide' {
@@ -203,16 +204,23 @@ export class Decoder {
       );
     }
     if (this.#options.whenFull === 'slide' || this.#tokens.length + tokens.length <= this.capacity) return;
-    throw new RuntimeError(
+    throw this.#full(tokens.length);
+  }
+
+  #full(more: number): RuntimeError {
+    return new RuntimeError(
       'context-full',
-      `${tokens.length} more tokens do not fit: ${this.#tokens.length} of ${this.capacity} slots are used; ` +
+      `${more} more tokens do not fit: ${this.#tokens.length} of ${this.capacity} slots are used; ` +
         'shorten the prompt, compile with a larger --context, or open with whenFull: "slide"',
     );
   }
 
   async #makeRoom(rows: number): Promise<void> {
     const need = this.#live + rows;
-    if (need > this.#sequence.capacity && !(await this.#grow(need))) await this.#slide(need);
+    if (need <= this.#sequence.capacity || (await this.#grow(need))) return;
+    // A backend that the sequence moved to may have smaller capacities.
+    if (this.#options.whenFull === 'stop') throw this.#full(rows);
+    await this.#slide(need);
   }
 
   /** Makes the cache hold `need` slots; false where no capacity does. */

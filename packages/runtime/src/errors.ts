@@ -20,7 +20,7 @@ export class RuntimeError extends Error {
   }
 }
 
-/** Throws the signal's reason as an AbortError if it has been aborted. */
+/** Throws an AbortError if the signal has been aborted, whatever its reason. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new DOMException('the run was cancelled', 'AbortError');
 }

@@ -187,6 +187,61 @@ describe('a lost target', () => {
     await model.close();
   });
 
+  test('in the middle of exact tokens: none of them is taken twice', async () => {
+    let passes = 0;
+    const targets = withFault('ort-cpu', (r) => {
+      if (++passes === 2) throw new BackendLostError('ort-cpu', 'the device was lost');
+      return r;
+    });
+    const model = await openModel(files, { targets, selfTest: false });
+    const ids = model.tokenizer.encodeSequence(prompt.repeat(5));
+    const session = await model.openSession();
+    await session.syncTokens(ids);
+    expect(model.location).toBe('wasm-simd');
+    expect(session.tokens).toEqual(ids);
+    await model.close();
+  });
+
+  test('a session that was being opened then works on the next one', async () => {
+    const real = nodeTargets();
+    const opening = Promise.withResolvers<void>();
+    const moved = Promise.withResolvers<void>();
+    let caches = 0;
+    const targets: TargetSet = {
+      ...real,
+      facts: memoryFacts(),
+      open: async (target, manifest, modelFiles) => {
+        const backend = await real.open(target, manifest, modelFiles);
+        if (target !== 'ort-cpu') return backend;
+        const lost = faulty(backend, () => {
+          throw new BackendLostError('ort-cpu', 'gone');
+        });
+        const createSequence = async (capacity?: number): Promise<Sequence> => {
+          const sequence = await lost.createSequence(capacity);
+          if (++caches === 2) {
+            opening.resolve();
+            await moved.promise;
+          }
+          return sequence;
+        };
+        return { ...lost, createSequence };
+      },
+    };
+    const model = await openModel(files, { targets, selfTest: false });
+    const first = await model.openSession();
+    const late = model.openSession();
+    await opening.promise;
+    await first.sync(prompt);
+    moved.resolve();
+    const second = await late;
+    await second.sync(prompt);
+    expect((await text(second.generate({ maxTokens: 5 }))).ids).toEqual(
+      (await text(first.generate({ maxTokens: 5 }))).ids,
+    );
+    expect(model.location).toBe('wasm-simd');
+    await model.close();
+  });
+
   test('no memory to grow: the conversation grows on the next target', async () => {
     const growing = new DirectoryFiles(path.join(folder, 'growing'));
     await compileDirectory(path.join(fixtures, 'tiny'), path.join(folder, 'growing'), {
@@ -250,6 +305,26 @@ describe('a lost target', () => {
     await expect(text(model.generate(prompt))).rejects.toThrow(BackendLostError);
     await model.close();
   });
+});
+
+test('a prompt whose reading is cancelled half-way: the session says what it holds', async () => {
+  const abort = new AbortController();
+  let passes = 0;
+  const targets = withFault('ort-cpu', (r) => {
+    if (++passes === 4) abort.abort();
+    return r;
+  });
+  const model = await openModel(files, { targets, target: 'ort-cpu', selfTest: false });
+  const session = await model.openSession();
+  await session.sync('A baker makes 24 rolls. How many');
+  passes = 2;
+  const asked = 'A baker makes 24 loaves. How many loaves are left? '.repeat(3);
+  await expect(session.sync(asked, { signal: abort.signal })).rejects.toThrow(/cancelled/);
+  const { text: held, tokens } = await session.state();
+  expect(tokens).toBeGreaterThan(16);
+  expect(held).toBe(model.tokenizer.decode([...session.tokens]));
+  expect(asked.startsWith(held)).toBe(true);
+  await model.close();
 });
 
 test('auto takes the target that measures fastest, here the one that is not slowed down, and remembers it', async () => {

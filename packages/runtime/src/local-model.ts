@@ -169,10 +169,16 @@ export class LocalModel implements TextModel {
   }
 
   async #newDecoder(): Promise<Decoder> {
-    if (this.#closed) throw new RuntimeError('closed', `${this.id} is closed`);
-    const decoder = await this.#guard(() => Decoder.create(this.#backend, this.#parts.decoder));
-    this.#decoders.add(decoder);
-    return decoder;
+    for (;;) {
+      if (this.#closed) throw new RuntimeError('closed', `${this.id} is closed`);
+      const decoder = await this.#guard(() => Decoder.create(this.#backend, this.#parts.decoder));
+      if (decoder.backend === this.#backend) {
+        this.#decoders.add(decoder);
+        return decoder;
+      }
+      // The model moved to another target meanwhile.
+      await decoder.close().catch(() => undefined);
+    }
   }
 
   async #dropDecoder(decoder: Decoder): Promise<void> {

@@ -167,6 +167,15 @@ describe('decoder', () => {
     await decoder.close();
   });
 
+  test('most slots that lie between two capacities hold no more than the smaller one, and nothing is dropped', async () => {
+    const decoder = await Decoder.create(model.backend, { maxCapacity: 100 });
+    expect(decoder.capacity).toBe(64);
+    await decoder.ingest(reference.ids.slice(0, 64));
+    await expect(decoder.ingest([1])).rejects.toThrow(/1 more tokens do not fit: 64 of 64/);
+    expect(decoder.dropped).toBe(0);
+    await decoder.close();
+  });
+
   test('sliding keeps going past the capacity, and rolling back behind it runs what was dropped again', async () => {
     const decoder = await Decoder.create(model.backend, { maxCapacity: 64, whenFull: 'slide', sinks: 4 });
     await decoder.ingest(reference.ids, { logits: 'last' });
@@ -267,6 +276,22 @@ describe('session', () => {
     await session.sync(prompt);
     const with_ = await collect(session, { maxTokens: 24, stop: [stop], includeStop: true });
     expect(with_.text).toBe(text.slice(0, at + stop.length));
+    await session.close();
+  });
+
+  test('a stop string that begins in the prompt is none', async () => {
+    const doubled = model.tokenizer.encode('dd');
+    expect(doubled).toHaveLength(1);
+    const asked = 'A baker makes 24 d';
+    await fresh(asked);
+    const { text, last } = await collect(session, {
+      maxTokens: 9,
+      stop: ['dd'],
+      sampling: { logitBias: { [doubled[0]!]: 1000 } },
+    });
+    expect(last).toMatchObject({ finishReason: 'stop', stopped: 'dd' });
+    expect(text).toBe('');
+    expect((await session.state()).text).toBe(asked);
     await session.close();
   });
 

@@ -22,7 +22,7 @@ const TOKENS = 9;
  * weights differs by rounding only; targets that round activations to 8 bits for quantised weights (documented choices
  * of ONNX Runtime's MatMulNBits level 4 and of wasm-simd) differ by some percent; a wrong result differs by about 1.
  */
-export function selfTestLimit(manifest: Manifest, target: string): number {
+function selfTestLimit(manifest: Manifest, target: string): number {
   if (manifest.weights === 'int4' || manifest.weights === 'int8') return 0.15;
   return manifest.weights === 'f16' || target.startsWith('openvino') || target === 'webnn-npu' ? 0.02 : 1e-3;
 }

@@ -103,6 +103,7 @@ export class LocalSession implements TextSession {
     this.#likely = 0;
     this.#truncate(kept);
     this.#measure(text, ids, kept);
+    this.#text = text;
     try {
       const wanted = options.watch ? { watch: options.watch } : 'last';
       const { watched } = await this.#guard(() => {
@@ -111,7 +112,6 @@ export class LocalSession implements TextSession {
         return decoder.ingest([...fresh, ...likely], { logits: wanted, signal: options.signal });
       });
       this.#likely = likely.length;
-      this.#text = text;
       return {
         kept,
         ingested: fresh.length,
@@ -170,7 +170,11 @@ export class LocalSession implements TextSession {
       }
       try {
         const signal = options.signal;
-        await this.#guard(() => decoder.ingest(ids.slice(kept), { logits: 'last', signal }));
+        await this.#guard(() => {
+          // After a lost target this runs again.
+          decoder.rollback(kept);
+          return decoder.ingest(ids.slice(kept), { logits: 'last', signal });
+        });
       } catch (error) {
         this.#stream = null;
         this.#text = text;
@@ -216,6 +220,7 @@ export class LocalSession implements TextSession {
     const ahead: Chosen[] = [];
     let produced = 0;
     let length = began;
+    let shown = began;
     const end = (finishReason: FinishReason, text = '', stopped?: string): SessionChunk => ({
       text,
       tokenIds: [],
@@ -236,13 +241,14 @@ export class LocalSession implements TextSession {
         produced++;
         const piece = stream.push(id);
         const found = stops.push(piece);
+        shown += found.text.length;
         const chunk = this.#describe(id, found.text, logits, options);
         if (!stored) this.#pending.push(id);
         length += piece.length;
         this.#text += piece;
         this.#ends.push(stream.midCharacter ? -1 : length);
         if (found.match !== undefined) {
-          return yield* this.#stopAt(found.text, found.match, chunk, options.includeStop ?? false, end);
+          return yield* this.#stopAt(shown, found.match, chunk, options.includeStop ?? false, end);
         }
         const last = produced >= maxTokens ? 'length' : this.#isFull() ? 'context' : null;
         yield chunk;
@@ -287,27 +293,19 @@ export class LocalSession implements TextSession {
     return { id: sampler.next(logits), logits, stored: false };
   }
 
-  /** Ends at a stop string: `before` is the last shown text; the session gives up what lies behind it. */
+  /** Ends at a stop string at place `at` of the text; the session gives up what lies behind it. */
   *#stopAt(
-    before: string,
+    at: number,
     stop: string,
     chunk: SessionChunk,
     include: boolean,
     end: (reason: FinishReason, text?: string, stopped?: string) => SessionChunk,
   ): Generator<SessionChunk> {
-    // The stop string ends somewhere in the newest piece; search from the last place it can begin.
-    const at = this.#text.indexOf(stop, Math.max(0, this.#text.length - this.#lastPiece() - stop.length + 1));
     const cut = include ? at + stop.length : at;
     this.#stream = null;
     this.#truncate(this.#ends.findLastIndex((e) => e >= 0 && e <= cut) + 1);
-    yield { ...chunk, text: include ? before + stop : before };
+    yield include ? { ...chunk, text: chunk.text + stop } : chunk;
     yield end('stop', '', stop);
-  }
-
-  /** Characters the newest token may have added. */
-  #lastPiece(): number {
-    const known = this.#ends.slice(0, -1).findLast((e) => e >= 0) ?? 0;
-    return this.#text.length - known;
   }
 
   #describe(

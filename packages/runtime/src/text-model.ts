@@ -115,13 +115,14 @@ export interface SyncResult {
   notes?: readonly string[];
 }
 
-/** One conversation's KV cache, addressed by text. One call runs at a time. */
+/** What `sync` is asked besides the text; TextSession.sync says what each means. */
 export interface SyncOptions {
   watch?: readonly number[];
   likely?: string;
   signal?: AbortSignal;
 }
 
+/** One conversation's KV cache, addressed by text. One call runs at a time. */
 export interface TextSession {
   /** Ids of a string as they would be tokenised on their own, special tokens recognised. */
   encode(text: string): Promise<readonly number[]>;

@@ -61,9 +61,7 @@ export class MlCache implements KvCache {
     dtype: 'f32' | 'f16',
   ): Promise<MlCache> {
     const cache = new MlCache(context, Tensor, manifest, capacity, dtype);
-    const layers: LayerTensors[] = [];
-    for (const _ of manifest.architecture.layers) layers.push(await cache.#layer(cache.#zeros(capacity)));
-    cache.#layers = layers;
+    cache.#layers = await cache.#allocate(async () => cache.#zeros(capacity));
     return cache;
   }
 
@@ -121,28 +119,42 @@ export class MlCache implements KvCache {
     capacity: number,
     make: (rows: FloatBuffer, next: FloatBuffer, layer: number, part: 'key' | 'value') => void,
   ): Promise<void> {
-    const next: LayerTensors[] = [];
-    for (const [i, layer] of this.#layers.entries()) {
+    const next = await this.#allocate(async (layer) => {
       const numbers = this.#zeros(capacity);
       for (const part of ['key', 'value'] as const) {
         // A copy: what a tensor downloaded it may keep.
-        const rows = ((await layer[part].getData()) as FloatBuffer).slice();
-        make(rows, numbers[part], i, part);
+        const rows = ((await this.#layers[layer]![part].getData()) as FloatBuffer).slice();
+        make(rows, numbers[part], layer, part);
       }
-      next.push(await this.#layer(numbers));
-    }
+      return numbers;
+    });
     this.close();
     this.#layers = next;
     this.#capacity = capacity;
   }
 
+  /** Tensors of all layers with these numbers; where one cannot be had, those that could are given back. */
+  async #allocate(
+    numbers: (layer: number) => Promise<{ key: FloatBuffer; value: FloatBuffer }>,
+  ): Promise<LayerTensors[]> {
+    const made: Tensor[] = [];
+    try {
+      const layers: LayerTensors[] = [];
+      for (const index of this.#manifest.architecture.layers.keys()) {
+        const { key, value } = await numbers(index);
+        for (const part of [key, value]) made.push(await this.#tensor(part));
+        layers.push({ key: made.at(-2)!, value: made.at(-1)! });
+      }
+      return layers;
+    } catch (error) {
+      for (const tensor of made) tensor.dispose();
+      throw error;
+    }
+  }
+
   #zeros(capacity: number): { key: FloatBuffer; value: FloatBuffer } {
     const spec = { name: 'cache', dtype: this.#dtype, dims: this.#dims(capacity) };
     return { key: floatBuffer(spec), value: floatBuffer(spec) };
-  }
-
-  async #layer(numbers: { key: FloatBuffer; value: FloatBuffer }): Promise<LayerTensors> {
-    return { key: await this.#tensor(numbers.key), value: await this.#tensor(numbers.value) };
   }
 
   async #tensor(numbers: FloatBuffer): Promise<Tensor> {

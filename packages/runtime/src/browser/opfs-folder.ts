@@ -64,7 +64,7 @@ async function openFile(handle: WorkerFileHandle): Promise<OpenFile> {
   };
 }
 
-export function opfsFolder(): StoreFolder {
+function opfsFolder(): StoreFolder {
   const root = async (): Promise<FileSystemDirectoryHandle> =>
     (await navigator.storage.getDirectory()).getDirectoryHandle(ROOT, { create: true });
   const locate = async (
@@ -132,7 +132,12 @@ export function opfsFolder(): StoreFolder {
       if (!file.createSyncAccessHandle)
         throw new RuntimeError('store', 'models are stored by a worker; this runs on a page');
       const access = await file.createSyncAccessHandle();
-      access.truncate(offset);
+      try {
+        access.truncate(offset);
+      } catch (error) {
+        access.close();
+        throw error;
+      }
       let position = offset;
       return {
         write: async (bytes) => {
@@ -142,8 +147,11 @@ export function opfsFolder(): StoreFolder {
           if (written !== bytes.length) throw new DOMException('the storage is full', 'QuotaExceededError');
         },
         close: async () => {
-          access.flush();
-          access.close();
+          try {
+            access.flush();
+          } finally {
+            access.close();
+          }
         },
       };
     },

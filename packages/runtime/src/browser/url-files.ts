@@ -24,10 +24,13 @@ export function urlFiles(base: string): ModelFiles {
     if (known) return known.subarray(offset, offset + length);
     const range = `bytes=${offset}-${offset + length - 1}`;
     const response = await get(address(path), { headers: { Range: range } });
-    const bytes = new Uint8Array(await response.arrayBuffer());
-    if (response.status !== 200) return bytes;
-    whole.set(path, Promise.resolve(bytes));
-    return bytes.subarray(offset, offset + length);
+    if (response.status !== 200) return new Uint8Array(await response.arrayBuffer());
+    const underWay = whole.get(path);
+    if (underWay) await response.body?.cancel();
+    const bytes = underWay ?? response.arrayBuffer().then((all) => new Uint8Array(all));
+    whole.set(path, bytes);
+    bytes.catch(() => whole.delete(path));
+    return (await bytes).subarray(offset, offset + length);
   };
   const block = (path: string, number: number): Promise<Uint8Array> => {
     const key = `${number} ${path}`;

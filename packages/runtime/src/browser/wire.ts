@@ -4,6 +4,7 @@
 import { transfer } from 'comlink';
 import { BackendLostError, type TargetId } from '../backend.ts';
 import { RuntimeError, messageOf, type RuntimeErrorCode } from '../errors.ts';
+import type { Loss } from '../loss.ts';
 
 export interface WireError {
   name: string;
@@ -96,13 +97,13 @@ export async function sendStream<T>(
 }
 
 /**
- * Page side: the stream as an async iterable. `lost` rejects when the worker dies. An abort of `signal`, or leaving the
+ * Page side: the stream as an async iterable; `loss` is that of the worker. An abort of `signal`, or leaving the
  * loop early, tells the worker to stop; the iteration then still ends with what the worker says last.
  */
 export async function* receiveStream<T>(
   port: MessagePort,
   signal: AbortSignal | undefined,
-  lost: Promise<never>,
+  loss: Loss,
 ): AsyncGenerator<T> {
   const queue: StreamMessage<T>[] = [];
   let wake = Promise.withResolvers<void>();
@@ -118,7 +119,7 @@ export async function* receiveStream<T>(
   try {
     for (;;) {
       while (queue.length === 0) {
-        await Promise.race([wake.promise, lost]);
+        await loss.before(wake.promise);
         wake = Promise.withResolvers<void>();
       }
       const message = queue.shift()!;
@@ -136,7 +137,10 @@ export async function* receiveStream<T>(
       abort();
       while (!queue.some((m) => !('chunk' in m))) {
         wake = Promise.withResolvers<void>();
-        const dead = await Promise.race([wake.promise.then(() => false), lost.catch(() => true)]);
+        const dead = await loss.before(wake.promise).then(
+          () => false,
+          () => true,
+        );
         if (dead) break;
       }
     }

@@ -4,6 +4,7 @@
 import * as Comlink from 'comlink';
 import { BackendLostError, type TargetId } from '../backend.ts';
 import { RuntimeError, throwIfAborted } from '../errors.ts';
+import { Loss } from '../loss.ts';
 import type { SyncOptions, SyncResult } from '../text-model.ts';
 import type { SessionChunk } from '../session.ts';
 import type { ModelSource } from './model-source.ts';
@@ -25,8 +26,7 @@ export class WorkerConnection {
   readonly target: TargetId;
   readonly remote: Comlink.Remote<ModelWorker>;
   readonly #worker: Worker;
-  readonly #lost: Promise<never>;
-  readonly #lose: (reason: Error) => void;
+  readonly #loss = new Loss();
   readonly #ended: () => void;
 
   /** `ended` is called when the worker is ended or lost. */
@@ -35,10 +35,6 @@ export class WorkerConnection {
     this.#ended = ended;
     this.#worker = worker;
     this.remote = Comlink.wrap<ModelWorker>(worker);
-    const { promise, reject } = Promise.withResolvers<never>();
-    this.#lost = promise;
-    this.#lose = reject;
-    promise.catch(() => undefined);
     worker.addEventListener('error', (event) => {
       event.preventDefault();
       this.kill(`the worker failed: ${event.message || 'it could not be loaded'}`);
@@ -50,12 +46,12 @@ export class WorkerConnection {
   kill(reason: string): void {
     this.#worker.terminate();
     this.#ended();
-    this.#lose(new BackendLostError(this.target, reason));
+    this.#loss.happened(new BackendLostError(this.target, reason));
   }
 
   /** The value of a reply, its error thrown, or the loss of the worker. */
   async call<T>(replying: Promise<Reply<T>>): Promise<T> {
-    return unwrap(await Promise.race([replying, this.#lost]));
+    return unwrap(await this.#loss.before(replying));
   }
 
   async open(
@@ -150,6 +146,6 @@ export class WorkerConnection {
     this.remote
       .generate(session, prompt, options, Comlink.transfer(port2, [port2]))
       .catch((error: unknown) => this.kill(String(error)));
-    return receiveStream<SessionChunk>(port1, signal, this.#lost);
+    return receiveStream<SessionChunk>(port1, signal, this.#loss);
   }
 }

@@ -47,7 +47,12 @@ export function diskFolder(root: string): StoreFolder {
     append: async (file, offset) => {
       await parent(file);
       const handle = await open(at(file), offset > 0 ? 'r+' : 'w');
-      await handle.truncate(offset);
+      try {
+        await handle.truncate(offset);
+      } catch (error) {
+        await handle.close();
+        throw error;
+      }
       let position = offset;
       return {
         write: async (bytes) => {
@@ -56,16 +61,24 @@ export function diskFolder(root: string): StoreFolder {
           position += bytes.length;
         },
         close: async () => {
-          await handle.sync();
-          await handle.close();
+          try {
+            await handle.sync();
+          } finally {
+            await handle.close();
+          }
         },
       };
     },
     writeWhole: async (file, bytes) => {
       await parent(file);
       const scratch = `${at(file)}.${process.pid}.tmp`;
-      await writeFile(scratch, bytes);
-      await rename(scratch, at(file));
+      try {
+        await writeFile(scratch, bytes);
+        await rename(scratch, at(file));
+      } catch (error) {
+        await rm(scratch, { force: true });
+        throw error;
+      }
     },
     rename: (from, to) => rename(at(from), at(to)),
     remove: (file) => rm(at(file), { recursive: true, force: true }),

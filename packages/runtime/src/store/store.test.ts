@@ -1,6 +1,6 @@
 // The model store on disk against a real HTTP server that cuts connections, ignores ranges, serves wrong bytes and goes
 // away. The browser's store runs the same code over OPFS (test/browser/store.test.ts).
-import { mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { createReadStream, readFileSync } from 'node:fs';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -338,4 +338,33 @@ test('a lock keeps others out, and one whose owner has died is taken over', asyn
   expect(await withLock(lock, async () => 'taken over')).toBe('taken over');
   await writeFile(lock, `${process.pid}\n`);
   await expect(withLock(lock, async () => 'no', 50)).rejects.toThrow(/still holds/);
+});
+
+test('of many that find a dead lock at once, one after the other has it', async () => {
+  const lock = path.join(root, 'x.lock');
+  let inside = 0;
+  let most = 0;
+  for (let round = 0; round < 10; round++) {
+    await writeFile(lock, '99999999\n');
+    const work = async (): Promise<void> => {
+      most = Math.max(most, ++inside);
+      await new Promise((r) => setTimeout(r, 1));
+      inside--;
+    };
+    await Promise.all(Array.from({ length: 8 }, () => withLock(lock, work)));
+  }
+  expect(most).toBe(1);
+  expect((await readdir(root)).filter((name) => name.startsWith('x.lock'))).toEqual([]);
+});
+
+test('a lock that somebody deleted and another took is left to that one', async () => {
+  const lock = path.join(root, 'x.lock');
+  await withLock(lock, () => writeFile(lock, '1\n'));
+  expect(await readFile(lock, 'utf8')).toBe('1\n');
+});
+
+test('a file that cannot be written whole leaves nothing behind', async () => {
+  await mkdir(path.join(root, 'taken/by'), { recursive: true });
+  await expect(diskFolder(root).writeWhole('taken', Uint8Array.of(1))).rejects.toThrow();
+  expect(await readdir(root)).toEqual(['taken']);
 });

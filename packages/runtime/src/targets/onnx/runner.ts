@@ -5,6 +5,7 @@ import type { ManifestGraph } from '@baton/compiler';
 import type { InferenceSession, Tensor, TensorConstructor } from 'onnxruntime-common';
 import { BackendLostError, type TargetId } from '../../backend.ts';
 import { RuntimeError, messageOf } from '../../errors.ts';
+import { Loss } from '../../loss.ts';
 import { asFloat32, discard, ortType, type FloatBuffer } from './buffers.ts';
 
 export interface OnnxRuntime {
@@ -24,18 +25,16 @@ export interface OnnxRuntime {
 export class GraphRunner {
   readonly #runtime: OnnxRuntime;
   readonly #sessions = new Map<string, Promise<InferenceSession>>();
-  /** Rejects when the device is lost: a run that waits for it may never settle, or settle with zeros. */
-  readonly #lost: Promise<never> | null;
+  /** Of the device: a run that waits for it may never settle, or settle with zeros. */
+  readonly #loss = new Loss();
   #gone = false;
 
   constructor(runtime: OnnxRuntime) {
     this.#runtime = runtime;
-    this.#lost =
-      runtime.lost?.then((reason) => {
-        this.#gone = true;
-        throw new BackendLostError(runtime.target, reason);
-      }) ?? null;
-    this.#lost?.catch(() => undefined);
+    runtime.lost?.then((reason) => {
+      this.#gone = true;
+      this.#loss.happened(new BackendLostError(runtime.target, reason));
+    });
   }
 
   /** Opens the graph's session if it is not open. */
@@ -65,9 +64,7 @@ export class GraphRunner {
       const running = (fetches ? session.run(feeds, fetches) : session.run(feeds)) as Promise<
         Record<string, Tensor>
       >;
-      if (!this.#lost) return await running;
-      running.catch(() => undefined);
-      return await Promise.race([running, this.#lost]);
+      return await this.#loss.before(running);
     } catch (error) {
       if (error instanceof BackendLostError) throw error;
       throw new BackendLostError(this.#runtime.target, `running ${graph.file} failed: ${messageOf(error)}`, {
@@ -80,8 +77,7 @@ export class GraphRunner {
   async numbers(tensor: Tensor): Promise<Float32Array> {
     try {
       const reading = tensor.getData() as Promise<FloatBuffer>;
-      reading.catch(() => undefined);
-      return asFloat32(await (this.#lost ? Promise.race([reading, this.#lost]) : reading));
+      return asFloat32(await this.#loss.before(reading));
     } catch (error) {
       if (error instanceof BackendLostError) throw error;
       throw new BackendLostError(this.#runtime.target, `a result could not be read: ${messageOf(error)}`, {
