@@ -1,11 +1,9 @@
 // Chat messages to the raw text a model continues, including going on in the middle of an assistant message.
+import { renderContinued } from '@baton/runtime/render-continued';
 import type { ChatMessage, TextModel } from '@baton/runtime/text-model';
 import { ApiError } from '../api-error.ts';
 
-/**
- * With `continueFinal` the last message is an assistant's beginning: the text ends exactly where that message ends, as
- * transformers' apply_chat_template(continue_final_message=True) does. Throws 400 where the model has no template.
- */
+/** With `continueFinal` the last message is an assistant's beginning. Throws 400 where the model has no template for that. */
 export async function renderConversation(
   model: Pick<TextModel, 'id' | 'renderChat'>,
   messages: readonly ChatMessage[],
@@ -14,13 +12,8 @@ export async function renderConversation(
   if (!model.renderChat)
     throw new ApiError(400, `${model.id} has no chat template; use /v1/completions`, { param: 'messages' });
   if (!continueFinal) return model.renderChat(messages, { addGenerationPrompt: true });
-  const final = messages.at(-1)!.content;
-  // A mark instead of the content, so that a template that trims or cuts thoughts cannot change what is continued.
-  const mark = 'baton-continues-here-7d1f';
-  const marked = [...messages.slice(0, -1), { role: 'assistant' as const, content: mark }];
-  const rendered = await model.renderChat(marked, { addGenerationPrompt: false });
-  const at = rendered.lastIndexOf(mark);
-  if (at < 0)
+  const rendered = await renderContinued(model, messages);
+  if (rendered === null)
     throw new ApiError(
       400,
       'messages: the chat template drops the last assistant message; use /v1/completions',
@@ -28,5 +21,5 @@ export async function renderConversation(
         param: 'messages',
       },
     );
-  return rendered.slice(0, at) + final;
+  return rendered;
 }

@@ -173,8 +173,21 @@ export class Decoder {
   async #forward(part: readonly number[], wanted: Wanted): Promise<ForwardResult> {
     await this.#makeRoom(part.length);
     const result = await this.#sequence.forward(part, this.#live, wanted);
+    this.#requireNumbers(result);
     this.#live += part.length;
     return result;
+  }
+
+  /** A hidden state that overflowed (in f16) makes a whole row NaN: text would still come out, of the first token over and over. */
+  #requireNumbers({ logits, watched }: ForwardResult): void {
+    const { target, vocabSize } = this.#backend;
+    let wrong = watched?.some((row) => Number.isNaN(row.argmaxLogprob)) ?? false;
+    for (let at = 0; logits && at < logits.length; at += vocabSize) wrong ||= Number.isNaN(logits[at]!);
+    if (wrong)
+      throw new BackendLostError(
+        target,
+        'it computed logits that are not numbers, as where hidden values are too large for f16; another target or --boundary f32 may do',
+      );
   }
 
   /** The last row, in memory that serves every pass. */

@@ -125,6 +125,18 @@ describe('self-test', () => {
     );
   });
 
+  test('hidden states that cross between graphs as f16 are rounded, not wrong', async () => {
+    const rounded = path.join(folder, 'f16-boundary');
+    await compileDirectory(path.join(fixtures, '../../../compiler/test/fixtures/gemma2'), rounded, {
+      context: 128,
+      chunk: 16,
+      boundary: 'f16',
+    });
+    const model = await openModel(new DirectoryFiles(rounded), { targets: nodeTargets(), target: 'ort-cpu' });
+    expect(model.location).toBe('ort-cpu');
+    await model.close();
+  });
+
   test('where the order allows, the next target takes over', async () => {
     const targets = withFault('ort-cpu', (r) => (r.logits ? { ...r, logits: r.logits.map((x) => -x) } : r));
     const model = await openModel(files, { targets });
@@ -281,6 +293,31 @@ describe('a lost target', () => {
     expect(fromB.ids).toEqual((await text(model.generate(`${prompt} How many`, { maxTokens: 5 }))).ids);
     expect(targets.opened).toEqual(['ort-cpu', 'wasm-simd']);
     await model.close();
+  });
+
+  test('numbers that overflow in the middle of a text are a loss like any other', async () => {
+    const whole = await openModel(files, { targets: nodeTargets() });
+    const expected = await text(whole.generate(prompt, { maxTokens: 12 }));
+    await whole.close();
+    let passes = 0;
+    const overflow = (r: ForwardResult): ForwardResult =>
+      ++passes > 6 && r.logits ? { ...r, logits: r.logits.map(() => Number.NaN) } : r;
+    const model = await openModel(files, { targets: withFault('ort-cpu', overflow), selfTest: false });
+    const result = await text(model.generate(prompt, { maxTokens: 12 }));
+    expect(result.ids).toEqual(expected.ids);
+    expect(result.notes.join()).toMatch(
+      /^ort-cpu: .* logits that are not numbers.*; went on with wasm-simd$/,
+    );
+    await model.close();
+    passes = 6;
+    const alone = await openModel(files, {
+      targets: withFault('ort-cpu', overflow),
+      target: 'ort-cpu',
+      fallback: false,
+      selfTest: false,
+    });
+    await expect(alone.score({ text: prompt })).rejects.toThrow(/logits that are not numbers/);
+    await alone.close();
   });
 
   test('with no target left the error names every loss', async () => {

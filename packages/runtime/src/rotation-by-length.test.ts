@@ -1,6 +1,6 @@
 // A model whose rotation goes by the length of the sequence (Phi-3's longrope) generates as transformers does, across the
 // length where the factors change: the decoder grows into the longer cache by running its tokens again.
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -79,4 +79,26 @@ test.each(CASES)('$target with $attention attention follows the sequence', async
   } finally {
     await backend.close();
   }
+});
+
+test('the length where the factors change need not be a whole block of the cache', async () => {
+  const checkpoint = path.join(folder, 'checkpoint');
+  await cp(path.join(FIXTURES, 'phi4-mini'), checkpoint, { recursive: true });
+  const configFile = path.join(checkpoint, 'config.json');
+  const config = JSON.parse(await readFile(configFile, 'utf8')) as Record<string, unknown>;
+  await writeFile(configFile, JSON.stringify({ ...config, original_max_position_embeddings: 20 }));
+  await compileDirectory(checkpoint, path.join(folder, 'primitive'), {
+    context: 64,
+    chunk: 16,
+    lowering: 'fused',
+  });
+  const tokens = reference.ids.slice(0, 18);
+  const rows: Float32Array[] = [];
+  for (const target of ['ort-cpu', 'wasm-simd'] as const) {
+    const backend = await open({ attention: 'primitive', target });
+    const decoder = await Decoder.create(backend);
+    rows.push((await decoder.ingest(tokens, { logits: 'last' })).logits!.slice());
+    await backend.close();
+  }
+  expect(relativeError(rows[1]!, [...rows[0]!])).toBeLessThan(2e-3);
 });

@@ -20,10 +20,12 @@ const TOKENS = 9;
 /**
  * Largest relative error ||got - want|| / ||want|| of a row of logits that passes. Exact arithmetic on the stored
  * weights differs by rounding only; targets that round activations to 8 bits for quantised weights (documented choices
- * of ONNX Runtime's MatMulNBits level 4 and of wasm-simd) differ by some percent; a wrong result differs by about 1.
+ * of ONNX Runtime's MatMulNBits level 4 and of wasm-simd) differ by some percent, and so do hidden states that cross from
+ * graph to graph as f16 (up to 4 % over the compiler's fixtures); a wrong result differs by about 1.
  */
 function selfTestLimit(manifest: Manifest, target: string): number {
   if (manifest.weights === 'int4' || manifest.weights === 'int8') return 0.15;
+  if (manifest.boundary === 'f16') return 0.05;
   return manifest.weights === 'f16' || target.startsWith('openvino') || target === 'webnn-npu' ? 0.02 : 1e-3;
 }
 

@@ -44,8 +44,8 @@ export function moveRows(
     for (let h = 0; h < plan.keyValueHeads; h++) {
       copy(a + h * from.keyHeadBytes, b + h * target.keyHeadBytes, width * 2);
       copyValues(a + from.values + h * from.valueHeadBytes, b + target.values + h * target.valueHeadBytes);
-      copy(a + from.keyScales + h * from.capacity * 4, b + target.keyScales + h * target.capacity * 4, 4);
-      copy(a + from.valueScales + h * from.capacity * 4, b + target.valueScales + h * target.capacity * 4, 4);
+      copy(a + from.keyScales + h * from.slots * 4, b + target.keyScales + h * target.slots * 4, 4);
+      copy(a + from.valueScales + h * from.slots * 4, b + target.valueScales + h * target.slots * 4, 4);
     }
   }
 }
@@ -74,7 +74,7 @@ export function turnBack(
     const back = { cos: turn(cos, 1), sin: turn(sin, -1) };
     const base = cache.base + index * cache.layerBytes;
     for (let h = 0; h < keyValueHeads; h++) {
-      const scales = heap.floats(base + cache.keyScales + h * cache.capacity * 4, cache.capacity);
+      const scales = heap.floats(base + cache.keyScales + h * cache.slots * 4, cache.slots);
       for (let slot = first; slot < first + count; slot++) {
         const key = base + h * cache.keyHeadBytes + slot * width * 2;
         kernels.readKey(key, width, scales[slot]!, row);

@@ -41,11 +41,11 @@ export function headFinisher(
       const h = head - heads;
       rotate(at, slot, layer.keyNorm);
       const scale = k.quantizeRow(at, width, limit, base + h * cache.keyHeadBytes + slot * width * 2);
-      floats[(base + cache.keyScales) / 4 + h * cache.capacity + slot] = scale;
+      floats[(base + cache.keyScales) / 4 + h * cache.slots + slot] = scale;
     } else {
       const h = head - heads - keyValueHeads;
       const scale = k.quantizeValue(at, width, base + cache.values + h * cache.valueHeadBytes, slot);
-      floats[(base + cache.valueScales) / 4 + h * cache.capacity + slot] = scale;
+      floats[(base + cache.valueScales) / 4 + h * cache.slots + slot] = scale;
     }
   };
 }

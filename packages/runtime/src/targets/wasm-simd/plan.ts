@@ -110,7 +110,10 @@ export function matricesOf(plan: Pick<Plan, 'layers' | 'head'>): Matrix[] {
 /** Where one sequence's cache lies. Layers follow one another, `layerBytes` apart. */
 export interface CacheLayout {
   base: number;
+  /** As it was asked for; rotation may go by it. */
   capacity: number;
+  /** Those that there is memory for: whole blocks. */
+  slots: number;
   layerBytes: number;
   /** Offsets inside a layer, and distances between key-value heads. */
   keyScales: number;
@@ -137,7 +140,8 @@ export function cacheLayout(
   const rows = plan.keyValueHeads * headBytes;
   return {
     base,
-    capacity: slots,
+    capacity,
+    slots,
     layerBytes: 2 * (rows + scaleBytes),
     keyScales: rows,
     values: rows + scaleBytes,
