@@ -351,6 +351,7 @@ describe('more than one endpoint', () => {
     expect(trace.text).toBe(ANSWER);
     expect(String(second.bodies[0]!.prompt).endsWith('47*36=1200+240+')).toBe(true);
     expect(trace.notes.join()).toMatch(/went on with the next endpoint/);
+    expect(trace.segments.map(({ model }) => model)).toEqual([undefined, second.url, undefined]);
   });
 });
 

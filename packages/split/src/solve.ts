@@ -23,6 +23,7 @@ import { SplitError, messageOf } from './split-error.ts';
 import { plainPrompt } from './text/plain-prompt.ts';
 import { TAGS, neutralise } from './text/tags.ts';
 import { timerMs } from './timer.ts';
+import { underSignal } from './under-signal.ts';
 import type { Tags } from './text/tags.ts';
 import { buildTrace } from './relay/build-trace.ts';
 import type { Trace, TraceModel, TraceStopReason } from './trace.ts';
@@ -275,19 +276,6 @@ async function openSmall(model: TextModel, tags: Tags, signal: AbortSignal): Pro
   } catch (error) {
     void opening.then((small) => small.dispose()).catch(() => undefined);
     throw error;
-  }
-}
-
-/** `work`, or an AbortError as soon as the signal is aborted. */
-async function underSignal<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise: stopped, reject } = Promise.withResolvers<never>();
-  const onAbort = (): void => reject(new DOMException('the run was cancelled', 'AbortError'));
-  signal.addEventListener('abort', onAbort, { once: true });
-  if (signal.aborted) onAbort();
-  try {
-    return await Promise.race([work, stopped]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
   }
 }
 

@@ -1,8 +1,6 @@
 // The trace: what one relay run leaves behind. The page draws it, eval scores it, the simulator replays it, so it
 // holds every token's owner, time and price. Schema name and field names are a stable contract.
 
-import type { FinishReason } from '@baton/runtime/text-model';
-
 export const TRACE_SCHEMA = 'baton.trace/1';
 
 export type Origin = 'small' | 'large';
@@ -54,7 +52,7 @@ export interface TraceSegment {
   decisionLogprob?: number;
   /** Price of this segment's request, discarded tokens included; absent where no prices are configured. */
   cost?: number;
-  /** The endpoint that wrote it, where several were configured. */
+  /** Address of the endpoint that wrote it, or the end of it, where several were configured. */
   model?: string;
 }
 
@@ -110,7 +108,6 @@ export interface Trace {
   policy: string;
   seed: number | null;
   stopReason: TraceStopReason;
-  finishReason?: FinishReason;
   /** ISO 8601. */
   startedAt: string;
   /** Things a person should know: an endpoint that failed, a target that was lost. */

@@ -6,6 +6,7 @@ import type { TextModel } from '@baton/runtime/text-model';
 import type { Policy } from '../policies/policy.ts';
 import { solveToTrace } from '../solve.ts';
 import type { SolveOptions } from '../solve.ts';
+import { NO_MARKERS } from '../text/tags.ts';
 import { tokenEnds } from './exhaustive.ts';
 import { median } from './middle.ts';
 
@@ -168,7 +169,7 @@ function dictated(text: string, ends: readonly number[], onRead: (tokens: number
       const result = await relay.span({
         rule: { kind: 'tokens', tokens: 4 },
         maxTokens: 4,
-        markers: { open: '', close: '' },
+        markers: NO_MARKERS,
         endIsFinal: true,
       });
       onRead(small.lastSync.tokens - small.lastSync.kept);

@@ -15,9 +15,14 @@ export function apiBase(url: string): string {
   return `${parsed.origin}${path === '' ? '/v1' : path}`;
 }
 
-/** Where a request goes: the folder, the request's own path, and the query of the address (`?api-version=...`). */
+/** Where a request goes, as it can be shown: the folder and the request's own path. */
 export function apiUrl(url: string, path: string): string {
-  return `${apiBase(url)}/${path}${parse(url).search}`;
+  return `${apiBase(url)}/${path}`;
+}
+
+/** The query of an address (`?api-version=...`), for every request to it and nobody's eyes: it may hold a key. */
+export function queryOf(url: string): string {
+  return parse(url).search;
 }
 
 /** The Authorization header of an address that carries a name and a password; fetch itself refuses those. */
@@ -29,15 +34,12 @@ export function credentialsOf(url: string): Record<string, string> {
 }
 
 function parse(url: string): URL {
-  let parsed: URL;
-  try {
-    parsed = new URL(url);
-  } catch (error) {
-    throw new EndpointError('bad-request', `"${url}" is not an address such as http://127.0.0.1:8787/v1`, {
-      cause: error,
-    });
-  }
+  const parsed = URL.parse(url);
+  // Where it is no address, nobody can say which part of it is the password.
+  const shown = /[@?]/.test(url) ? 'the address' : `"${url}"`;
+  if (!parsed)
+    throw new EndpointError('bad-request', `${shown} is not an address such as http://127.0.0.1:8787/v1`);
   if (parsed.protocol !== 'http:' && parsed.protocol !== 'https:')
-    throw new EndpointError('bad-request', `"${url}": only http and https endpoints are supported`);
+    throw new EndpointError('bad-request', `${shown}: only http and https endpoints are supported`);
   return parsed;
 }

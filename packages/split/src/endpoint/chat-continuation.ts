@@ -6,7 +6,7 @@ import type { GenerateOptions, TextChunk, TextModelCapabilities } from '@baton/r
 import type { Continuation, ContinuingModel } from '../relay/large-side.ts';
 import { SplitError } from '../split-error.ts';
 import { apiBase, apiUrl } from './address.ts';
-import { firstModelId, headersOf, requestFields } from './openai-completions.ts';
+import { firstModelId, httpOf, requestFields } from './openai-completions.ts';
 import type { EndpointOptions } from './openai-completions.ts';
 import { Thoughts, streamChunks } from './stream-chunks.ts';
 import type { RequestForm } from './stream-chunks.ts';
@@ -34,7 +34,7 @@ export class ChatContinuationModel implements ContinuingModel {
     this.location = apiBase(options.url);
     this.dialect = dialect;
     this.#options = options;
-    this.#http = headersOf(options);
+    this.#http = httpOf(options);
     this.#model = options.model ?? null;
     this.capabilities = {
       logprobs: options.logprobs ?? false,

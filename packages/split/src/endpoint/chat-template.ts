@@ -11,6 +11,7 @@
 import type { ChatMessage } from '@baton/runtime/text-model';
 
 import { EndpointError } from '../split-error.ts';
+import { underSignal } from '../under-signal.ts';
 import { apiBase } from './address.ts';
 import { requestJson } from './event-stream.ts';
 import type { HttpOptions, Signal } from './event-stream.ts';
@@ -32,12 +33,12 @@ export interface RenderingServer {
 type Post = (path: string, body: object) => Promise<unknown>;
 
 /** The server's base and root addresses, and a request to it. */
-function access({ url, http }: RenderingServer, signal: Signal): { base: string; root: string; post: Post } {
+function access({ url, http }: RenderingServer): { base: string; root: string; post: Post } {
   const base = apiBase(url);
   return {
     base,
     root: base.replace(/\/v1$/, ''),
-    post: (path, body) => requestJson(path, 'POST', body, http, signal),
+    post: (path, body) => requestJson(path, 'POST', body, http, undefined),
   };
 }
 
@@ -62,10 +63,9 @@ export async function renderedBy(
   server: RenderingServer,
   messages: readonly ChatMessage[],
   addGenerationPrompt: boolean,
-  signal?: Signal,
 ): Promise<string | null> {
   const { kind, model } = server;
-  const { base, root, post } = access(server, signal);
+  const { base, root, post } = access(server);
   const asked = { messages, add_generation_prompt: addGenerationPrompt };
   return ifKnown(async () => {
     switch (kind) {
@@ -78,7 +78,7 @@ export async function renderedBy(
         return textOf(await post(`${root}/detokenize`, { model, tokens }), 'prompt');
       }
       case 'sglang':
-        return sglangText(server, await post(`${base}/tokenize`, { model, ...asked }), signal);
+        return sglangText(server, await post(`${base}/tokenize`, { model, ...asked }));
     }
   });
 }
@@ -87,9 +87,9 @@ export async function renderedBy(
 const ANY = 'a';
 
 /** The text that the server puts in front of every raw prompt by itself; '' where it puts none there, or does not tell. */
-export async function addedInFront(server: RenderingServer, signal?: Signal): Promise<string> {
+export async function addedInFront(server: RenderingServer): Promise<string> {
   const { kind, model } = server;
-  const { base, root, post } = access(server, signal);
+  const { base, root, post } = access(server);
   const added = await ifKnown(async () => {
     if (kind === 'llama.cpp') {
       const asked = { content: '', add_special: true, with_pieces: true };
@@ -98,7 +98,7 @@ export async function addedInFront(server: RenderingServer, signal?: Signal): Pr
     }
     if (kind !== 'sglang') return null;
     const tokens = await post(`${base}/tokenize`, { model, prompt: ANY, add_special_tokens: true });
-    const text = await sglangText(server, tokens, signal);
+    const text = await sglangText(server, tokens);
     return text === null ? null : text.slice(0, Math.max(0, text.lastIndexOf(ANY))).trimEnd();
   });
   return added ?? '';
@@ -110,8 +110,8 @@ export function withoutAdded(text: string, added: string): string {
 }
 
 /** The text of tokens that SGLang told. */
-async function sglangText(server: RenderingServer, answer: unknown, signal: Signal): Promise<string | null> {
-  const { base, post } = access(server, signal);
+async function sglangText(server: RenderingServer, answer: unknown): Promise<string | null> {
+  const { base, post } = access(server);
   const { tokens } = answer as { tokens?: unknown };
   // Special tokens are left out unless they are asked for.
   const asked = { model: server.model, tokens, skip_special_tokens: false };
@@ -131,30 +131,36 @@ const PLACE = 'The question stands here: 7f3a9c.';
  * first request that needs it, and never before.
  */
 export class QuestionFrame {
-  readonly #render: (messages: readonly ChatMessage[], signal: Signal) => Promise<string | null>;
+  readonly #render: (messages: readonly ChatMessage[]) => Promise<string | null>;
   #frame: Promise<{ before: string; after: string } | null> | null = null;
 
-  constructor(render: (messages: readonly ChatMessage[], signal: Signal) => Promise<string | null>) {
+  constructor(render: (messages: readonly ChatMessage[]) => Promise<string | null>) {
     this.#render = render;
   }
 
   /** The question in its frame; null where the server renders nothing or changes what it is given. */
   async around(question: string, signal?: Signal): Promise<string | null> {
-    this.#frame ??= this.#find(signal);
+    // Not under the signal of whoever comes first: others wait for it as well.
+    this.#frame ??= this.#find();
     try {
-      const frame = await this.#frame;
+      const frame = await underSignal(this.#frame, signal);
       return frame && frame.before + question + frame.after;
     } catch (error) {
-      // Asked again another time; the request that is to follow will say for itself what is wrong.
-      this.#frame = null;
+      // The request that is to follow will say for itself what is wrong.
       if (error instanceof EndpointError) return null;
       throw error;
     }
   }
 
-  async #find(signal: Signal): Promise<{ before: string; after: string } | null> {
-    const rendered = await this.#render([{ role: 'user', content: PLACE }], signal);
-    const [before, after, ...more] = rendered?.split(PLACE) ?? [];
-    return before === undefined || after === undefined || more.length > 0 ? null : { before, after };
+  async #find(): Promise<{ before: string; after: string } | null> {
+    try {
+      const rendered = await this.#render([{ role: 'user', content: PLACE }]);
+      const [before, after, ...more] = rendered?.split(PLACE) ?? [];
+      return before === undefined || after === undefined || more.length > 0 ? null : { before, after };
+    } catch (error) {
+      // Asked again another time.
+      this.#frame = null;
+      throw error;
+    }
   }
 }

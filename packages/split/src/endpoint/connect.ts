@@ -3,6 +3,7 @@
 import type { TextModel } from '@baton/runtime/text-model';
 
 import { EndpointError } from '../split-error.ts';
+import { apiBase } from './address.ts';
 import { ChatContinuationModel } from './chat-continuation.ts';
 import { isRenderer } from './chat-template.ts';
 import type { Dialect } from './chat-continuation.ts';
@@ -30,7 +31,7 @@ export async function connect(options: ConnectOptions): Promise<TextModel> {
       probe.failure ??
       new EndpointError(
         'bad-request',
-        `${rest.url} can neither complete text nor chat: ${probe.remarks.join('; ')}`,
+        `${apiBase(rest.url)} can neither complete text nor chat: ${probe.remarks.join('; ')}`,
       )
     );
   const preset = probe.preset === null ? null : presetByName(probe.preset);

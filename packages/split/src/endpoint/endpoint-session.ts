@@ -16,7 +16,7 @@ import { apiUrl } from './address.ts';
 import { placesOf } from './echo.ts';
 import type { PromptPlace } from './echo.ts';
 import { requestJson } from './event-stream.ts';
-import { headersOf } from './openai-completions.ts';
+import { httpOf } from './openai-completions.ts';
 import type { EndpointOptions, OpenAICompletionsModel } from './openai-completions.ts';
 import type { EndpointInsight } from './small-endpoint.ts';
 import { parseEvent } from './wire.ts';
@@ -200,7 +200,7 @@ export class EndpointSession implements TextSession {
     const asked = { prompt: text, echo: true, max_tokens: 1, temperature: 0 };
     const logprobs = Math.min(READ_TOP, this.#insight.top);
     const body = { ...extra, ...asked, logprobs, model: this.#model.id };
-    const http = headersOf(this.#options);
+    const http = httpOf(this.#options);
     const json = await this.#fits(() => requestJson(url, 'POST', body, http, signal));
     const event = parseEvent(JSON.stringify(json), url);
     const entries = event.logprobs ?? [];

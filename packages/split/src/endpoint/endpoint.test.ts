@@ -7,15 +7,18 @@ import { finish, json, silence, status, stream } from '../../test/fault-server.t
 import type { FaultServer, Script } from '../../test/fault-server.ts';
 import { ANSWER, QUESTION, SPAN, largeModel, smallModel } from '../../test/pair.ts';
 import { serveModel } from '../bench/model-endpoint.ts';
+import { isContinuing } from '../relay/large-side.ts';
 import { solveToTrace } from '../solve.ts';
 import {
   ChatContinuationModel,
+  OllamaModel,
   OpenAICompletionsModel,
   PRESETS,
   connect,
   endpointPool,
   probeEndpoint,
 } from './index.ts';
+import type { EndpointOptions } from './index.ts';
 import { parseRetryAfter } from './http-errors.ts';
 import { parseEvent } from './wire.ts';
 
@@ -185,6 +188,43 @@ describe('presets', () => {
         if (own === null) expect(endpoint.bodies[0]).not.toHaveProperty(field);
     },
   );
+});
+
+describe('a limit of Infinity', () => {
+  const turn = { question: 'q', partial: 'p', prompt: '', answer: '' };
+  const asked = async (open: (options: EndpointOptions) => AsyncIterable<TextChunk>): Promise<unknown> => {
+    const endpoint = await server(stream(['ok']));
+    await collect(open({ url: endpoint.url, model: 'm' })).catch(() => undefined);
+    return endpoint.bodies[0];
+  };
+
+  it('is what each API has for it', async () => {
+    const unlimited = { maxTokens: Infinity };
+    const raw = await asked((options) => new OpenAICompletionsModel(options).generate('p', unlimited));
+    expect(raw).toMatchObject({ max_tokens: 4096 });
+    const chat = await asked((options) =>
+      new ChatContinuationModel(options, 'prefix').continueAssistant(turn, unlimited),
+    );
+    expect(chat).not.toHaveProperty('max_tokens');
+    const ollama = await asked((options) => new OllamaModel(options).generate('p', unlimited));
+    expect(ollama).toMatchObject({ options: { num_predict: -1 } });
+  });
+});
+
+it('a template that several wait for comes though the first of them gives up', async () => {
+  const template: Script = (response) =>
+    setTimeout(() => json(response, 200, { prompt: 'Q: The question stands here: 7f3a9c.\nA: ' }), 100);
+  const endpoint = await server(template, stream(['ok']));
+  const model = await connect({ url: endpoint.url, preset: 'llama.cpp', model: 'm' });
+  if (!isContinuing(model)) throw new Error('it has no template');
+  const turn = { question: 'Days?', partial: 'Mon', prompt: '', answer: 'Mon' };
+  const control = new AbortController();
+  const first = model.promptOf!(turn, control.signal);
+  const second = model.promptOf!(turn, new AbortController().signal);
+  await expect.poll(() => endpoint.bodies.length).toBe(1);
+  control.abort();
+  await expect(first).rejects.toThrow('cancelled');
+  expect(await second).toBe('Q: Days?\nA: Mon');
 });
 
 describe('usage', () => {

@@ -5,6 +5,7 @@ import { createParser } from 'eventsource-parser';
 
 import { EndpointError, isAbort } from '../split-error.ts';
 import { timerMs } from '../timer.ts';
+import { bodyText } from './body-text.ts';
 import { fromFetchFailure, fromStatus } from './http-errors.ts';
 import { GrowingBody } from './growing-body.ts';
 import { sendRequest } from './node-request.ts';
@@ -14,6 +15,8 @@ export interface HttpOptions {
   /** Default: Node's own HTTP where there is one, else fetch. */
   fetch?: typeof fetch | undefined;
   headers?: Readonly<Record<string, string>> | undefined;
+  /** Sent behind the address, `?` included, and shown in no message. */
+  query?: string | undefined;
   /** Longest wait for the answer's head. Default 30 s. */
   connectMs?: number | undefined;
   /** Longest silence inside the stream. Default 30 s. */
@@ -59,6 +62,9 @@ export async function* postEvents(
   }
 }
 
+/** Bytes of a JSON answer: the log-probabilities of a text of 128 thousand tokens, five alternatives each, take some 40 MB. */
+const MOST_JSON_BYTES = 64 * 2 ** 20;
+
 /** One request with a JSON answer, with the same deadlines, retries and errors. */
 export async function requestJson(
   url: string,
@@ -75,7 +81,10 @@ export async function requestJson(
     const response = await withRetries(url, options, control.signal, () =>
       send(url, method, body, options, control),
     );
-    const text = await within(response.text(), options.idleMs ?? 30_000, url, control);
+    const reading = bodyText(response, MOST_JSON_BYTES);
+    const { text, whole } = await within(reading, options.idleMs ?? 30_000, url, control);
+    if (!whole)
+      throw new EndpointError('malformed', `${url}: the answer is longer than ${MOST_JSON_BYTES} bytes`);
     try {
       return JSON.parse(text) as unknown;
     } catch (error) {
@@ -100,15 +109,19 @@ async function send(
     headers: { 'content-type': 'application/json', ...options.headers },
     signal: control.signal,
   };
+  const address = url + (options.query ?? '');
   const request =
     body instanceof GrowingBody
-      ? sendRequest(url, { ...head, body: body.pieces })
-      : sendWhole(url, head, body, options);
+      ? sendRequest(address, { ...head, body: body.pieces })
+      : sendWhole(address, head, body, options);
   // A request that still grows is answered early only where it fails.
   if (body instanceof GrowingBody) await Promise.race([body.whole, request]);
   const response = await within(request, options.connectMs ?? 30_000, url, control);
   options.onHeaders?.(response.headers);
-  if (!response.ok) throw await within(fromStatus(response, url), options.idleMs ?? 30_000, url, control);
+  if (!response.ok) {
+    const failure = fromStatus(response, url, options.query);
+    throw await within(failure, options.idleMs ?? 30_000, url, control);
+  }
   return response;
 }
 
@@ -167,6 +180,7 @@ async function* readEvents(
       : createParser({ onEvent: (event) => events.push(event.data) });
   /** The answer so far where it is one JSON document; null where it is events; '' while neither is known. */
   let document: string | null = '';
+  let begin: string | undefined;
   let unfinished = 0;
   let whole = false;
   try {
@@ -176,7 +190,7 @@ async function* readEvents(
       const text = value === undefined ? '' : decoder.decode(value, { stream: true });
       if (document !== null) {
         document += text;
-        const begin = document.trimStart()[0];
+        begin ??= text.trimStart()[0];
         if (begin === '<')
           throw new EndpointError(
             'malformed',
@@ -251,9 +265,13 @@ function lineParser(onLine: (line: string) => void): { feed(text: string): void 
   let rest = '';
   return {
     feed: (text) => {
-      const lines = (rest + text).split('\n');
-      rest = lines.pop()!;
-      for (const line of lines) if (line.trim() !== '') onLine(line);
+      // What was looked through before is not looked through again: a line may be as long as MOST_UNFINISHED.
+      const [end = '', ...begun] = text.split('\n');
+      rest += end;
+      for (const next of begun) {
+        if (rest.trim() !== '') onLine(rest);
+        rest = next;
+      }
     },
   };
 }

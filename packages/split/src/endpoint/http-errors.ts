@@ -3,6 +3,7 @@
 
 import { EndpointError } from '../split-error.ts';
 import type { EndpointErrorKind } from '../split-error.ts';
+import { bodyText } from './body-text.ts';
 import type { HttpAnswer } from './node-request.ts';
 
 /** Node's fetch hides the reason in `cause`; browsers give none (the page may not see why a request failed). */
@@ -37,10 +38,13 @@ function describe(code: string | null): [EndpointErrorKind, string] {
   return ['network', 'the request failed; is the server running, and does it allow this origin?'];
 }
 
-/** An EndpointError for a status outside 200-299; reads at most 4 KiB worth of the answer's message. */
-export async function fromStatus(response: HttpAnswer, url: string): Promise<EndpointError> {
+/** Of an answer's message so much is read. */
+const MOST_MESSAGE_BYTES = 4096;
+
+/** An EndpointError for a status outside 200-299, with what the server says, less the `query` of its address. */
+export async function fromStatus(response: HttpAnswer, url: string, query = ''): Promise<EndpointError> {
   const { status } = response;
-  const said = await errorMessage(response);
+  const said = await errorMessage(response, query);
   const retryAfterMs = parseRetryAfter(response.headers.get('retry-after'), Date.now());
   const wait = retryAfterMs === undefined ? {} : { retryAfterMs };
   const line = (what: string): string => `${url}: ${what} (HTTP ${status})${said === '' ? '' : `: ${said}`}`;
@@ -51,10 +55,10 @@ export async function fromStatus(response: HttpAnswer, url: string): Promise<End
   return new EndpointError('bad-request', line('the server refused the request'), { status });
 }
 
-async function errorMessage(response: HttpAnswer): Promise<string> {
+async function errorMessage(response: HttpAnswer, query: string): Promise<string> {
   let text = '';
   try {
-    text = (await response.text()).slice(0, 4096);
+    ({ text } = await bodyText(response, MOST_MESSAGE_BYTES));
   } catch {
     return '';
   }
@@ -65,6 +69,8 @@ async function errorMessage(response: HttpAnswer): Promise<string> {
   } catch {
     // Not JSON: the text itself is the message.
   }
+  // "Cannot POST /v1/completions?key=..." is how servers say that they have no such address.
+  if (query !== '') text = text.replaceAll(query, '');
   return text.replace(/\s+/g, ' ').trim().slice(0, 300);
 }
 

@@ -12,7 +12,6 @@ export interface HttpAnswer {
   status: number;
   headers: { get(name: string): string | null };
   body: { getReader(): BodyReader } | null;
-  text(): Promise<string>;
 }
 
 export interface BodyReader {
@@ -180,6 +179,9 @@ async function sendPieces(request: ClientRequest, pieces: AsyncIterable<string>)
   request.end();
 }
 
+/** So much of an answer is taken from its connection ahead of the reader: what Node reads from a socket at once. */
+const MOST_WAITING_BYTES = 64 * 2 ** 10;
+
 class NodeAnswer implements HttpAnswer {
   readonly status: number;
   readonly body = { getReader: (): BodyReader => this.#reader() };
@@ -205,27 +207,19 @@ class NodeAnswer implements HttpAnswer {
     };
   }
 
-  async text(): Promise<string> {
-    const reader = this.#reader();
-    const decoder = new TextDecoder();
-    let text = '';
-    for (;;) {
-      const { value, done } = await reader.read();
-      if (done) return text + decoder.decode();
-      text += decoder.decode(value, { stream: true });
-    }
-  }
-
-  /** What has come is kept for the next read; a reader is as fast as its caller. */
+  /** What has come is kept for the next read; a server that is faster than the reader has to wait. */
   #reader(): BodyReader {
     const message = this.#message;
     const ready: Uint8Array[] = [];
+    let waiting = 0;
     let failure: Error | null = message.errored;
     let ended = message.readableEnded;
     let wake: (() => void) | null = null;
     const tell = (): void => wake?.();
     message.on('data', (piece: Uint8Array) => {
       ready.push(piece);
+      waiting += piece.length;
+      if (waiting >= MOST_WAITING_BYTES) message.pause();
       tell();
     });
     message.once('end', () => {
@@ -240,7 +234,11 @@ class NodeAnswer implements HttpAnswer {
       async read() {
         for (;;) {
           const value = ready.shift();
-          if (value) return { value, done: false };
+          if (value) {
+            waiting -= value.length;
+            if (waiting < MOST_WAITING_BYTES) message.resume();
+            return { value, done: false };
+          }
           if (failure) throw failure;
           if (ended) return { done: true };
           await new Promise<void>((resolve) => (wake = resolve));

@@ -7,7 +7,7 @@ import { EndpointError } from '../split-error.ts';
 import { apiBase } from './address.ts';
 import { postEvents } from './event-stream.ts';
 import type { HttpOptions } from './event-stream.ts';
-import { firstModelId, headersOf } from './openai-completions.ts';
+import { firstModelId, httpOf } from './openai-completions.ts';
 import type { EndpointOptions } from './openai-completions.ts';
 import { isCount, parseLogprobs } from './wire.ts';
 
@@ -33,7 +33,7 @@ export class OllamaModel implements TextModel {
   constructor(options: EndpointOptions) {
     this.location = apiBase(options.url);
     this.#options = options;
-    this.#http = headersOf(options);
+    this.#http = httpOf(options);
     this.#model = options.model ?? null;
     this.capabilities = {
       logprobs: options.logprobs ?? true,
@@ -75,7 +75,8 @@ export class OllamaModel implements TextModel {
 
 function modelOptions({ maxTokens, stop, sampling = {} }: GenerateOptions): Record<string, unknown> {
   const fields = {
-    num_predict: maxTokens,
+    // JSON has no infinity.
+    num_predict: maxTokens === Infinity ? -1 : maxTokens,
     stop: stop && stop.length > 0 ? stop : undefined,
     temperature: sampling.temperature ?? 0,
     top_p: sampling.topP,

@@ -6,6 +6,7 @@ import type { GenerateOptions, TextChunk, TextModel, TextModelCapabilities } fro
 import type { Continuation, ContinuingModel } from '../relay/large-side.ts';
 import { isContinuing } from '../relay/large-side.ts';
 import { SplitError } from '../split-error.ts';
+import { underSignal } from '../under-signal.ts';
 import { apiBase } from './address.ts';
 import { connect, connectKnown } from './connect.ts';
 import type { ConnectOptions } from './connect.ts';
@@ -104,17 +105,7 @@ class EndpointOnDemand implements ContinuingModel, PromptStreaming {
     signal?.throwIfAborted();
     if (this.#failedAt !== null && performance.now() - this.#failedAt > REMEMBER_MS)
       this.#asked = this.#ask();
-    if (!signal) return this.#asked;
-    let stop = (): void => undefined;
-    const stopped = new Promise<never>((_, reject) => {
-      stop = () => reject(new DOMException('the request was cancelled', 'AbortError'));
-      signal.addEventListener('abort', stop, { once: true });
-    });
-    try {
-      return await Promise.race([this.#asked, stopped]);
-    } finally {
-      signal.removeEventListener('abort', stop);
-    }
+    return underSignal(this.#asked, signal);
   }
 
   #ask(): Promise<TextModel> {

@@ -12,7 +12,7 @@ import type {
 } from '@baton/runtime/text-model';
 
 import { EndpointError, isAbort } from '../split-error.ts';
-import { apiBase, apiUrl, credentialsOf } from './address.ts';
+import { apiBase, apiUrl, credentialsOf, queryOf } from './address.ts';
 import { requestJson } from './event-stream.ts';
 import type { HttpOptions } from './event-stream.ts';
 import { READS_ALONG } from './reads-along-header.ts';
@@ -23,7 +23,7 @@ import { streamChunks } from './stream-chunks.ts';
 import type { RequestForm } from './stream-chunks.ts';
 import { parseEvent } from './wire.ts';
 
-export interface EndpointOptions extends HttpOptions {
+export interface EndpointOptions extends Omit<HttpOptions, 'query'> {
   /** Base address, with or without the trailing /v1 (or the provider's own version folder). */
   url: string;
   /** Model id as the server knows it; found through /v1/models when absent. */
@@ -48,18 +48,19 @@ export interface EndpointOptions extends HttpOptions {
 const COLLECTED =
   'a proxy in front of the large model keeps requests until they are whole: prompts are sent whole from now on';
 
-export function headersOf(options: EndpointOptions): HttpOptions {
+/** How requests to the endpoint are sent: with what its address holds beside the place. */
+export function httpOf(options: EndpointOptions): HttpOptions {
   const auth: Record<string, string> =
     options.apiKey === undefined || options.apiKey === ''
       ? credentialsOf(options.url)
       : { authorization: `Bearer ${options.apiKey}` };
-  return { ...options, headers: { ...auth, ...options.headers } };
+  return { ...options, headers: { ...auth, ...options.headers }, query: queryOf(options.url) };
 }
 
 /** The first model id that the server lists. */
 export async function firstModelId(options: EndpointOptions, signal?: AbortSignal): Promise<string> {
   const url = apiUrl(options.url, 'models');
-  const json = (await requestJson(url, 'GET', undefined, headersOf(options), signal)) as {
+  const json = (await requestJson(url, 'GET', undefined, httpOf(options), signal)) as {
     data?: { id?: unknown }[];
   };
   const id = json?.data?.[0]?.id;
@@ -84,7 +85,7 @@ export class OpenAICompletionsModel implements TextModel, PromptStreaming {
     this.location = apiBase(options.url);
     this.#form = { plain: options.plain ?? false };
     this.#options = options;
-    this.#http = { ...headersOf(options), onHeaders: (headers) => this.#learn(headers.get(READS_ALONG)) };
+    this.#http = { ...httpOf(options), onHeaders: (headers) => this.#learn(headers.get(READS_ALONG)) };
     this.#model = options.model ?? null;
     this.capabilities = {
       logprobs: options.logprobs ?? true,
@@ -102,7 +103,7 @@ export class OpenAICompletionsModel implements TextModel, PromptStreaming {
   async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<TextChunk> {
     this.#model ??= await firstModelId(this.#options, options.signal);
     const fields = {
-      ...requestFields(options, this.#options),
+      ...requestFields(limited(options), this.#options),
       ...(this.capabilities.logprobs
         ? { logprobs: Math.max(this.#options.leastLogprobs ?? 0, options.topLogprobs ?? 0) }
         : {}),
@@ -190,6 +191,17 @@ export class OpenAICompletionsModel implements TextModel, PromptStreaming {
   }
 }
 
+/** What is asked for where there is no limit: what an answer gets by default (relay/budget.ts). */
+const MOST_TOKENS = 4096;
+
+/**
+ * Raw completions cannot go without a limit: 16 tokens come where none is said (OpenAI, vLLM, SGLang), `null` is refused, and so is
+ * what is more than the context holds.
+ */
+function limited(options: GenerateOptions): GenerateOptions {
+  return options.maxTokens === Infinity ? { ...options, maxTokens: MOST_TOKENS } : options;
+}
+
 /** What one generation asks for, in the server's own names, with the fields that every request to it carries. */
 export function requestFields(options: GenerateOptions, endpoint: EndpointOptions): Record<string, unknown> {
   const names = endpoint.fieldNames ?? {};
@@ -205,7 +217,8 @@ function generationFields(options: GenerateOptions): Record<string, unknown> {
   return {
     stream: true,
     stream_options: { include_usage: true },
-    ...(options.maxTokens === undefined ? {} : { max_tokens: options.maxTokens }),
+    // JSON has no infinity; a chat goes on to its end where nothing is said.
+    ...(Number.isFinite(options.maxTokens) ? { max_tokens: options.maxTokens } : {}),
     // The API takes at most four stop strings.
     ...(options.stop && options.stop.length > 0 ? { stop: options.stop.slice(0, 4) } : {}),
     ...samplingFields(options.sampling ?? {}),

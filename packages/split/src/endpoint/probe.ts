@@ -2,11 +2,11 @@
 // Costs a handful of short requests, sent as the relay sends its own, so that what works here works there.
 
 import { EndpointError, isAbort, messageOf } from '../split-error.ts';
-import { apiUrl } from './address.ts';
+import { apiBase, apiUrl } from './address.ts';
 import { messagesFor } from './chat-continuation.ts';
 import type { Dialect } from './chat-continuation.ts';
 import { requestJson } from './event-stream.ts';
-import { headersOf, requestFields } from './openai-completions.ts';
+import { httpOf, requestFields } from './openai-completions.ts';
 import type { EndpointOptions } from './openai-completions.ts';
 import { presetByOwner } from './presets.ts';
 import type { Preset } from './presets.ts';
@@ -71,7 +71,10 @@ export async function probeEndpoint(
     return await new Prober(options, control.signal).run(echo);
   } catch (error) {
     if (late)
-      throw new EndpointError('silence', `${options.url}: the probe took longer than ${deadlineMs} ms`);
+      throw new EndpointError(
+        'silence',
+        `${apiBase(options.url)}: the probe took longer than ${deadlineMs} ms`,
+      );
     throw error;
   } finally {
     clearTimeout(timer);
@@ -154,7 +157,7 @@ class Prober {
   async #firstListed(): Promise<{ id: string | undefined; owner: string } | null> {
     const url = apiUrl(this.#options.url, 'models');
     try {
-      const http = headersOf(this.#options);
+      const http = httpOf(this.#options);
       const json = (await requestJson(url, 'GET', undefined, http, this.#signal)) as {
         data?: { id?: unknown; owned_by?: unknown }[];
       } | null;
@@ -185,7 +188,7 @@ class Prober {
     let first = Number.NaN;
     try {
       const request = { ...fields, ...body, model: this.#model };
-      for await (const chunk of streamChunks(url, request, headersOf(settings), this.#signal, this.#form)) {
+      for await (const chunk of streamChunks(url, request, httpOf(settings), this.#signal, this.#form)) {
         if (Number.isNaN(first)) first = performance.now() - started;
         answer.text += chunk.text;
         answer.logprobs ||= (chunk.logprobs?.length ?? 0) > 0;
@@ -215,7 +218,7 @@ class Prober {
       model: this.#model,
     };
     try {
-      const json = await requestJson(url, 'POST', body, headersOf(this.#options), this.#signal);
+      const json = await requestJson(url, 'POST', body, httpOf(this.#options), this.#signal);
       return (parseEvent(JSON.stringify(json), url).logprobs?.length ?? 0) > 1;
     } catch (error) {
       if (!this.#survives(error)) throw error;

@@ -17,7 +17,7 @@ import { addedInFront, isRenderer, renderedBy, withoutAdded } from './chat-templ
 import type { ConnectOptions } from './connect.ts';
 import { EndpointSession } from './endpoint-session.ts';
 import { requestJson } from './event-stream.ts';
-import { OpenAICompletionsModel, headersOf } from './openai-completions.ts';
+import { OpenAICompletionsModel, httpOf } from './openai-completions.ts';
 import type { EndpointOptions } from './openai-completions.ts';
 import { presetByName, presetByOwner, presetByUrl } from './presets.ts';
 import { withPreset } from './probe.ts';
@@ -60,7 +60,7 @@ interface Listed {
  */
 export async function openSmallEndpoint(options: ConnectOptions): Promise<TextModel> {
   const { preset: name, signal, ...given } = options;
-  const http = headersOf(given);
+  const http = httpOf(given);
   const list = (await requestJson(apiUrl(given.url, 'models'), 'GET', undefined, http, signal)) as {
     data?: Listed[];
   } | null;
@@ -102,7 +102,7 @@ async function insightOf(
       delete (asked as { stream_options?: unknown }).stream_options;
       try {
         const body = echo ? { ...asked, echo } : asked;
-        const json = await requestJson(url, 'POST', body, headersOf(settings), signal);
+        const json = await requestJson(url, 'POST', body, httpOf(settings), signal);
         const { logprobs = [] } = parseEvent(JSON.stringify(json), url);
         const told = logprobs.at(-1)?.top?.length ?? 0;
         if (logprobs.length > (echo ? 1 : 0) && told > 0) return { echo, top: Math.min(top, told) };
@@ -165,7 +165,7 @@ class SmallEndpoint implements TextModel {
   ): Promise<string> {
     const { addGenerationPrompt = true } = options;
     const { url } = this.#options;
-    const http = headersOf(this.#options);
+    const http = httpOf(this.#options);
     const server = isRenderer(this.#kind) ? { kind: this.#kind, url, model: this.id, http } : null;
     const rendered = server && (await renderedBy(server, messages, addGenerationPrompt));
     if (server && rendered !== null) return withoutAdded(rendered, await addedInFront(server));

@@ -4,11 +4,12 @@
 import type { GenerateOptions, TextChunk } from '@baton/runtime/text-model';
 
 import { EndpointError } from '../split-error.ts';
+import { underSignal } from '../under-signal.ts';
 import type { Continuation, ContinuingModel } from '../relay/large-side.ts';
 import { QuestionFrame, addedInFront, renderedBy, withoutAdded } from './chat-template.ts';
 import type { Renderer, RenderingServer } from './chat-template.ts';
 import type { Signal } from './event-stream.ts';
-import { OpenAICompletionsModel, firstModelId, headersOf } from './openai-completions.ts';
+import { OpenAICompletionsModel, firstModelId, httpOf } from './openai-completions.ts';
 import type { EndpointOptions } from './openai-completions.ts';
 
 /** The template is worth no longer wait: without it the small model's form will do. */
@@ -17,7 +18,7 @@ const THINKING = /<think>\s*$/;
 
 export class TemplatedCompletionsModel extends OpenAICompletionsModel implements ContinuingModel {
   readonly #frame: QuestionFrame;
-  readonly #server: (signal: Signal) => Promise<RenderingServer>;
+  readonly #server: () => Promise<RenderingServer>;
   /** What the server puts in front of every prompt itself. */
   #added: Promise<string> | null = null;
 
@@ -26,20 +27,18 @@ export class TemplatedCompletionsModel extends OpenAICompletionsModel implements
     const { url } = options;
     const { connectMs = PATIENCE_MS } = options;
     const http = {
-      ...headersOf(options),
+      ...httpOf(options),
       retries: 0,
       connectMs: Math.min(connectMs, PATIENCE_MS),
       idleMs: PATIENCE_MS,
     };
-    this.#server = async (signal) => ({
+    this.#server = async () => ({
       kind,
       url,
-      model: options.model ?? (await firstModelId(options, signal)),
+      model: options.model ?? (await firstModelId(options)),
       http,
     });
-    this.#frame = new QuestionFrame(async (messages, signal) =>
-      renderedBy(await this.#server(signal), messages, true, signal),
-    );
+    this.#frame = new QuestionFrame(async (messages) => renderedBy(await this.#server(), messages, true));
   }
 
   async promptOf(turn: Continuation, signal?: Signal): Promise<string> {
@@ -48,13 +47,22 @@ export class TemplatedCompletionsModel extends OpenAICompletionsModel implements
   }
 
   async #inFront(signal: Signal): Promise<string> {
-    this.#added ??= this.#server(signal).then((server) => addedInFront(server, signal));
+    this.#added ??= this.#askAdded();
     try {
-      return await this.#added;
+      return await underSignal(this.#added, signal);
     } catch (error) {
-      // Asked again another time; the request that is to follow will say for itself what is wrong.
-      this.#added = null;
+      // The request that is to follow will say for itself what is wrong.
       if (error instanceof EndpointError) return '';
+      throw error;
+    }
+  }
+
+  async #askAdded(): Promise<string> {
+    try {
+      return await addedInFront(await this.#server());
+    } catch (error) {
+      // Asked again another time.
+      this.#added = null;
       throw error;
     }
   }

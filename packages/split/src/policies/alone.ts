@@ -2,6 +2,7 @@
 
 import type { Relay } from '../relay/relay.ts';
 import { isAbort, messageOf } from '../split-error.ts';
+import { NO_MARKERS } from '../text/tags.ts';
 import type { TraceStopReason } from '../trace.ts';
 import type { Policy } from './policy.ts';
 
@@ -41,8 +42,7 @@ export const largeAlone: Policy = {
       return 'budget';
     }
     const { maxTokens } = answer;
-    const markers = { open: '', close: '' };
-    const result = await relay.span({ rule: { kind: 'end' }, maxTokens, markers });
+    const result = await relay.span({ rule: { kind: 'end' }, maxTokens, markers: NO_MARKERS });
     switch (result.kind) {
       case 'final':
         return 'end';

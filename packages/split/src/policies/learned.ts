@@ -7,7 +7,7 @@ import { triggeredPolicy } from './triggered.ts';
 import { risingThreshold } from '../relay/budget.ts';
 
 /** Probability of the close tag from which a span ends even where another token is likelier. */
-export const CLOSE_THRESHOLD = 0.5;
+const CLOSE_THRESHOLD = 0.5;
 
 export interface LearnedOptions {
   /** Hand off wherever the open tag is at least this probable, drawn or not. */

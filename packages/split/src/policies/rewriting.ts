@@ -5,6 +5,7 @@ import { acceptDraft, writeDraft } from '../relay/draft.ts';
 import type { Draft } from '../relay/draft.ts';
 import type { Relay } from '../relay/relay.ts';
 import { isAbort } from '../split-error.ts';
+import { NO_MARKERS } from '../text/tags.ts';
 import type { TraceStopReason } from '../trace.ts';
 import { finishAlone, largeGone } from './alone.ts';
 import type { Policy } from './policy.ts';
@@ -41,7 +42,7 @@ export function draftRewriting(options: RewritingOptions = {}): Policy {
       const result = await relay.span({
         rule: { kind: 'end' },
         maxTokens: Math.min(answer.maxTokens, relay.tokensLeft),
-        markers: { open: '', close: '' },
+        markers: NO_MARKERS,
       });
       if (result.kind === 'large-failed') return largeGone(relay, result.error);
       if (result.kind === 'small-failed') return relay.smallFailed(result.error);

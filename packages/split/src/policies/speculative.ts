@@ -8,11 +8,10 @@ import { canScore, scorePiece } from '../relay/prompt-scores.ts';
 import type { PromptToken } from '../relay/prompt-scores.ts';
 import type { Relay } from '../relay/relay.ts';
 import { EndpointError, SplitError } from '../split-error.ts';
+import { NO_MARKERS } from '../text/tags.ts';
 import type { TraceStopReason } from '../trace.ts';
 import { finishAlone, largeGone } from './alone.ts';
 import type { Policy } from './policy.ts';
-
-const NO_MARKERS = { open: '', close: '' };
 
 export function speculative(draftTokens = 8): Policy {
   return {

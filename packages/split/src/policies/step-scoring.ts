@@ -8,6 +8,7 @@ import type { Draft } from '../relay/draft.ts';
 import { tokensOf } from '../relay/large-stream.ts';
 import { meanLogprob, scorePiece } from '../relay/prompt-scores.ts';
 import type { Relay } from '../relay/relay.ts';
+import { NO_MARKERS } from '../text/tags.ts';
 import type { TraceStopReason } from '../trace.ts';
 import { finishAlone, largeGone } from './alone.ts';
 import type { Policy } from './policy.ts';
@@ -23,8 +24,6 @@ export interface StepScoringOptions {
   ends?: readonly string[];
   maxStepTokens?: number;
 }
-
-const NO_MARKERS = { open: '', close: '' };
 
 export function stepScoring(options: StepScoringOptions): Policy {
   const { by, threshold, ends = ['\n\n', '\n'], maxStepTokens = 512 } = options;

@@ -115,10 +115,7 @@ async function extend(relay: Relay, one: Candidate, smallTokens: number, largeTo
   await stream.finished;
   parts.signal.removeEventListener('abort', abort);
   for (const note of stream.notes) relay.ledger.note(note);
-  const { usage, exact } = large.usageOf(stream, text);
-  const cost = large.costOf(usage) ?? 0;
-  large.otherCost += cost;
-  large.estimated ||= !exact && cost > 0;
+  large.payFor(stream, text);
   overhead.requests++;
   overhead.largeTokens += stream.tokens;
   // An endpoint that does not keep to the limit is cut off at it.
@@ -151,6 +148,7 @@ function keep(relay: Relay, winner: Candidate): void {
       relay.append(text, tokens, from.firstMs ?? from.sentMs);
       ledger.end(from.ended === 'error' ? 'endpoint-error' : 'hand-back', {
         lastTokenMs: from.arrivedMs(text.length),
+        ...(from.endpoint === null ? {} : { model: from.endpoint }),
       });
     } else {
       overhead.smallTokens -= tokens;

@@ -2,12 +2,11 @@
 
 import { risingThreshold } from '../relay/budget.ts';
 import type { Relay } from '../relay/relay.ts';
+import { NO_MARKERS } from '../text/tags.ts';
 import type { TraceStopReason } from '../trace.ts';
 import { endSmall, finishAlone, largeGone } from './alone.ts';
 import type { Policy } from './policy.ts';
 import { triggeredPolicy } from './triggered.ts';
-
-const NO_MARKERS = { open: '', close: '' };
 
 /** SplitReason's baseline: of every `chunk` tokens, the large model writes with chance `ratio`. */
 export function randomSwitch(ratio: number, chunk = 32): Policy {
@@ -87,7 +86,7 @@ function atStepStart(relay: Relay, answer: string, ends: readonly string[]): boo
 }
 
 /** Words that a model reflects, verifies or doubts with (after Speculative Thinking, arXiv 2504.12329). */
-export const CUES = [
+const CUES = [
   'wait',
   'hmm',
   'alternatively',

@@ -7,6 +7,7 @@ import { risingThreshold } from '../relay/budget.ts';
 import type { Relay } from '../relay/relay.ts';
 import type { SmallStop, Trigger } from '../relay/write-small.ts';
 import { SplitError, messageOf } from '../split-error.ts';
+import { NO_MARKERS } from '../text/tags.ts';
 import type { TraceStopReason } from '../trace.ts';
 import { endSmall, finishAlone, largeGone } from './alone.ts';
 import type { Policy } from './policy.ts';
@@ -38,7 +39,7 @@ export function triggeredPolicy(settings: TriggerSettings): Policy {
 
 async function run(relay: Relay, settings: TriggerSettings): Promise<TraceStopReason> {
   const { tags } = relay.parts;
-  const markers = settings.tags ? tags : { open: '', close: '' };
+  const markers = settings.tags ? tags : NO_MARKERS;
   if (settings.openBias !== undefined && relay.small.open.single === null)
     throw new SplitError(
       'unsuitable-model',

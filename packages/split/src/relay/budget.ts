@@ -46,7 +46,7 @@ export type Admission =
   | { admitted: false; why: string; lasting: boolean };
 
 /** A span shorter than this helps nobody; a request that could get no more is rejected instead. */
-export const SHORTEST_SPAN = 8;
+const SHORTEST_SPAN = 8;
 
 /** Limits that count tokens or spans. */
 const WHOLE: ReadonlySet<string> = new Set([

@@ -73,6 +73,7 @@ it('is dropped where the tag does not come, and what it wrote is paid for and is
   expect(trace.segments.every(({ origin }) => origin === 'small')).toBe(true);
   expect(trace.totals.overhead?.requests).toBe(1);
   expect(trace.totals.otherCost).toBeGreaterThan(0);
+  expect(trace.notes.join('\n')).toMatch(/some prices are estimated/);
   // Its connection is closed: the server need not write on.
   await expect.poll(() => remote.closedEarly).toBe(1);
 });

@@ -11,6 +11,7 @@ import type { Tags } from '../text/tags.ts';
 import { EndpointError } from '../split-error.ts';
 import { timerMs } from '../timer.ts';
 import { LargeStream, tokensOf } from './large-stream.ts';
+import type { StartStream } from './large-stream.ts';
 import { priceOf } from './prices.ts';
 import type { Prices } from './prices.ts';
 
@@ -128,8 +129,7 @@ export class LargeSide {
       sampling: { ...this.#parts.sampling, ...seed },
       topLogprobs: 0,
     };
-    const start = (signal: AbortSignal): AsyncIterable<TextChunk> =>
-      this.#request(kind, answer, { ...options, signal });
+    const start: StartStream = (signal, asked) => this.#request(kind, answer, { ...options, signal }, asked);
     const stream: LargeStream = new LargeStream(start, {
       tags: this.#parts.tags,
       maxTokens,
@@ -279,6 +279,14 @@ export class LargeSide {
     return { usage: { promptTokens, completionTokens: stream.tokens }, exact: false };
   }
 
+  /** Pays for a stream that went on from `answer` and became no segment. */
+  payFor(stream: LargeStream, answer: string): void {
+    const { usage, exact } = this.usageOf(stream, answer);
+    const cost = this.costOf(usage) ?? 0;
+    this.otherCost += cost;
+    this.estimated ||= !exact && cost > 0;
+  }
+
   costOf(usage: Usage): number | undefined {
     return this.#parts.prices ? priceOf(usage, this.#parts.prices) : undefined;
   }
@@ -307,12 +315,18 @@ export class LargeSide {
   }
 
   /** Goes on from `answer`, and tells what is sent. */
-  #request(kind: RequestKind, answer: string, options: Options): AsyncIterable<TextChunk> {
+  #request(
+    kind: RequestKind,
+    answer: string,
+    options: Options,
+    asked: (endpoint: string) => void = () => undefined,
+  ): AsyncIterable<TextChunk> {
     const { model } = this;
     if (isTelling(model))
-      return model.continueTelling(this.turnOf(answer), options, (to, prompt) =>
-        this.#tell(kind, prompt, to),
-      );
+      return model.continueTelling(this.turnOf(answer), options, (to, prompt) => {
+        asked(to);
+        this.#tell(kind, prompt, to);
+      });
     if (isContinuing(model) && model.promptOf) return this.#asText(kind, answer, options);
     this.#tell(kind, this.prompt + answer);
     return this.#generate(answer, options);

@@ -24,12 +24,20 @@ export interface LargeStreamOptions {
   onEnd?: () => void;
 }
 
+/** Begins a generation under the given signal. Where there are several endpoints, `asked` is told each one that is asked for it. */
+export type StartStream = (
+  signal: AbortSignal,
+  asked: (endpoint: string) => void,
+) => AsyncIterable<TextChunk>;
+
 export class LargeStream {
   readonly sentMs: number;
   firstMs: number | null = null;
   ended: LargeEnd | null = null;
   error: unknown = null;
   usage: Usage | null = null;
+  /** Address of the endpoint that wrote its newest text, where several were configured. */
+  endpoint: string | null = null;
   readonly notes: string[] = [];
   /**
    * Its tokens are counted by pieces of text, because the endpoint names none: a lower bound where it sends several at once,
@@ -49,9 +57,10 @@ export class LargeStream {
   #logprobCount = 0;
   #wake: (() => void)[] = [];
   #waking = false;
+  #askedAt: string | null = null;
 
-  /** `start` begins the generation under the given signal. */
-  constructor(start: (signal: AbortSignal) => AsyncIterable<TextChunk>, options: LargeStreamOptions) {
+  /** `start` begins the generation. */
+  constructor(start: StartStream, options: LargeStreamOptions) {
     this.#options = options;
     this.#control = new AbortController();
     this.#scanner = new TagScanner([options.tags.open, options.tags.close]);
@@ -128,13 +137,13 @@ export class LargeStream {
     if (!this.#control.signal.aborted) void turnOfEventLoop().then(() => this.#control.abort());
   }
 
-  async #read(start: (signal: AbortSignal) => AsyncIterable<TextChunk>): Promise<void> {
+  async #read(start: StartStream): Promise<void> {
     const timer = setTimeout(() => {
       const late = new EndpointError('silence', `the span took longer than ${this.#options.deadlineMs} ms`);
       this.#fail(late);
     }, timerMs(this.#options.deadlineMs));
     try {
-      for await (const chunk of start(this.#control.signal)) {
+      for await (const chunk of start(this.#control.signal, (endpoint) => (this.#askedAt = endpoint))) {
         if (this.ended !== null) break;
         this.#take(chunk);
         if (this.ended !== null) break;
@@ -154,6 +163,7 @@ export class LargeStream {
 
   #take(chunk: TextChunk): void {
     if (chunk.usage) this.usage = chunk.usage;
+    if (chunk.text !== '') this.endpoint = this.#askedAt;
     if (chunk.notes) this.notes.push(...chunk.notes);
     const count = tokensOf(chunk);
     if (count > 0 && chunk.tokenIds.length === 0 && !chunk.logprobs?.length) this.countsPieces = true;

@@ -187,7 +187,7 @@ export class Relay {
     this.smallText += kept;
   }
 
-  /** Generated text that was made elsewhere (a draft that won), tags taken out, as the small model's own segment. */
+  /** Generated text with the tags taken out. */
   clean(text: string): string {
     return stripTags(text, [this.parts.tags.open, this.parts.tags.close]);
   }
@@ -239,10 +239,9 @@ export class Relay {
     this.earlyDropped++;
     stream.abort();
     for (const note of stream.notes) this.ledger.note(note);
-    const { usage } = this.large.usageOf(stream, this.answer);
+    this.large.payFor(stream, this.answer);
     this.overhead.largeTokens += stream.tokens;
     this.overhead.requests++;
-    this.large.otherCost += this.large.costOf(usage) ?? 0;
   }
 }
 

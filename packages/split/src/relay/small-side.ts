@@ -176,7 +176,7 @@ function describe(chunk: TextChunk & { watched?: readonly WatchedPosition[] }, o
 }
 
 /** Entropy of a distribution known by its likeliest members; what is missing counts as one more member. */
-export function entropyOf(logprobs: readonly number[]): number {
+function entropyOf(logprobs: readonly number[]): number {
   let sum = 0;
   let mass = 0;
   for (const logprob of logprobs) {

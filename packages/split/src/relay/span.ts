@@ -267,6 +267,7 @@ function settle(
     ...(cost === undefined ? {} : { cost }),
     ...(progress.decision?.logprob === undefined ? {} : { decisionLogprob: progress.decision.logprob }),
     ...(detail === undefined ? {} : { detail }),
+    ...(stream.endpoint === null ? {} : { model: stream.endpoint }),
   });
   relay.smallText += options.markers.close;
   parts.keepWarm?.seen(relay.answer);

@@ -2,11 +2,11 @@
 // writes the rest of the answer alone, as far as budgets and the policy let it.
 
 import { isAbort, messageOf } from '../split-error.ts';
+import { NO_MARKERS } from '../text/tags.ts';
 import type { TraceStopReason } from '../trace.ts';
 import type { Relay } from './relay.ts';
 
 export const FULL = "the small model's context is full";
-const NO_MARKERS = { open: '', close: '' };
 
 /**
  * The large model finishes what the small one has no room for: span after span, each as long as a budget lets it be. 'context' where it

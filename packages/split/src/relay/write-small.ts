@@ -1,7 +1,6 @@
 // The small model writes its part: token by token, tags held back and never shown, until it asks for the large model,
 // ends, or must be stopped. What then happens is the policy's business.
 
-import { isAbort } from '../split-error.ts';
 import { TagScanner } from '../text/tags.ts';
 import type { LargeStream } from './large-stream.ts';
 import { repeatedBlock } from './loop.ts';
@@ -267,9 +266,4 @@ class SmallWriter {
     current.promptTokens = tokens;
     current.cachedTokens = kept;
   }
-}
-
-/** Whether a failed write was the person's or the clock's doing. */
-export function wasStopped(stop: SmallStop): boolean {
-  return stop.kind === 'failed' && isAbort(stop.error);
 }

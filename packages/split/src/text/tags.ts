@@ -8,6 +8,9 @@ export interface Tags {
 
 export const TAGS: Tags = { open: '<bigmodel>', close: '</bigmodel>' };
 
+/** What stands around a span where the small model knows no tags. */
+export const NO_MARKERS: Tags = { open: '', close: '' };
+
 /** Finds strings in streamed text, holding back what could still become one of them. */
 export class TagScanner {
   readonly #wanted: readonly string[];
