@@ -1,12 +1,15 @@
 // What a client is told when a request cannot be served, in OpenAI's error shape, so that its official clients raise
 // their own error classes. Messages never hold prompts, paths or tokens.
 import { RuntimeError } from '@baton/runtime';
+import { SplitError } from '@baton/split';
 
 export interface ApiErrorDetails {
   /** The field at fault. */
   param?: string;
   code?: string;
   headers?: Readonly<Record<string, string>>;
+  /** Of a relay run that failed: what was written until then, and by whom. */
+  trace?: object;
 }
 
 export class ApiError extends Error {
@@ -20,10 +23,11 @@ export class ApiError extends Error {
     this.details = details;
   }
 
-  /** The response body: `{error: {message, type, param, code}}` as in OpenAI's API reference. */
+  /** The response body: `{error: {message, type, param, code}}` as in OpenAI's API reference, and the trace of a failed relay run. */
   body(): object {
-    const { param = null, code = null } = this.details;
-    return { error: { message: this.message, type: typeOf(this.status), param, code } };
+    const { param = null, code = null, trace } = this.details;
+    const error = { message: this.message, type: typeOf(this.status), param, code };
+    return trace ? { error, trace } : { error };
   }
 }
 
@@ -37,6 +41,7 @@ export function toApiError(error: unknown): ApiError {
     if (error.code === 'closed' || error.code === 'target-unavailable')
       return new ApiError(503, error.message, { code: 'model_unavailable' });
   }
+  if (error instanceof SplitError && error.code === 'bad-input') return new ApiError(400, error.message);
   return new ApiError(500, 'the server failed on this request; its log says why', { code: 'internal' });
 }
 

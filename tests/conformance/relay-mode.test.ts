@@ -7,6 +7,8 @@ import { serve, type Served } from '../support/serve.ts';
 
 let large: Served;
 let relay: Served;
+/** A relay whose large model writes everything. */
+let passing: Served;
 let client: OpenAI;
 const messages = [
   { role: 'user' as const, content: 'Tom has 23 boxes with 47 apples each. He eats 12. How many are left?' },
@@ -16,9 +18,11 @@ beforeAll(async () => {
   large = await serve(['--no-pairing']);
   // Hands off at random, so that the test does not depend on what a trained model finds hard.
   relay = await serve(['--no-pairing', '--large', `${large.url}/v1`, '--policy', 'random:0.3'], 'demo-small');
+  passing = await serve(['--no-pairing', '--large', `${large.url}/v1`, '--policy', 'large'], 'demo-small');
   client = new OpenAI({ baseURL: `${relay.url}/v1`, apiKey: 'none', maxRetries: 0 });
 });
 afterAll(async () => {
+  await passing?.stop();
   await relay?.stop();
   await large?.stop();
 });
@@ -103,6 +107,39 @@ test('stop strings end the run, whoever writes them', async () => {
   });
   expect(stopped.choices[0]!.message.content).toBe(whole.slice(0, whole.indexOf(stop)));
   expect(stopped.choices[0]!.finish_reason).toBe('stop');
+  expect((stopped as typeof stopped & { trace: Trace }).trace.text).toContain(stop);
+});
+
+describe('the large model reads the same conversation as the small one', () => {
+  const earlier = [
+    { role: 'user' as const, content: 'Ann has 31 pens and buys 12. How many pens does she have?' },
+    { role: 'assistant' as const, content: 'The answer is \\boxed{43}.' },
+  ];
+  const written = async (server: Served, body: object): Promise<string> => {
+    const response = await fetch(`${server.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: server.model, temperature: 0, max_tokens: 60, ...body }),
+    });
+    expect(response.status).toBe(200);
+    const { choices } = (await response.json()) as OpenAI.ChatCompletion;
+    return choices[0]!.message.content!;
+  };
+
+  test.each([
+    ['with earlier turns', { messages: [...earlier, ...messages] }],
+    [
+      'and goes on with an answer that has begun',
+      {
+        messages: [...messages, { role: 'assistant', content: 'First, the number of apples is 23*47=' }],
+        continue_final_message: true,
+        add_generation_prompt: false,
+      },
+    ],
+    ['where nothing is asked', { messages: [{ role: 'user', content: '' }] }],
+  ])('%s', async (_name, body) => {
+    expect(await written(passing, body)).toBe(await written(large, body));
+  });
 });
 
 describe('what two models cannot give is refused', () => {
@@ -122,4 +159,22 @@ test('a large endpoint that dies: the small model goes on alone and the trace sa
   expect(text.length).toBeGreaterThan(0);
   expect(trace.totals.largeTokens).toBe(0);
   expect(trace.notes.length).toBeGreaterThan(0);
+});
+
+test('a run that fails leaves its trace', async () => {
+  for (const stream of [false, true]) {
+    const response = await fetch(`${passing.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: passing.model, messages, stream }),
+    });
+    // Nothing was written before it failed, so that a stream too has a status of its own.
+    expect(response.status).toBe(500);
+    const { error, trace } = (await response.json()) as {
+      error: { message: string };
+      trace: Trace;
+    };
+    expect(error.message).toMatch(/large endpoint/);
+    expect(trace).toMatchObject({ stopReason: 'error', question: messages[0]!.content });
+  }
 });

@@ -78,7 +78,9 @@ export class UsageSum {
 export function finishReason(chunk: EngineChunk): 'stop' | 'length' | null {
   if (chunk.finishReason === undefined) return null;
   if (chunk.finishReason === 'error')
-    throw new ApiError(500, chunk.notes?.at(-1) ?? 'the model failed while it was writing');
+    throw new ApiError(500, chunk.notes?.at(-1) ?? 'the model failed while it was writing', {
+      ...(chunk.trace ? { trace: chunk.trace } : {}),
+    });
   return chunk.finishReason === 'length' || chunk.finishReason === 'context' ? 'length' : 'stop';
 }
 

@@ -2,7 +2,7 @@
 // evaluation harness can so use the relay as if it were one model.
 import { StopStrings, type LocalModel } from '@baton/runtime';
 import type { ChatMessage, GenerateOptions, TextModel, TextSession } from '@baton/runtime/text-model';
-import { solve, type Budget, type SolveEvent, type Trace } from '@baton/split';
+import { solve, type Budget, type SolveEvent, type SolveOptions, type Trace } from '@baton/split';
 import { ApiError } from '../api-error.ts';
 import { renderConversation } from './chat-prompt.ts';
 import { Conversations, type ConversationLimits } from './conversations.ts';
@@ -49,21 +49,19 @@ export class RelayEngine implements Engine {
       throw new ApiError(400, 'prompt: a relay takes text, for its two models have different tokens', {
         param: 'prompt',
       });
-    yield* this.#solve(prompt.text, async () => prompt.text, options);
+    yield* this.#solve(prompt.text, { raw: true }, options);
   }
 
   async *chat(messages: readonly ChatMessage[], options: ChatOptions): AsyncGenerator<EngineChunk> {
     const { continueFinal, ...rest } = options;
     const { small } = this.#parts;
-    const last = messages.at(-1)!;
-    if (continueFinal) {
-      const prompt = await renderConversation(small, messages, true);
-      return yield* this.#solve(prompt, async () => prompt, rest);
-    }
-    // The relay takes the tags out of the question; what it made of it is what is rendered.
-    const render = (asked: string): Promise<string> =>
-      renderConversation(small, [...messages.slice(0, -1), { ...last, content: asked }], false);
-    yield* this.#solve(last.content, render, rest);
+    const begun = continueFinal ? messages.at(-1)!.content : '';
+    const turns = continueFinal ? messages.slice(0, -1) : messages;
+    const question = turns.at(-1);
+    if (question?.role === 'user' && question.content.trim() !== '' && this.#parts.chatTemplate !== null)
+      return yield* this.#solve(question.content, { history: turns.slice(0, -1), begun }, rest);
+    // Nothing is asked that a large model could be asked in its own form: it goes on with the same text.
+    yield* this.#solve(await renderConversation(small, messages, continueFinal), { raw: true }, rest);
   }
 
   async score(): Promise<PromptToken[]> {
@@ -82,7 +80,7 @@ export class RelayEngine implements Engine {
 
   async *#solve(
     question: string,
-    render: (asked: string) => Promise<string>,
+    asked: Pick<SolveOptions, 'history' | 'begun' | 'raw'>,
     options: GenerateOptions,
   ): AsyncGenerator<EngineChunk> {
     if (options.topLogprobs !== undefined)
@@ -92,15 +90,16 @@ export class RelayEngine implements Engine {
     const { small, large, policy } = this.#parts;
     const control = new AbortController();
     const signal = options.signal ? AbortSignal.any([options.signal, control.signal]) : control.signal;
-    let prompt = '';
+    const prompt = Promise.withResolvers<string>();
     const events = solve(question, {
+      ...asked,
       small: {
         id: small.id,
         location: small.location,
         capabilities: small.capabilities,
         generate: (text, generation) => small.generate(text, generation),
-        renderChat: async ([message]) => (prompt = await render(message!.content)),
-        openSession: () => this.#lease(prompt),
+        renderChat: (messages, form) => small.renderChat(messages, form),
+        openSession: async () => this.#lease(await prompt.promise),
       },
       large: await large.open(),
       policy,
@@ -109,9 +108,9 @@ export class RelayEngine implements Engine {
       signal,
     });
     try {
-      yield* this.#chunks(events, options, () => small.tokenizer.encodeSequence(prompt).length);
+      yield* this.#chunks(events, options, prompt.resolve, () => control.abort());
     } finally {
-      // Ends the run when the client leaves or a stop string was found.
+      // Ends the run when the client leaves.
       control.abort();
       await events.return(undefined as never);
     }
@@ -139,35 +138,37 @@ export class RelayEngine implements Engine {
   async *#chunks(
     events: AsyncIterable<SolveEvent>,
     options: GenerateOptions,
-    promptTokens: () => number,
+    started: (prompt: string) => void,
+    stop: () => void,
   ): AsyncGenerator<EngineChunk> {
     const stops = new StopStrings(options.stop ?? []);
+    let promptTokens = 0;
     let tokens = 0;
     let origin: 'small' | 'large' = 'small';
-    const usage = (): EngineChunk['usage'] => ({ promptTokens: promptTokens(), completionTokens: tokens });
+    let stopped: string | undefined;
     for await (const event of events) {
-      if (event.type === 'text') {
+      if (event.type === 'start') {
+        started(event.prompt);
+        promptTokens = this.#parts.small.tokenizer.encodeSequence(event.prompt).length;
+      } else if (event.type === 'text' && stopped === undefined) {
         tokens += event.tokens;
         origin = event.origin;
         const { text, match } = stops.push(event.text);
         const shown = match !== undefined && options.includeStop ? text + match : text;
         if (shown !== '') yield { text: shown, tokenIds: [], origin };
-        if (match !== undefined)
-          return yield {
-            text: '',
-            tokenIds: [],
-            origin,
-            finishReason: 'stop',
-            stopped: match,
-            usage: usage()!,
-          };
+        if (match === undefined) continue;
+        // The run ends, and its trace is still to come.
+        stopped = match;
+        stop();
       } else if (event.type === 'end') {
+        const { notes } = event.trace;
         yield {
-          text: stops.flush(),
+          text: stopped === undefined ? stops.flush() : '',
           tokenIds: [],
           origin,
-          ...ending(event.trace),
-          usage: usage()!,
+          ...(stopped === undefined ? ending(event.trace) : { finishReason: 'stop', stopped }),
+          ...(notes.length > 0 ? { notes } : {}),
+          usage: { promptTokens, completionTokens: tokens },
           trace: event.trace,
         };
       }
@@ -175,9 +176,8 @@ export class RelayEngine implements Engine {
   }
 }
 
-function ending({ stopReason, notes }: Trace): Pick<EngineChunk, 'finishReason' | 'notes'> {
-  const said = notes.length > 0 ? { notes } : {};
-  if (stopReason === 'error') return { finishReason: 'error', ...said };
+function ending({ stopReason }: Trace): Pick<EngineChunk, 'finishReason'> {
+  if (stopReason === 'error') return { finishReason: 'error' };
   const cut = stopReason === 'length' || stopReason === 'context' || stopReason === 'budget';
-  return { finishReason: cut ? 'length' : stopReason === 'aborted' ? 'aborted' : 'stop', ...said };
+  return { finishReason: cut ? 'length' : stopReason === 'aborted' ? 'aborted' : 'stop' };
 }

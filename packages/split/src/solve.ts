@@ -2,7 +2,8 @@
 // whatever happened on the way.
 
 import { turnOfEventLoop } from '@baton/runtime/event-loop';
-import type { Sampling, TextModel } from '@baton/runtime/text-model';
+import { renderContinued } from '@baton/runtime/render-continued';
+import type { ChatMessage, Sampling, TextModel } from '@baton/runtime/text-model';
 
 import { Channel } from './channel.ts';
 import type { SolveEvent } from './events.ts';
@@ -36,8 +37,17 @@ export interface SolveOptions {
   budget?: Budget;
   /** Of the large model, per million tokens. */
   prices?: Prices;
+  /** The conversation before the question: a system message, earlier turns. Both models read it. */
+  history?: readonly ChatMessage[];
+  /** The beginning of the answer, which both models go on from. It ends the trace's prompt and is no part of its text. */
+  begun?: string;
+  /**
+   * The question is the whole prompt, as it is: no chat template stands around it. An endpoint that takes messages only gets it as one. Not
+   * with `history` or `begun`.
+   */
+  raw?: boolean;
   sampling?: Sampling;
-  /** Default: as `sampling`. */
+  /** Default: as `sampling`, without its logit bias, whose ids are those of the small model's vocabulary. */
   largeSampling?: Sampling;
   tags?: Tags;
   /** Text in front of the answer for the large model. Default: the small model's rendering. */
@@ -124,7 +134,12 @@ function check(question: string, options: SolveOptions, policy: Policy): void {
     );
   if (policy.needs.small && !options.small)
     throw new SplitError('unsuitable-model', `policy ${policy.name} needs a small model`);
-  const { tags } = options;
+  const { tags, history = [], begun = '' } = options;
+  if (options.raw && (history.length > 0 || begun !== ''))
+    throw new SplitError(
+      'bad-input',
+      'a raw prompt holds everything: it goes with no history and no beginning',
+    );
   // One character could not be told from the same character in a question.
   if (tags && (tags.open.length < 2 || tags.close.length < 2 || tags.open === tags.close))
     throw new SplitError(
@@ -147,6 +162,10 @@ async function start(
   const { mostSpans } = policy;
   const budget = { ...(mostSpans === undefined ? {} : { maxSpans: mostSpans }), ...options.budget };
   const asked = neutralise(question, tags);
+  const { begun = '', raw = false } = options;
+  const history = (options.history ?? []).map(({ role, content }) =>
+    role === 'user' ? { role, content: neutralise(content, tags) } : { role, content },
+  );
   const startedAt = new Date().toISOString();
   const begin = clock();
   const now = (): number => clock() - begin;
@@ -170,9 +189,11 @@ async function start(
       return otherwise;
     }
   };
-  const rendering = renderPrompt(asked, options);
-  const prompt = await orFail(underSignal(rendering, signal), plainPrompt(asked));
-  const renderedLarge = Promise.resolve(options.renderLarge?.(asked) ?? prompt);
+  const rendering = raw ? Promise.resolve(question) : renderPrompt(asked, history, options);
+  const prompt = await orFail(underSignal(rendering, signal), plainPrompt(asked, history) + begun);
+  const renderedLarge = Promise.resolve(options.renderLarge?.(asked)).then((text) =>
+    text === undefined ? prompt : text + begun,
+  );
   const largePrompt = await orFail(underSignal(renderedLarge, signal), prompt);
   const models = {
     small: describe(options.small, 'none'),
@@ -185,10 +206,13 @@ async function start(
   const large = options.large
     ? new LargeSide({
         model: options.large,
+        history,
         question: asked,
         prompt: largePrompt,
+        begun,
+        raw,
         tags,
-        sampling: options.largeSampling ?? sampling,
+        sampling: options.largeSampling ?? withoutBias(sampling),
         prices: options.prices ?? null,
         spanMs: options.spanMs ?? 120_000,
         streamPrompts: options.streamPrompts ?? true,
@@ -279,12 +303,26 @@ async function openSmall(model: TextModel, tags: Tags, signal: AbortSignal): Pro
   }
 }
 
-async function renderPrompt(question: string, options: SolveOptions): Promise<string> {
-  const messages = [{ role: 'user', content: question }] as const;
-  const model = options.small?.renderChat ? options.small : options.large?.renderChat ? options.large : null;
-  if (model) return model.renderChat!(messages, { addGenerationPrompt: true });
-  if (options.renderLarge) return options.renderLarge(question);
-  return plainPrompt(question);
+async function renderPrompt(
+  question: string,
+  history: readonly ChatMessage[],
+  options: SolveOptions,
+): Promise<string> {
+  const messages: ChatMessage[] = [...history, { role: 'user', content: question }];
+  const { small, large, begun = '' } = options;
+  const model = small?.renderChat ? small : large?.renderChat ? large : null;
+  if (model && begun !== '') {
+    const continued = await renderContinued(model, [...messages, { role: 'assistant', content: begun }]);
+    if (continued !== null) return continued;
+  }
+  if (model) return (await model.renderChat!(messages, { addGenerationPrompt: true })) + begun;
+  if (options.renderLarge) return (await options.renderLarge(question)) + begun;
+  return plainPrompt(question, history) + begun;
+}
+
+function withoutBias(sampling: Sampling): Sampling {
+  const { logitBias: _ids, ...rest } = sampling;
+  return rest;
 }
 
 function describe(model: TextModel | null, none: string): TraceModel {

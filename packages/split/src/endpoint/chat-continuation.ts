@@ -87,8 +87,9 @@ export function messagesFor(
   dialect: Dialect,
   thoughtField: string | null = null,
 ): Record<string, unknown> {
+  const { history = [] } = turn;
   const user = { role: 'user', content: turn.question };
-  if (turn.bare) return { messages: [user] };
+  if (turn.bare) return { messages: [...history, user] };
   if (dialect === 'phrase') {
     const content =
       turn.partial === ''
@@ -96,13 +97,13 @@ export function messagesFor(
         : `${turn.question}\n\nA solution was begun and broken off in the middle:\n\n---\n${turn.partial}\n---\n\n` +
           'Write on from exactly where it breaks off, in the same style, beginning with the very next character. ' +
           'Do not repeat any of it and add no remarks. Put the final answer in \\boxed{}.';
-    return { messages: [{ role: 'user', content }] };
+    return { messages: [...history, { role: 'user', content }] };
   }
   // An empty assistant message is refused by some servers, and says nothing.
-  if (turn.partial === '') return { messages: [user] };
+  if (turn.partial === '') return { messages: [...history, user] };
   const assistant = { role: 'assistant', ...partsOf(turn.partial, thoughtField) };
-  if (dialect === 'prefix') return { messages: [user, { ...assistant, prefix: true }] };
-  const messages = [user, assistant];
+  if (dialect === 'prefix') return { messages: [...history, user, { ...assistant, prefix: true }] };
+  const messages = [...history, user, assistant];
   return dialect === 'continue'
     ? { messages, continue_final_message: true, add_generation_prompt: false }
     : { messages };

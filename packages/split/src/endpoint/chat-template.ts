@@ -123,28 +123,31 @@ function textOf(answer: unknown, field: string): string | null {
   return typeof value === 'string' ? value : null;
 }
 
-/** A question that no template changes and no person asks. */
-const PLACE = 'The question stands here: 7f3a9c.';
+/** A text that no template changes and nobody writes. */
+const place = (number: number): string => `Text ${number} stands here: 7f3a9c.`;
+
+/** Conversations are told apart by who speaks when; those of this many forms are remembered. */
+const MOST_FORMS = 32;
 
 /**
- * What a server's template puts around a question, found once with a text that says nothing: so the question itself goes out with the
- * first request that needs it, and never before.
+ * What a server's template puts around the texts of a conversation, found with texts that say nothing: so the conversation itself goes out
+ * with the first request that needs it, and never before.
  */
-export class QuestionFrame {
+export class ChatFrame {
   readonly #render: (messages: readonly ChatMessage[]) => Promise<string | null>;
-  #frame: Promise<{ before: string; after: string } | null> | null = null;
+  /** By the roles: what stands before, between and behind the texts. */
+  readonly #frames = new Map<string, Promise<readonly string[] | null>>();
 
   constructor(render: (messages: readonly ChatMessage[]) => Promise<string | null>) {
     this.#render = render;
   }
 
-  /** The question in its frame; null where the server renders nothing or changes what it is given. */
-  async around(question: string, signal?: Signal): Promise<string | null> {
-    // Not under the signal of whoever comes first: others wait for it as well.
-    this.#frame ??= this.#find();
+  /** The messages in their frame; null where the server renders nothing or changes what it is given. */
+  async around(messages: readonly ChatMessage[], signal?: Signal): Promise<string | null> {
     try {
-      const frame = await underSignal(this.#frame, signal);
-      return frame && frame.before + question + frame.after;
+      // Not under the signal of whoever comes first: others wait for it as well.
+      const frame = await underSignal(this.#frameOf(messages), signal);
+      return frame && frame.map((piece, i) => piece + (messages[i]?.content ?? '')).join('');
     } catch (error) {
       // The request that is to follow will say for itself what is wrong.
       if (error instanceof EndpointError) return null;
@@ -152,15 +155,31 @@ export class QuestionFrame {
     }
   }
 
-  async #find(): Promise<{ before: string; after: string } | null> {
-    try {
-      const rendered = await this.#render([{ role: 'user', content: PLACE }]);
-      const [before, after, ...more] = rendered?.split(PLACE) ?? [];
-      return before === undefined || after === undefined || more.length > 0 ? null : { before, after };
-    } catch (error) {
+  #frameOf(messages: readonly ChatMessage[]): Promise<readonly string[] | null> {
+    const roles = messages.map(({ role }) => role);
+    const key = roles.join();
+    let frame = this.#frames.get(key);
+    if (!frame) {
+      frame = this.#find(roles);
+      this.#frames.set(key, frame);
       // Asked again another time.
-      this.#frame = null;
-      throw error;
+      frame.catch(() => this.#frames.delete(key));
+      if (this.#frames.size > MOST_FORMS) this.#frames.delete(this.#frames.keys().next().value!);
     }
+    return frame;
+  }
+
+  async #find(roles: readonly ChatMessage['role'][]): Promise<readonly string[] | null> {
+    const rendered = await this.#render(roles.map((role, i) => ({ role, content: place(i) })));
+    if (rendered === null) return null;
+    const pieces: string[] = [];
+    let rest = rendered;
+    for (const i of roles.keys()) {
+      const [piece, behind, ...more] = rest.split(place(i));
+      if (piece === undefined || behind === undefined || more.length > 0) return null;
+      pieces.push(piece);
+      rest = behind;
+    }
+    return [...pieces, rest];
   }
 }

@@ -213,7 +213,7 @@ describe('a limit of Infinity', () => {
 
 it('a template that several wait for comes though the first of them gives up', async () => {
   const template: Script = (response) =>
-    setTimeout(() => json(response, 200, { prompt: 'Q: The question stands here: 7f3a9c.\nA: ' }), 100);
+    setTimeout(() => json(response, 200, { prompt: 'Q: Text 0 stands here: 7f3a9c.\nA: ' }), 100);
   const endpoint = await server(template, stream(['ok']));
   const model = await connect({ url: endpoint.url, preset: 'llama.cpp', model: 'm' });
   if (!isContinuing(model)) throw new Error('it has no template');

@@ -170,6 +170,6 @@ class SmallEndpoint implements TextModel {
     const rendered = server && (await renderedBy(server, messages, addGenerationPrompt));
     if (server && rendered !== null) return withoutAdded(rendered, await addedInFront(server));
     this.#notes.push(`${this.id}: its chat template is not known; the question is asked as plain text`);
-    return plainPrompt(messages.at(-1)?.content ?? '');
+    return plainPrompt(messages.at(-1)?.content ?? '', messages.slice(0, -1));
   }
 }

@@ -6,7 +6,7 @@ import type { GenerateOptions, TextChunk } from '@baton/runtime/text-model';
 import { EndpointError } from '../split-error.ts';
 import { underSignal } from '../under-signal.ts';
 import type { Continuation, ContinuingModel } from '../relay/large-side.ts';
-import { QuestionFrame, addedInFront, renderedBy, withoutAdded } from './chat-template.ts';
+import { ChatFrame, addedInFront, renderedBy, withoutAdded } from './chat-template.ts';
 import type { Renderer, RenderingServer } from './chat-template.ts';
 import type { Signal } from './event-stream.ts';
 import { OpenAICompletionsModel, firstModelId, httpOf } from './openai-completions.ts';
@@ -17,7 +17,7 @@ const PATIENCE_MS = 5_000;
 const THINKING = /<think>\s*$/;
 
 export class TemplatedCompletionsModel extends OpenAICompletionsModel implements ContinuingModel {
-  readonly #frame: QuestionFrame;
+  readonly #frame: ChatFrame;
   readonly #server: () => Promise<RenderingServer>;
   /** What the server puts in front of every prompt itself. */
   #added: Promise<string> | null = null;
@@ -38,11 +38,12 @@ export class TemplatedCompletionsModel extends OpenAICompletionsModel implements
       model: options.model ?? (await firstModelId(options)),
       http,
     });
-    this.#frame = new QuestionFrame(async (messages) => renderedBy(await this.#server(), messages, true));
+    this.#frame = new ChatFrame(async (messages) => renderedBy(await this.#server(), messages, true));
   }
 
   async promptOf(turn: Continuation, signal?: Signal): Promise<string> {
-    const own = await this.#frame.around(turn.question, signal);
+    const asked = [...(turn.history ?? []), { role: 'user' as const, content: turn.question }];
+    const own = turn.raw ? null : await this.#frame.around(asked, signal);
     return withoutAdded(textOf(turn, own), await this.#inFront(signal));
   }
 

@@ -84,8 +84,11 @@ function warming({ model, underWay }: Counted): Warming {
   const notes: string[] = [];
   const now = (): number => performance.now();
   const parts = {
+    history: [],
     question: 'q',
     prompt: 'Q: q\n',
+    begun: '',
+    raw: false,
     tags: TAGS,
     sampling: {},
     prices: null,

@@ -1,7 +1,14 @@
 // The large model as the relay uses it: "go on from this answer text". Holds its prompt (the large model's own template
 // or the small one's), a cache session where the model has one, and the price of every request.
 
-import type { Sampling, TextChunk, TextModel, TextSession, Usage } from '@baton/runtime/text-model';
+import type {
+  ChatMessage,
+  Sampling,
+  TextChunk,
+  TextModel,
+  TextSession,
+  Usage,
+} from '@baton/runtime/text-model';
 
 import { streamsPrompts } from '../endpoint/streamed-prompt.ts';
 import type { OpenPrompt } from '../endpoint/streamed-prompt.ts';
@@ -17,6 +24,8 @@ import type { Prices } from './prices.ts';
 
 /** What is being continued, for endpoints that take messages rather than raw text. */
 export interface Continuation {
+  /** The conversation before the question. */
+  history?: readonly ChatMessage[];
   question: string;
   /** The partial assistant turn, thinking marker included where the prompt opens one. */
   partial: string;
@@ -25,6 +34,8 @@ export interface Continuation {
   answer: string;
   /** The question is complete as it stands: nothing is asked in addition. */
   bare?: boolean;
+  /** `prompt` is what a person gave: no template stands around it. */
+  raw?: boolean;
 }
 
 /** A TextModel that cannot take raw text continues an assistant turn instead. */
@@ -58,9 +69,13 @@ export interface WarmUpAnswer {
 
 export interface LargeSideParts {
   model: TextModel;
+  history: readonly ChatMessage[];
   question: string;
-  /** Text before the answer. */
+  /** Text before what is written, `begun` at its end. */
   prompt: string;
+  /** The beginning of the answer that was given with the question; '' where none was. */
+  begun: string;
+  raw: boolean;
   tags: Tags;
   sampling: Sampling;
   prices: Prices | null;
@@ -253,11 +268,11 @@ export class LargeSide {
   }
 
   #asked(answer: string, instruction: string, prompt: string, signal: AbortSignal): AsyncIterable<TextChunk> {
-    const { question } = this.#parts;
+    const { history, question } = this.#parts;
     const options = { topLogprobs: 10, sampling: { temperature: 0 }, signal, maxTokens: this.askTokens };
     const { model } = this;
     const asked = `${question}\n\nA solution so far:\n---\n${answer}\n---\n\n${instruction}`;
-    const turn = { question: asked, partial: '', prompt, answer: '', bare: true };
+    const turn = { history, question: asked, partial: '', prompt, answer: '', bare: true };
     const tell = (to: string, prompt: string): void => this.#tell('score', prompt, to);
     return isTelling(model)
       ? model.continueTelling(turn, options, tell)
@@ -345,9 +360,11 @@ export class LargeSide {
 
   /** The answer so far as the turn that is to be continued. */
   turnOf(answer: string): Continuation {
-    const thinking = /<think>\s*$/.exec(this.prompt)?.[0] ?? '';
-    const { question } = this.#parts;
-    return { question, partial: thinking + answer, prompt: this.prompt, answer };
+    const { history, question, begun, raw } = this.#parts;
+    const prompt = this.prompt.slice(0, this.prompt.length - begun.length);
+    const thinking = /<think>\s*$/.exec(prompt)?.[0] ?? '';
+    const whole = begun + answer;
+    return { history, question, partial: thinking + whole, prompt, answer: whole, raw };
   }
 
   #generate(answer: string, options: Options): AsyncIterable<TextChunk> {
