@@ -13,7 +13,7 @@ from .greedy import greedy
 from .tokenizer import CLOSE, EOS, OPEN, PAD
 
 TOTAL, SPAN = 224, 64
-"""Tokens at most, in all and from the large model at one hand-off; a written-out long product takes 20 to 38, 33 on average."""
+"""Tokens at most, in all (tags included) and from the large model at one hand-off; a written-out long product takes 20 to 38, 33 on average."""
 
 
 @dataclass
@@ -52,18 +52,22 @@ def relay(small, large, prompts: list[list[int]]) -> list[Run]:
     runs = [Run(p) for p in prompts]
     active = runs
     while active:
-        pieces = greedy(small, [r.prompt + r.written for r in active], [EOS, OPEN], TOTAL, banned=[CLOSE])
-        for run, piece in zip(active, pieces):
-            run.written += piece
-        active = [r for r in active if r.open and len(r.written) < TOTAL]
+        left = [TOTAL - len(r.written) for r in active]
+        pieces = greedy(small, [r.prompt + r.written for r in active], [EOS, OPEN], max(left), banned=[CLOSE])
+        for run, piece, most in zip(active, pieces, left):
+            run.written += piece[:most]
+        # A hand-off takes a token and the close tag.
+        active = [r for r in active if r.open and len(r.written) + 2 <= TOTAL]
         if not active:
             break
+        left = [min(SPAN, TOTAL - len(r.written) - 1) for r in active]
         without_tags = [r.prompt + [t for t in r.written if t not in (OPEN, CLOSE)] for r in active]
-        spans = greedy(large, without_tags, [EOS], SPAN)
+        spans = [s[:most] for s, most in zip(greedy(large, without_tags, [EOS], max(left)), left)]
         keep = close_at(small, [r.prompt + r.written for r in active], spans)
         for run, span, count in zip(active, spans, keep):
             run.written += span[:count] + [CLOSE]
             run.from_large += count
             run.discarded += len(span) - count
             run.hand_offs += 1
+        active = [r for r in active if len(r.written) < TOTAL]
     return runs

@@ -1,16 +1,19 @@
 """Training parts that need no long run: the loss falls, spans strip clean, weights lie where they should."""
 
 import random
+from pathlib import Path
 
 import torch
+from baton_training.checkpoints import open_model
 from baton_training.disagreement import label, result_of
 from baton_training.finetune import SPAN_WEIGHT, weights_of
+from baton_training.heldout import read
 from baton_training.merge_labels import add
 from baton_training.muon import orthogonalised
 from baton_training.pretrain import Text
 from baton_training.problems import make
-from baton_training.relay import close_at
-from baton_training.scratchpad import CLOSE, OPEN, is_long, marked, trace, worked
+from baton_training.relay import close_at, relay
+from baton_training.scratchpad import CLOSE, OPEN, is_long, marked, prompt, trace, worked
 from baton_training.shapes import build
 from baton_training.tokenizer import load
 from baton_training.training_loop import Trainer, scale
@@ -65,6 +68,17 @@ def test_hand_back_is_the_first_place_where_the_close_tag_is_likeliest():
             return type("Out", (), {"logits": logits})
 
     assert close_at(Fixed(), [[9, 9]], [[9, 9, 9, 9]]) == [3]
+
+
+def test_a_run_ends_at_the_most_tokens_whoever_writes_them(monkeypatch):
+    models = Path(__file__).resolve().parents[2] / "models"
+    small, large = open_model(models / "demo-small", "small"), open_model(models / "demo-large", "large")
+    prompts = [load().encode(prompt(row["question"])).ids for row in read("arithmetic-dev")[:20]]
+    whole = relay(small, large, prompts)
+    assert max(len(r.written) for r in whole) > 80 and sum(r.hand_offs for r in whole) > 10
+    for most in range(50, 54):
+        monkeypatch.setattr("baton_training.relay.TOTAL", most)
+        assert max(len(r.written) for r in relay(small, large, prompts)) == most
 
 
 def test_muon_updates_are_nearly_orthogonal_and_the_schedule_ends_decayed():

@@ -87,13 +87,14 @@ export async function openModelArgument(
 
 /**
  * The bridge's model where the server is a bridge: it has sessions, so that it can be the small model as well. Its token
- * comes from BATON_BRIDGE_TOKEN, or as any endpoint's key. null for other servers and for one that answers with a failure,
- * whose own errors are then told. Throws for one that is not reached or stays silent.
+ * comes as any endpoint's key, or on this machine from BATON_BRIDGE_TOKEN, which no other may see. null for other servers
+ * and for one that answers with a failure, whose own errors are then told. Throws for one that is not reached or stays
+ * silent.
  */
 async function bridgeAt(url: string, options: ModelArgumentOptions): Promise<TextModel | null> {
   const { apiKey } = endpointOf(url, options);
-  const token = apiKey ?? process.env.BATON_BRIDGE_TOKEN;
-  const here = /^(?:localhost|127\..*|\[::1\])$/.test(new URL(apiBase(url)).hostname);
+  const here = /^(?:localhost|127\.[\d.]+|\[::1\])$/.test(new URL(apiBase(url)).hostname);
+  const token = apiKey ?? (here ? process.env.BATON_BRIDGE_TOKEN : undefined);
   const patience = here ? ANSWER_HERE_MS : ANSWER_THERE_MS;
   const late = AbortSignal.timeout(patience);
   const { signal } = options;
@@ -139,13 +140,16 @@ export function endpointOf(url: string, { apiKeyEnv, modelId }: ModelArgumentOpt
 
 /**
  * A model's identity for a report: a local one by the hash of its compiled weights, so that results of a retrained model
- * are never mixed with older ones; a remote one by address and model id.
+ * are never mixed with older ones; a remote one by model id and address, without its credentials and query.
  */
 export async function identifyModelArgument(
   argument: string,
   options: ModelArgumentOptions = {},
 ): Promise<string> {
-  if (isUrl(argument)) return options.modelId === undefined ? argument : `${options.modelId} at ${argument}`;
+  if (isUrl(argument)) {
+    const address = apiBase(argument);
+    return options.modelId === undefined ? address : `${options.modelId} at ${address}`;
+  }
   const weights = await weightsOf(argument);
   const target = options.target === undefined ? '' : `, ${options.target}`;
   return `${path.basename(argument)} (weights ${weights.sha256.slice(0, 16)}${target})`;

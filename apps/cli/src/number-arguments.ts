@@ -11,8 +11,10 @@ export function number(text: string): number {
 
 /** A whole number from 0 on. */
 export function wholeNumber(text: string): number {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('a whole number is needed.');
-  return Number(text);
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value))
+    throw new InvalidArgumentError('a whole number is needed.');
+  return value;
 }
 
 /** A whole number from 1 on. */
@@ -20,6 +22,11 @@ export function positiveNumber(text: string): number {
   const value = wholeNumber(text);
   if (value === 0) throw new InvalidArgumentError('a whole number of at least 1 is needed.');
   return value;
+}
+
+/** Whole numbers from 1 on, comma-separated. */
+export function positiveNumbers(text: string): number[] {
+  return text.split(',').map((part) => positiveNumber(part.trim()));
 }
 
 /** A share from 0 to 1. */

@@ -55,6 +55,21 @@ it('names what is wrong', async () => {
   expect(wrong((m) => void (m.files[0]!.path = '/etc/passwd'))).toThrow(
     /files\.0\.path: must be a relative path/,
   );
+  for (const elsewhere of [
+    'x\n/../../../escaped.txt',
+    'a/../../escaped.txt',
+    '..\\escaped.txt',
+    'C:escaped.txt',
+    'https://evil/x',
+    '%2e%2e/escaped.txt',
+    'a//b',
+    './a',
+    '',
+  ]) {
+    expect(wrong((m) => void (m.files[0]!.path = elsewhere))).toThrow(
+      /files\.0\.path: must be a relative path/,
+    );
+  }
   expect(wrong((m) => void (m.tensors['head']!.offset = 1e9))).toThrow(
     /tensors\.head: ends at byte \d+ of weights\.bin/,
   );

@@ -26,6 +26,7 @@
 //     `argmax` [1, L, 1] int32 and `max` [1, L, 1]: log p = chosen - log_sum_exp.
 import * as v from 'valibot';
 import { ATTENTIONS, LOWERINGS, PREFILL_WEIGHTS } from './options.ts';
+import { isPathInside } from './path-inside.ts';
 
 export const MANIFEST_FILE = 'baton.json';
 export const MANIFEST_SCHEMA = 'baton.model/1';
@@ -34,10 +35,7 @@ const count = v.pipe(v.number(), v.integer(), v.minValue(1));
 const index = v.pipe(v.number(), v.integer(), v.minValue(0));
 const positive = v.pipe(v.number(), v.gtValue(0));
 const finite = v.pipe(v.number(), v.finite());
-const path = v.pipe(
-  v.string(),
-  v.regex(/^(?!\/)(?!.*(^|\/)\.\.(\/|$))[^\\]+$/, 'must be a relative path inside the model'),
-);
+const path = v.pipe(v.string(), v.check(isPathInside, 'must be a relative path inside the model'));
 
 /** One graph input or output. Batch is always 1 and every dimension a constant. */
 const port = v.object({ name: v.string(), dtype: v.picklist(['f32', 'f16', 'int32']), dims: v.array(count) });

@@ -1,6 +1,6 @@
 // Everything that can be wrong with what the compiler is given, and with where it writes: one clear error each, nothing left
 // behind.
-import { open, readdir, readFile, writeFile } from 'node:fs/promises';
+import { open, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Checkpoint } from '../src/checkpoint/checkpoint.ts';
@@ -79,8 +79,14 @@ const CASES: readonly [what: string, code: string, message: RegExp, edit: (files
   [
     'an unreadable dtype',
     'unsupported',
-    /q_proj\.weight is I8; only F32, F16 and BF16/,
+    /q_proj\.weight is I8; only F32, F16 and BF16 are read\. Quantised checkpoints cannot be compiled/,
     editHeader((h) => void (h[QUERY]!.dtype = 'I8')),
+  ],
+  [
+    'a dtype wider than those that are read',
+    'unsupported',
+    /q_proj\.weight is F64; only F32, F16 and BF16 are read\. Save the checkpoint in one of them$/,
+    editHeader((h) => void (h[QUERY]!.dtype = 'F64')),
   ],
   [
     'a shape that config.json does not ask for',
@@ -163,14 +169,14 @@ const CASES: readonly [what: string, code: string, message: RegExp, edit: (files
   [
     'an odd number of dimensions to rotate',
     'unsupported',
-    /head_dim, partial_rotary_factor leave 9 of 12 dimensions to rotate; an even number/,
-    editConfig({ partial_rotary_factor: 0.75 }),
+    /head_dim, partial_rotary_factor leave 9 of 9 dimensions to rotate; an even number/,
+    editConfig({ head_dim: 9 }),
   ],
   [
-    'more dimensions to rotate than there are',
-    'unsupported',
-    /leave 24 of 12 dimensions to rotate/,
-    editConfig({ partial_rotary_factor: 2 }),
+    'more layers than anybody could describe, let alone store',
+    'bad-checkpoint',
+    /num_hidden_layers is 1000000000, the checkpoint has tensors of 3 layers; the two do not belong together/,
+    editConfig({ num_hidden_layers: 1e9 }),
   ],
   [
     'an epsilon of zero',
@@ -332,6 +338,26 @@ describe('a destination', () => {
       const error = await failure(compileDirectory(fixture('qwen2').directory, folder, SMALL));
       expect(error.message).toMatch(/holds files that are no compiled model/);
       expect(await readdir(folder)).toEqual(['thesis.txt']);
+    });
+  });
+
+  it('that is no folder, or cannot be looked into, is not touched', async () => {
+    await withFolder(async (folder) => {
+      await writeFile(path.join(folder, 'thesis.txt'), 'precious');
+      await symlink('loop', path.join(folder, 'loop'));
+      for (const [name, code] of [
+        ['thesis.txt', 'ENOTDIR'],
+        ['thesis.txt/model', 'ENOTDIR'],
+        ['loop', 'ELOOP'],
+      ] as const) {
+        const error = await failure(
+          compileDirectory(fixture('qwen2').directory, path.join(folder, name), SMALL),
+        );
+        expect(error.code).toBe('sink');
+        expect(error.message).toMatch(`${name}: not a readable folder (${code}`);
+      }
+      expect((await readdir(folder)).toSorted()).toEqual(['loop', 'thesis.txt']);
+      expect(await readFile(path.join(folder, 'thesis.txt'), 'utf8')).toBe('precious');
     });
   });
 

@@ -18,12 +18,10 @@ export {
   powersOfTwo,
   quantile,
   runSeed,
-  seededRandom,
   signTest,
   wilson,
 } from './statistics/index.ts';
 export type { Interval, PairedComparison, Votes } from './statistics/index.ts';
-export { checkTrace } from './scoring/check-trace.ts';
 export { scoreTrace } from './scoring/score.ts';
 export type { ScoredRun } from './scoring/score.ts';
 export { runArm } from './runner/run-arm.ts';

@@ -4,6 +4,7 @@
 import { TRACE_SCHEMA } from '@baton/split/trace';
 import type { Origin, SegmentReason, Trace, TraceSegment } from '@baton/split/trace';
 
+import { extractAnswer } from '../src/index.ts';
 import type { CostModel } from '../src/index.ts';
 
 export interface Part {
@@ -55,13 +56,15 @@ export function makeTrace(parts: readonly Part[], cost = COST, policy = 'learned
     segments.reduce((all, one) => all + pick(one), 0);
   const smallTokens = sum((one) => (one.origin === 'small' ? one.tokens : 0));
   const largeTokens = sum((one) => (one.origin === 'large' ? one.tokens : 0));
+  const text = segments.map((segment) => segment.text).join('');
+  const stated = extractAnswer(text);
   return {
     schema: TRACE_SCHEMA,
     question: 'q',
     prompt: 'q\n',
     segments,
-    text: segments.map((segment) => segment.text).join(''),
-    answer: null,
+    text,
+    answer: stated?.rule === 'boxed' ? stated.text : null,
     totals: {
       smallTokens,
       largeTokens,

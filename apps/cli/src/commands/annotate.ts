@@ -11,6 +11,7 @@ import { Command, Option } from 'commander';
 
 import { identifyModelArgument, openChatArgument, openModelArgument } from '../model-argument.ts';
 import { positiveNumber, share, wholeNumber } from '../number-arguments.ts';
+import { progressLine } from '../progress-line.ts';
 
 interface AnnotateCommandOptions {
   out: string;
@@ -100,7 +101,7 @@ async function runAnnotate(input: string, options: AnnotateCommandOptions): Prom
       ...(options.limit === undefined ? {} : { limit: options.limit }),
       ...(method.countTokens ? { countTokens: method.countTokens } : {}),
       signal: abort.signal,
-      onProgress: progressLine(),
+      onProgress: showProgress(),
     });
     if (options.json) console.log(JSON.stringify(result, null, 2));
     else console.log(summary(result));
@@ -176,15 +177,11 @@ async function tokenCounter(
   return { count: async (text) => (await session.encode(text)).length, close: () => session.close() };
 }
 
-function progressLine(): (progress: { done: number; failed: number; total: number }) => void {
-  let last = -Infinity;
+function showProgress(): (progress: { done: number; failed: number; total: number }) => void {
+  const show = progressLine();
   return ({ done, failed, total }) => {
-    const now = performance.now();
-    const end = done + failed >= total;
-    if (!end && now - last < (process.stderr.isTTY ? 200 : 10_000)) return;
-    last = now;
-    const line = `${done + failed} of ${total} traces${failed > 0 ? `, ${failed} rejected` : ''}`;
-    process.stderr.write(process.stderr.isTTY ? `\r${line}\u001b[K${end ? '\n' : ''}` : `${line}\n`);
+    const rejected = failed > 0 ? `, ${failed} rejected` : '';
+    show(`${done + failed} of ${total} traces${rejected}`, done + failed >= total);
   };
 }
 

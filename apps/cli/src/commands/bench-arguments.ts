@@ -1,4 +1,4 @@
-// What the sub-commands of `baton bench` share: numbers and lists as arguments, and how a result is printed and kept.
+// What the sub-commands of `baton bench` share: lists of words as arguments, and how a result is printed and kept.
 import { writeFileWhole } from '@baton/eval/jsonl';
 import { InvalidArgumentError } from 'commander';
 
@@ -21,17 +21,4 @@ export function list<T extends string>(words: readonly T[]): (text: string) => T
       if (known === undefined) throw new InvalidArgumentError(`"${word}" is none of ${words.join(', ')}.`);
       return known;
     });
-}
-
-/** A whole number from 1 on. */
-export function count(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1)
-    throw new InvalidArgumentError('A positive whole number is needed.');
-  return value;
-}
-
-/** Whole numbers from 1 on, comma-separated. */
-export function numbers(text: string): number[] {
-  return text.split(',').map(count);
 }

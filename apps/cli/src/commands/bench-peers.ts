@@ -11,7 +11,8 @@ import {
   type Widths,
 } from '@baton/runtime/bench';
 import { Command } from 'commander';
-import { count, list, numbers } from './bench-arguments.ts';
+import { positiveNumber, positiveNumbers } from '../number-arguments.ts';
+import { list } from './bench-arguments.ts';
 
 interface PeersFlags {
   shape: (keyof typeof SHAPES)[];
@@ -38,10 +39,15 @@ export function peersCommand(): Command {
     .option('--place <places>', 'where to compare, comma-separated', list(PLACES), [...PLACES])
     .option('--widths <kinds>', 'quantised, float or both', list(WIDTHS), [...WIDTHS])
     .option('--only <parts>', 'runtimes whose names contain one of these, comma-separated', words, [])
-    .option('--context <tokens>', 'context lengths to decode at, comma-separated', numbers, [128, 512, 1000])
-    .option('--rounds <n>', 'most rounds in which they take turns', count, 12)
-    .option('--minutes <n>', 'minutes after which a comparison begins no new round', count, 5)
-    .option('--threads <n>', 'threads of each (default: all cores)', count)
+    .option(
+      '--context <tokens>',
+      'context lengths to decode at, comma-separated',
+      positiveNumbers,
+      [128, 512, 1000],
+    )
+    .option('--rounds <n>', 'most rounds in which they take turns', positiveNumber, 12)
+    .option('--minutes <n>', 'minutes after which a comparison begins no new round', positiveNumber, 5)
+    .option('--threads <n>', 'threads of each (default: all cores)', positiveNumber)
     .option('--models <folder>', 'keep the prepared models here for another run')
     .option('--out <folder>', 'also write figures, plots and a report here')
     .option('--json', 'print JSON')
@@ -61,7 +67,7 @@ export function peersCommand(): Command {
 export function pageCommand(): Command {
   return new Command('page')
     .description('serve the bench page for your own browser')
-    .option('--port <n>', 'where to serve it', count, 8790)
+    .option('--port <n>', 'where to serve it', positiveNumber, 8790)
     .action(async ({ port }: { port: number }) => {
       console.log(`${await serveBenchPage(port)} (Ctrl+C ends)`);
     });

@@ -19,7 +19,8 @@ import { Command, Option } from 'commander';
 import { openModelArgument } from '../model-argument.ts';
 import { writeRandomPair } from '../random-pair.ts';
 import { startEndpoint, type EndpointProcess } from '../relay-endpoint.ts';
-import { count, list, numbers, print } from './bench-arguments.ts';
+import { positiveNumber, positiveNumbers } from '../number-arguments.ts';
+import { list, print } from './bench-arguments.ts';
 
 interface RelayFlags {
   small: string;
@@ -55,11 +56,11 @@ export function relayCommand(): Command {
       'a task that ships with baton, or JSONL with a "question" in each line',
       'arithmetic',
     )
-    .option('--latency <ms>', 'added round trips, comma-separated', numbers, [20, 80, 200])
-    .option('--limit <n>', 'questions for the protocols', count, 10)
-    .option('--rounds <n>', 'how often each protocol answers each of them', count, 3)
-    .option('--agreement <n>', 'questions for the comparison with exhaustive probing', count, 80)
-    .option('--context <tokens>', 'context of the hand-off measurement', count, 1000)
+    .option('--latency <ms>', 'added round trips, comma-separated', positiveNumbers, [20, 80, 200])
+    .option('--limit <n>', 'questions for the protocols', positiveNumber, 10)
+    .option('--rounds <n>', 'how often each protocol answers each of them', positiveNumber, 3)
+    .option('--agreement <n>', 'questions for the comparison with exhaustive probing', positiveNumber, 80)
+    .option('--context <tokens>', 'context of the hand-off measurement', positiveNumber, 1000)
     .option('--no-random', 'leave out the larger pair of random weights at that context')
     .option(
       '--only <parts>',

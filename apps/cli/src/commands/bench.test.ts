@@ -134,7 +134,7 @@ it('measures the demo pair without arguments of its own, and keeps the parts of 
 it('refuses what it cannot measure', async () => {
   await expect(bench('--model', model, '--context', '100')).rejects.toThrow('has 64 slots');
   await expect(bench('--target', 'cuda')).rejects.toThrow('"cuda" is none of');
-  await expect(bench('--rounds', '0')).rejects.toThrow('positive whole number');
+  await expect(bench('--rounds', '0')).rejects.toThrow('a whole number of at least 1');
   const questions = path.join(folder, 'bad.jsonl');
   await writeFile(questions, '{"text": 1}\n');
   await expect(bench('relay', '--small', model, '--large', model, '--questions', questions)).rejects.toThrow(

@@ -6,7 +6,8 @@ import { TARGETS, type TargetId } from '@baton/runtime';
 import { bench, SHAPES, type Bench, type BenchOptions } from '@baton/runtime/bench';
 import { resolveModel } from '@baton/runtime/node';
 import { Command, Option } from 'commander';
-import { count, list, numbers, print } from './bench-arguments.ts';
+import { positiveNumber, positiveNumbers } from '../number-arguments.ts';
+import { list, print } from './bench-arguments.ts';
 import { pageCommand, peersCommand } from './bench-peers.ts';
 import { relayCommand } from './bench-relay.ts';
 
@@ -45,9 +46,14 @@ export function benchCommand(): Command {
       'f32',
     ])
     .option('--target <ids>', 'execution targets, comma-separated', list(TARGETS), ['wasm-simd', 'ort-cpu'])
-    .option('--context <tokens>', 'context lengths to decode at, comma-separated', numbers, [128, 512, 1000])
-    .option('--rounds <n>', 'rounds in which the targets take turns', count, 8)
-    .option('--threads <n>', 'threads of every target (default: their own choice)', count)
+    .option(
+      '--context <tokens>',
+      'context lengths to decode at, comma-separated',
+      positiveNumbers,
+      [128, 512, 1000],
+    )
+    .option('--rounds <n>', 'rounds in which the targets take turns', positiveNumber, 8)
+    .option('--threads <n>', 'threads of every target (default: their own choice)', positiveNumber)
     .option('--out <file>', 'also write the JSON here')
     .option('--json', 'print JSON')
     .action(run);
@@ -79,7 +85,7 @@ function compileCommand(): Command {
     .description('speed and memory of the compiler on random checkpoints with the shapes of real models')
     .option('--shape <names>', `shapes, comma-separated: ${shapes.join(', ')}`, list(shapes), ['1.5b'])
     .option('--weights <types>', 'how weights are stored, comma-separated', list(WEIGHT_TYPES), ['int4'])
-    .option('--rounds <n>', 'compilations of each kind', count, 3)
+    .option('--rounds <n>', 'compilations of each kind', positiveNumber, 3)
     .option('--work <dir>', 'where checkpoints are written for the while (1.5b: 6 GB; default: temporary)')
     .option('--out <file>', 'also write the JSON here')
     .option('--json', 'print JSON')

@@ -92,6 +92,8 @@ it('prints one line and leaves nothing when it fails', () => {
     [[path.join(folder, 'absent')], /no folder .*absent, and it is neither a URL nor an id/],
     [[folder], /no \.safetensors file/],
     [[fixture, '--chunk', '99', '--context', '64'], /chunk 99 is longer than the smallest context/],
+    [[fixture, '--epsilon-floor', ''], /--epsilon-floor.* is invalid\. a number is needed/],
+    [[fixture, '--keep-above', 'much'], /--keep-above.* is invalid\. a number is needed/],
   ] as const) {
     const run = baton(...words, '--out', out);
     expect(run.status).not.toBe(0);

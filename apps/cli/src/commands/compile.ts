@@ -21,6 +21,7 @@ import {
 } from '@baton/compiler';
 import { DirectorySink, DirectorySource } from '@baton/compiler/node';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { number, positiveNumber, positiveNumbers } from '../number-arguments.ts';
 
 const LINE_EVERY_MS = 5000;
 
@@ -59,10 +60,10 @@ export function compileCommand(): Command {
     .option(
       '--context <slots>',
       'KV cache slots; several (1024,4096) give a cache that grows',
-      numbers,
+      positiveNumbers,
       [2048],
     )
-    .option('--chunk <tokens>', 'tokens per prefill chunk', number, 64)
+    .option('--chunk <tokens>', 'tokens per prefill chunk', positiveNumber, 64)
     .addOption(new Option('--weights <type>', 'how matrices are stored').choices(WEIGHT_TYPES).default('f32'))
     .addOption(
       new Option(
@@ -70,7 +71,7 @@ export function compileCommand(): Command {
         'inputs per scale: 32, 64, 128 or channel (default: 32; integer: channel)',
       ).argParser(group),
     )
-    .option('--layers-per-graph <n>', 'layers in one graph (default: all)', number)
+    .option('--layers-per-graph <n>', 'layers in one graph (default: all)', positiveNumber)
     .addOption(new Option('--target <lowering>', 'operators used').choices(LOWERINGS).default('portable'))
     .addOption(
       new Option('--head <type>', 'how the LM head is stored (int4 models: int8)').choices(WEIGHT_TYPES),
@@ -79,7 +80,7 @@ export function compileCommand(): Command {
     .option(
       '--keep-above <error>',
       'also keep every matrix wider whose relative error exceeds this, e.g. 0.1 (reads the weights twice)',
-      Number,
+      number,
     )
     .addOption(
       new Option('--cache-update <rule>', 'graphs return new rows, or write the whole cache themselves')
@@ -105,7 +106,7 @@ export function compileCommand(): Command {
         .choices(BOUNDARIES)
         .default('f32'),
     )
-    .option('--epsilon-floor <eps>', 'smallest RMSNorm epsilon; 5e-5 for targets that compute in f16', Number)
+    .option('--epsilon-floor <eps>', 'smallest RMSNorm epsilon; 5e-5 for targets that compute in f16', number)
     .option(
       '--ignore-field <name>',
       'a config.json field that changes no arithmetic; may be repeated',
@@ -257,17 +258,6 @@ function progressText({ phase, item, done, total, remainingMs }: CompileProgress
   return `${Math.floor((100 * done) / total)} %${left}  ${phase}: ${item}`;
 }
 
-function number(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1)
-    throw new InvalidArgumentError('A positive whole number is needed.');
-  return value;
-}
-
-function numbers(text: string): number[] {
-  return text.split(',').map(number);
-}
-
 function keep(text: string, earlier: Record<string, WeightType>): Record<string, WeightType> {
   const [tensor, type] = text.split('=');
   const known = WEIGHT_TYPES.find((t) => t === type);
@@ -282,7 +272,7 @@ function collect(text: string, earlier: string[]): string[] {
 
 function group(text: string): Flags['group'] {
   if (text === 'channel') return text;
-  const size = number(text);
+  const size = positiveNumber(text);
   if (size === 16 || size === 32 || size === 64 || size === 128 || size === 256) return size;
   throw new InvalidArgumentError('Choose 16, 32, 64, 128, 256 or channel.');
 }

@@ -14,6 +14,7 @@ import { Command, Option } from 'commander';
 
 import { identifyModelArgument, isUrl, openModelArgument } from '../model-argument.ts';
 import { number, positiveNumber, prices, share, wholeNumber } from '../number-arguments.ts';
+import { progressLine } from '../progress-line.ts';
 
 interface EvalCommandOptions {
   task: string;
@@ -103,7 +104,6 @@ async function runEval(options: EvalCommandOptions): Promise<void> {
   };
   const pair = modelPair(options, needs);
   const { abort, dispose } = abortOnInterrupt();
-  const started = performance.now();
   try {
     const { report, written } = await evaluate({
       task,
@@ -125,7 +125,7 @@ async function runEval(options: EvalCommandOptions): Promise<void> {
       retryErrors: options.retryErrors ?? false,
       reportOnly: options.reportOnly ?? false,
       signal: abort.signal,
-      onProgress: progressLine(started),
+      onProgress: showProgress(),
     });
     if (options.json) console.log(JSON.stringify(report, null, 2));
     else console.log(summary(report, written.at(-1)!));
@@ -227,18 +227,13 @@ function abortOnInterrupt(): { abort: AbortController; dispose: () => void } {
   return { abort, dispose: () => process.removeListener('SIGINT', interrupt) };
 }
 
-/** One line on stderr, rewritten in place on a terminal, at most every ten seconds elsewhere. */
-function progressLine(started: number): (progress: ArmProgress) => void {
-  let last = -Infinity;
+function showProgress(): (progress: ArmProgress) => void {
+  const show = progressLine();
+  const started = performance.now();
   return ({ arm, finished, total, failed }) => {
-    const now = performance.now();
-    const end = finished + failed >= total;
-    if (!end && now - last < (process.stderr.isTTY ? 200 : 10_000)) return;
-    last = now;
     const failures = failed > 0 ? `, ${failed} failed` : '';
-    const line = `${arm}: ${finished} of ${total}${failures}, ${((now - started) / 1000).toFixed(0)} s`;
-    if (process.stderr.isTTY) process.stderr.write(`\r${line}\u001b[K${end ? '\n' : ''}`);
-    else process.stderr.write(`${line}\n`);
+    const seconds = ((performance.now() - started) / 1000).toFixed(0);
+    show(`${arm}: ${finished} of ${total}${failures}, ${seconds} s`, finished + failed >= total);
   };
 }
 

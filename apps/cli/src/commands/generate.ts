@@ -9,7 +9,8 @@ import {
   type Usage,
 } from '@baton/runtime';
 import { openLocal } from '@baton/runtime/node';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
+import { number, wholeNumber } from '../number-arguments.ts';
 import { targetsFor } from '../targets-for.ts';
 
 interface GenerateCommandOptions {
@@ -115,15 +116,4 @@ function sampling(options: GenerateCommandOptions): Sampling {
     ([, value]) => value !== undefined,
   );
   return Object.fromEntries(given) as Sampling;
-}
-
-function number(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('a number is needed.');
-  return value;
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('a whole number is needed.');
-  return Number(text);
 }

@@ -2,8 +2,9 @@
 // another implementation, and for perplexity.
 
 import { openLocal } from '@baton/runtime/node';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { TARGETS, type TargetId } from '@baton/runtime';
+import { wholeNumber } from '../number-arguments.ts';
 import { targetsFor } from '../targets-for.ts';
 
 interface ScoreOptions {
@@ -25,7 +26,7 @@ export function scoreCommand(): Command {
     )
     .addOption(new Option('--text <text>', 'text to score, special tokens recognised').conflicts('ids'))
     .addOption(new Option('--ids <ids>', 'token ids to score, e.g. 1,2,3').argParser(parseIds))
-    .option('--top <k>', 'alternatives per position', parseCount, 0)
+    .option('--top <k>', 'alternatives per position', wholeNumber, 0)
     .addOption(new Option('--target <target>', 'execution target').choices(TARGETS))
     .option('--json', 'print JSON')
     .action(score);
@@ -65,13 +66,5 @@ async function score(options: ScoreOptions): Promise<void> {
 }
 
 function parseIds(text: string): number[] {
-  const parts = text.split(',').map((part) => part.trim());
-  if (!parts.every((part) => /^\d+$/.test(part)))
-    throw new InvalidArgumentError('token ids are whole numbers separated by commas.');
-  return parts.map(Number);
-}
-
-function parseCount(text: string): number {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('a whole number is needed.');
-  return Number(text);
+  return text.split(',').map((id) => wholeNumber(id.trim()));
 }

@@ -17,7 +17,7 @@ import {
   type ValueInfoProto,
 } from '../onnx/gen/onnx_pb.js';
 
-export const OPSET = 21;
+const OPSET = 21;
 const IR_VERSION = 10n;
 export const CONTRIB_DOMAIN = 'com.microsoft';
 

@@ -74,9 +74,16 @@ export class DirectorySink implements ModelSink {
     this.#temporary = undefined;
   }
 
-  /** Refuses a folder that holds anything but a compiled model, before a byte is written. */
+  /** Refuses a file, and a folder that holds anything but a compiled model, before a byte is written. */
   async #makeTemporary(): Promise<string> {
-    const there = await readdir(this.#target).catch(() => [] as string[]);
+    const there = await readdir(this.#target).catch((cause: NodeJS.ErrnoException): string[] => {
+      if (cause.code === 'ENOENT') return [];
+      throw new CompileError(
+        'sink',
+        `${this.#target}: not a readable folder (${cause.message}); choose another folder`,
+        { cause },
+      );
+    });
     if (there.length > 0 && !there.includes(MANIFEST_FILE)) {
       throw new CompileError(
         'sink',

@@ -36,19 +36,21 @@ export async function hubSource(id: string, options: HubSourceOptions = {}): Pro
   const open = (path: string): Promise<CheckpointSource> => {
     const known = opened.get(path);
     if (known) return known;
-    const source = attempt(`${id}/${path}`, async () => {
-      const blob = await downloadFile({ ...where, path });
+    const source = downloadFile({ ...where, path }).then((blob) => {
       if (!blob) throw new FinalError('not found');
       return blobSource(id, [{ name: path, blob } satisfies NamedBlob]);
     });
     opened.set(path, source);
+    // The next try asks again.
+    source.catch(() => opened.delete(path));
     return source;
   };
   const sizes = new Map(entries.map((e) => [e.path, e.size]));
   return {
     name: id,
     list: async () => [...sizes.keys()],
-    size: async (path) => sizes.get(path) ?? (await open(path)).size(path),
+    size: async (path) =>
+      sizes.get(path) ?? attempt(`${id}/${path}`, async () => (await open(path)).size(path)),
     read: (path, offset, length) =>
       attempt(`${id}/${path}`, async () => (await open(path)).read(path, offset, length)),
   };

@@ -126,6 +126,7 @@ it('says what is wrong with an address, a missing file and a large one on a serv
 it.each([
   ['another server', 'http://elsewhere.invalid/model-00002-of-00002.safetensors'],
   ['another folder', '../private/model-00002-of-00002.safetensors'],
+  ['the folder above', '..'],
 ])('asks nobody for the shard that an index puts on %s', async (_, shard) => {
   await withFolder(async (folder) => {
     cpSync(fixture('llama-biased').directory, folder, { recursive: true });
@@ -198,4 +199,19 @@ it('compiles a model by its hub id, revision and token', async () => {
     );
   });
   await expect(hubSource('not an id')).rejects.toThrow(/is no Hugging Face id/);
+});
+
+it('asks the hub again for a file that it could not give before', async () => {
+  const serve = hub(fixture('qwen3').directory, { authorization: [] });
+  let down = true;
+  const shaky: Handler = (request, response) =>
+    down && request.url!.includes('/resolve/')
+      ? void response.writeHead(503).end()
+      : serve(request, response);
+  await serving(shaky, async (hubUrl) => {
+    const source = await hubSource('tiny/qwen3', { revision: 'v1', hubUrl });
+    await expect(source.read('config.json', 0, 1)).rejects.toThrow(/tiny\/qwen3\/config\.json: /);
+    down = false;
+    expect(new TextDecoder().decode(await source.read('config.json', 0, 1))).toBe('{');
+  });
 });

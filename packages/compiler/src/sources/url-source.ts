@@ -3,6 +3,7 @@
 // once, and it is kept in memory.
 import { CompileError } from '../errors.ts';
 import type { CheckpointSource } from '../files.ts';
+import { isPathInside } from '../path-inside.ts';
 import { FinalError, withRetries } from './retry.ts';
 
 /** Largest file that is taken whole: what one ArrayBuffer holds in every browser. */
@@ -60,15 +61,13 @@ export async function urlSource(url: string, options: UrlSourceOptions = {}): Pr
 }
 
 /**
- * Only names of files in this folder: an index is somebody's text, and an address in it would be asked with the caller's
+ * Only names of files inside this folder: an index is somebody's text, and an address in it would be asked with the caller's
  * headers. What is left out, and a damaged index, is reported by the checkpoint reader, in its words.
  */
 function shardNames(index: string): string[] {
   try {
     const names = Object.values((JSON.parse(index) as { weight_map: Record<string, unknown> }).weight_map);
-    return [...new Set(names)].filter(
-      (name) => typeof name === 'string' && /^[\w.-]+$/.test(name),
-    ) as string[];
+    return [...new Set(names)].filter((name) => typeof name === 'string' && isPathInside(name)) as string[];
   } catch {
     return [];
   }

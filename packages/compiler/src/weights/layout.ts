@@ -6,7 +6,7 @@ import type { ManifestTensor } from '../manifest.ts';
 import type { ResolvedOptions, WeightType } from '../options.ts';
 
 export const WEIGHTS_FILE = 'weights.bin';
-export const EMBEDDING_FILE = 'embedding.bin';
+const EMBEDDING_FILE = 'embedding.bin';
 
 /** Small tensors start on cache lines; large ones on pages, so that runtimes can map them. */
 const ALIGNMENT = 64;

@@ -2,6 +2,8 @@
 // found it; there is no guess such as "the last number seen", because a trace that was cut off would then be credited
 // with whatever it happened to be writing.
 
+import { lastBoxed } from '@baton/split';
+
 export type ExtractionRule = 'boxed' | 'hash' | 'phrase';
 
 export interface ExtractedAnswer {
@@ -43,27 +45,4 @@ function endOfSentence(text: string): string {
     .replace(/\*\*|__/g, '')
     .replace(/[\s.,;]+$/, '')
     .trim();
-}
-
-function lastBoxed(text: string): string | null {
-  const pattern = /\\(?:boxed|fbox)\s*\{/g;
-  const starts: number[] = [];
-  for (const match of text.matchAll(pattern)) starts.push(match.index + match[0].length);
-  for (const start of starts.reverse()) {
-    const inside = balancedUntilClose(text, start);
-    if (inside !== null && inside.trim() !== '') return inside.trim();
-  }
-  return null;
-}
-
-/** Text from `start` (just after an open brace) to its closing brace, or null when it never closes. */
-function balancedUntilClose(text: string, start: number): string | null {
-  let depth = 1;
-  for (let i = start; i < text.length; i++) {
-    const character = text[i];
-    if (character === '\\') i++;
-    else if (character === '{') depth++;
-    else if (character === '}' && --depth === 0) return text.slice(start, i);
-  }
-  return null;
 }

@@ -1,9 +1,8 @@
-import { solveToTrace } from '@baton/split';
+import { auditTrace, solveToTrace } from '@baton/split';
 import type { Trace } from '@baton/split';
 import { expect, test } from 'vitest';
 import { ngramModel, promptOf } from '../../../split/test/ngram-model.ts';
 import { makeTrace } from '../../test/make-trace.ts';
-import { checkTrace } from '../scoring/check-trace.ts';
 import { matchedProfile, matchedRandom } from './matched-random.ts';
 
 const QUESTION = 'Count to 72.';
@@ -49,7 +48,7 @@ test('runs hand off as often and as long as the profile says, at places of chanc
   expect(spans.length / small).toBeLessThan(0.02 * 1.32);
   expect(new Set(traces.map((trace) => trace.segments[0]!.tokens)).size).toBeGreaterThan(10);
   for (const trace of traces) {
-    expect(checkTrace(trace)).toEqual([]);
+    expect(auditTrace(trace)).toEqual([]);
     expect(trace).toMatchObject({ policy: 'random:matched', answer: '1', stopReason: 'end' });
   }
   const again = await run(7);

@@ -1,6 +1,8 @@
-import { appendFile, mkdtemp, readFile, readdir, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { appendFile, mkdir, mkdtemp, readFile, readdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 
 import { expect, test } from 'vitest';
 import { openJsonlLog, readJsonlLog, writeFileWhole } from './index.ts';
@@ -42,10 +44,45 @@ test('a value that cannot be written does not stop later appends', async () => {
   await log.close();
 });
 
+// A limit on the size of files fails a write half-way as a full disk does, with the system's own error.
+test.skipIf(process.platform === 'win32')(
+  'a line that the disk takes in part does not spoil the next',
+  async () => {
+    const path = join(await folder(), 'a.jsonl');
+    const script = `
+    import { openJsonlLog } from ${JSON.stringify(new URL('./index.ts', import.meta.url).href)};
+    const log = await openJsonlLog(${JSON.stringify(path)});
+    await log.append({ i: 1 });
+    const failed = log.append({ long: 'x'.repeat(5000) }).catch((error) => error.code);
+    await Promise.all([failed, log.append({ i: 2 })]);
+    await log.close();
+    console.log(await failed);`;
+    const limited = [
+      '-c',
+      'ulimit -f 2; exec "$@"',
+      'sh',
+      process.execPath,
+      '--input-type=module',
+      '-e',
+      script,
+    ];
+    const { stdout } = await promisify(execFile)('sh', limited);
+    expect(stdout).toBe('EFBIG\n');
+    expect(await readFile(path, 'utf8')).toBe('{"i":1}\n{"i":2}\n');
+  },
+);
+
 test('a file is replaced as a whole and leaves nothing beside it', async () => {
   const dir = await folder();
   await writeFileWhole(join(dir, 'r.json'), 'one');
   await writeFileWhole(join(dir, 'r.json'), 'two');
   expect(await readFile(join(dir, 'r.json'), 'utf8')).toBe('two');
+  expect(await readdir(dir)).toEqual(['r.json']);
+});
+
+test('a file that cannot be replaced leaves nothing beside it', async () => {
+  const dir = await folder();
+  await mkdir(join(dir, 'r.json'));
+  await expect(writeFileWhole(join(dir, 'r.json'), 'one')).rejects.toThrow(/rename/);
   expect(await readdir(dir)).toEqual(['r.json']);
 });

@@ -1,7 +1,7 @@
 // An append-only file of JSON lines that survives being killed at any moment: every row is one write of one whole line,
 // synced before the append returns, and a line torn by a crash is cut off when the file is opened again. Node only.
 
-import { mkdir, open, readFile, rename, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
@@ -61,14 +61,21 @@ export async function openJsonlLog(path: string): Promise<JsonlLog> {
   if (tornBytes > 0) await truncate(path, completeBytes);
   const file: FileHandle = await open(path, 'a');
   let last: Promise<void> = Promise.resolve();
+  let length = completeBytes;
+  let torn = false;
   return {
     rows,
     repairedBytes: tornBytes,
     append(value) {
-      const line = `${JSON.stringify(value)}\n`;
+      const line = Buffer.from(`${JSON.stringify(value)}\n`);
       const written = last.then(async () => {
+        // What a full disk left of the line before must not become the beginning of this one.
+        if (torn) await file.truncate(length);
+        torn = true;
         await file.appendFile(line);
         await file.datasync();
+        length += line.length;
+        torn = false;
       });
       last = written.catch(() => undefined);
       return written;
@@ -84,6 +91,11 @@ export async function openJsonlLog(path: string): Promise<JsonlLog> {
 export async function writeFileWhole(path: string, contents: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const unfinished = `${path}.${process.pid}.tmp`;
-  await writeFile(unfinished, contents);
-  await rename(unfinished, path);
+  try {
+    await writeFile(unfinished, contents);
+    await rename(unfinished, path);
+  } catch (error) {
+    await rm(unfinished, { force: true });
+    throw error;
+  }
 }

@@ -239,7 +239,12 @@ test.each<[string, (first: EvaluateOptions) => EvaluateOptions | Promise<Evaluat
   [
     'a living owner',
     async (first) => (await writeFile(join(first.out, '.lock'), `${process.pid}`), first),
-    /in use by process/,
+    /in use: process \d+ still holds .*, or choose another --out$/,
+  ],
+  [
+    'an owner that has yet to write its name',
+    async (first) => (await writeFile(join(first.out, '.lock'), ''), first),
+    /in use: .*, or choose another --out$/,
   ],
   [
     'a foreign row',

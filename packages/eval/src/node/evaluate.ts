@@ -12,7 +12,7 @@ import { parseRunRecord, runKey } from '../runner/run-record.ts';
 import type { RunRecord } from '../runner/run-record.ts';
 import { scoreTrace } from '../scoring/score.ts';
 import type { Problem } from '../tasks/problem.ts';
-import { armFileName, openOutFolder } from './out-folder.ts';
+import { armFileName, withOutFolder } from './out-folder.ts';
 import type { Task } from './load-task.ts';
 import { writeReport } from './write-report.ts';
 
@@ -54,8 +54,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
   const problems = task.problems.slice(0, options.limit ?? task.problems.length);
   if (problems.length === 0) throw new EvalError('--limit leaves no problem to run');
   const settings = { task: task.name, taskSha256: task.sha256, ...options.settings };
-  const folder = await openOutFolder(options.out, settings);
-  try {
+  return withOutFolder(options.out, settings, async (folder) => {
     const finished: ArmRuns[] = [];
     const failures: ReportedFailure[] = [];
     for (const arm of arms) {
@@ -72,9 +71,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
     }
     const report = buildReport({ settings, problems: problems.length, samples, arms: finished, failures });
     return { report, written: await writeReport(report, finished, folder.file) };
-  } finally {
-    await folder.release();
-  }
+  });
 }
 
 function checkArms(arms: readonly Arm[], samples: number, temperature: number): void {

@@ -1,8 +1,11 @@
 // The folder an evaluation writes into: one trace file per arm, the settings that all runs in it share, and a lock so that
 // two processes do not write the same files.
 
-import { open, mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+
+import { RuntimeError } from '@baton/runtime/errors';
+import { withLock } from '@baton/runtime/node';
 
 import { EvalError } from '../eval-error.ts';
 import { writeFileWhole } from '../jsonl/index.ts';
@@ -13,28 +16,41 @@ const SETTINGS_SCHEMA = 'baton.eval-settings/1';
 export interface OutFolder {
   tracePath(arm: string): string;
   file(name: string): string;
-  release(): Promise<void>;
 }
 
+/** A second call on the same folder is told so at once, not kept waiting for hours. */
+const LOCK_WAIT_MS = 1_000;
+
 /**
- * Opens (or creates) the folder for these settings. Throws EvalError when it holds runs made with other settings, or when
- * another living process uses it.
+ * Runs `work` in the folder for these settings, which is created where it is missing. Throws EvalError when it holds runs
+ * made with other settings, or when another living process uses it.
  */
-export async function openOutFolder(dir: string, settings: EvalSettings): Promise<OutFolder> {
+export async function withOutFolder<T>(
+  dir: string,
+  settings: EvalSettings,
+  work: (folder: OutFolder) => Promise<T>,
+): Promise<T> {
   await mkdir(dir, { recursive: true });
-  const lock = join(dir, '.lock');
-  await takeLock(lock, dir);
-  try {
+  let held = false;
+  const locked = async (): Promise<T> => {
+    held = true;
     await matchSettings(join(dir, 'settings.json'), dir, settings);
-  } catch (error) {
-    await rm(lock, { force: true });
-    throw error;
-  }
-  return {
-    tracePath: (arm) => join(dir, 'traces', `${armFileName(arm)}.jsonl`),
-    file: (name) => join(dir, name),
-    release: () => rm(lock, { force: true }),
+    return work({
+      tracePath: (arm) => join(dir, 'traces', `${armFileName(arm)}.jsonl`),
+      file: (name) => join(dir, name),
+    });
   };
+  try {
+    return await withLock(join(dir, '.lock'), locked, LOCK_WAIT_MS);
+  } catch (error) {
+    if (held) throw error;
+    const { message } = error as Error;
+    throw new EvalError(
+      error instanceof RuntimeError
+        ? `${dir} is in use: ${message}, or choose another --out`
+        : `${dir}: cannot be written (${message})`,
+    );
+  }
 }
 
 /** An arm's name as a file name: every character outside a-z, 0-9, ".", "-" becomes "_". */
@@ -71,36 +87,5 @@ async function matchSettings(path: string, dir: string, settings: EvalSettings):
   };
   if (merged.small !== stored['small'] || merged.large !== stored['large']) {
     await writeFileWhole(path, `${JSON.stringify(merged, null, 2)}\n`);
-  }
-}
-
-async function takeLock(lock: string, dir: string): Promise<void> {
-  for (let attempt = 0; attempt < 2; attempt++) {
-    try {
-      const file = await open(lock, 'wx');
-      await file.writeFile(`${process.pid}\n`);
-      await file.close();
-      return;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
-        throw new EvalError(`${dir}: cannot be written (${(error as Error).message})`);
-      }
-      const owner = Number((await readFile(lock, 'utf8').catch(() => '')).trim());
-      if (owner > 0 && isAlive(owner)) {
-        throw new EvalError(`${dir} is in use by process ${owner}; wait for it, or choose another --out`);
-      }
-      // Its owner is gone: a crash left it behind.
-      await rm(lock, { force: true });
-    }
-  }
-  throw new EvalError(`${dir}: another process took the folder at the same moment; try again`);
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

@@ -243,7 +243,7 @@ function problemsFound(report: EvalReport): string {
       arm.faulty.runs === 0
         ? []
         : [
-            `- ${arm.arm}: ${arm.faulty.runs} traces whose totals do not follow from their segments, e.g. ${arm.faulty.examples.join('; ')}`,
+            `- ${arm.arm}: ${arm.faulty.runs} traces that contradict themselves, e.g. ${arm.faulty.examples.join('; ')}`,
           ],
     ),
     ...report.failures

@@ -4,7 +4,7 @@
 import type { Trace } from '@baton/split/trace';
 
 import type { Problem } from '../tasks/problem.ts';
-import { runSeed } from '../statistics/random.ts';
+import { runSeed } from '../statistics/run-seed.ts';
 import { RUN_SCHEMA, runKey } from './run-record.ts';
 import type { RunRecord } from './run-record.ts';
 

@@ -4,7 +4,7 @@
 import type { Trace } from '@baton/split/trace';
 
 import { EvalError } from '../eval-error.ts';
-import { assertTrace } from '../scoring/check-trace.ts';
+import { assertTrace } from '../scoring/assert-trace.ts';
 
 export const RUN_SCHEMA = 'baton.eval-run/1';
 

@@ -2,7 +2,6 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { makeTrace } from '../../test/make-trace.ts';
 import type { Part } from '../../test/make-trace.ts';
-import { checkTrace } from './check-trace.ts';
 import { scoreTrace } from './score.ts';
 
 const score = (parts: readonly Part[], gold = '7'): ReturnType<typeof scoreTrace> =>
@@ -61,24 +60,30 @@ test('the gold answer itself must be stated: a wrong one or none is wrong', () =
   expect(score([{ origin: 'small', text: '\\boxed{8}', tokens: 4 }]).right).toBe(false);
 });
 
-test('every broken identity is found', () => {
+test('a trace that contradicts itself is scored from its segments, and says how', () => {
   const sound = makeTrace([
     { origin: 'small', tokens: 5 },
     { origin: 'large', tokens: 5, discarded: 1 },
   ]);
-  expect(checkTrace(sound)).toEqual([]);
+  const scored = (trace: typeof sound): ReturnType<typeof scoreTrace> =>
+    scoreTrace({ id: 'a', sample: 0, trace }, '7');
+  expect(scored(sound).faults).toEqual([]);
   const broken: [RegExp, (trace: typeof sound) => void][] = [
-    [/not the text/, (trace) => (trace.text += 'x')],
-    [/smallTokens is 6/, (trace) => (trace.totals.smallTokens = 6)],
-    [/largeTokens is 6/, (trace) => (trace.totals.largeTokens = 6)],
-    [/discardedTokens is 0/, (trace) => (trace.totals.discardedTokens = 0)],
-    [/offloadRatio is 0.9/, (trace) => (trace.totals.offloadRatio = 0.9)],
+    [/^text: stated/, (trace) => (trace.text += 'x')],
+    [/^answer: stated 7/, (trace) => (trace.answer = '7')],
+    [/^smallTokens: stated 6, counted 5/, (trace) => (trace.totals.smallTokens = 6)],
+    [/^largeTokens: stated 6, counted 5/, (trace) => (trace.totals.largeTokens = 6)],
+    [/^discardedTokens: stated 0, counted 1/, (trace) => (trace.totals.discardedTokens = 0)],
+    [/^offloadRatio: stated 0.9, counted 0.5/, (trace) => (trace.totals.offloadRatio = 0.9)],
+    [/^offloadSpans: stated 0, counted 1/, (trace) => (trace.totals.offloadSpans = 0)],
     [/segment 1 runs backwards/, (trace) => (trace.segments[1]!.endMs = 0)],
   ];
   for (const [message, damage] of broken) {
     const trace = structuredClone(sound);
     damage(trace);
-    expect(checkTrace(trace).join()).toMatch(message);
+    const { faults, smallTokens, largeTokens } = scored(trace);
+    expect(faults.join()).toMatch(message);
+    expect({ smallTokens, largeTokens }).toEqual({ smallTokens: 5, largeTokens: 5 });
   }
 });
 

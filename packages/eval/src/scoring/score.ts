@@ -1,12 +1,12 @@
 // One run (a problem, a sample, an arm) turned into the figures that every statistic is made of. All of them come from
 // the trace's segments, so a stored trace can be scored again at any time without a model.
 
+import { auditTrace } from '@baton/split';
 import type { SegmentReason, Trace, TraceSegment, TraceStopReason } from '@baton/split/trace';
 
 import { isEquivalent } from '../answers/equivalence.ts';
 import { extractAnswer } from '../answers/extract.ts';
 import type { ExtractedAnswer } from '../answers/extract.ts';
-import { checkTrace } from './check-trace.ts';
 
 export interface ScoredRun {
   id: string;
@@ -37,7 +37,7 @@ export interface ScoredRun {
   cost: number | null;
   stopReason: TraceStopReason;
   reasons: SegmentReason[];
-  /** Broken identities in the trace's bookkeeping; empty for a sound trace. */
+  /** Where the trace contradicts itself; empty for a sound one. */
   faults: string[];
 }
 
@@ -75,7 +75,7 @@ export function scoreTrace(run: { id: string; sample: number; trace: Trace }, go
     cost: trace.totals.cost,
     stopReason: trace.stopReason,
     reasons: trace.segments.map((segment) => segment.reason),
-    faults: checkTrace(trace),
+    faults: auditTrace(trace),
   };
 }
 

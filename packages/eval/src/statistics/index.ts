@@ -6,4 +6,4 @@ export { bootstrap, mean, median, quantile, wilson } from './intervals.ts';
 export type { Interval } from './intervals.ts';
 export { comparePaired, gapClosed, signTest } from './paired.ts';
 export type { PairedComparison } from './paired.ts';
-export { runSeed, seededRandom } from './random.ts';
+export { runSeed } from './run-seed.ts';

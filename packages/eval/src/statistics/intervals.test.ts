@@ -2,7 +2,8 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { bootstrap, mean, median, quantile, wilson } from './intervals.ts';
 import { comparePaired, gapClosed, signTest } from './paired.ts';
-import { runSeed, seededRandom } from './random.ts';
+import { seededRandom } from '@baton/split';
+import { runSeed } from './run-seed.ts';
 
 test("Wilson's interval agrees with published values", () => {
   // Newcombe 1998, table I: 81/263 -> 0.2553 to 0.3662; 15/148 -> 0.0624 to 0.1605; 0/20 -> 0 to 0.1611.

@@ -1,7 +1,7 @@
 // Confidence intervals: Wilson's for a plain proportion, the percentile bootstrap over questions for everything else.
 // Questions are the unit of resampling, because samples of one question are not independent.
 
-import { seededRandom } from './random.ts';
+import { seededRandom } from '@baton/split';
 
 export interface Interval {
   low: number;

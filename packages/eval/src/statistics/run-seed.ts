@@ -1,16 +1,4 @@
-// Seeded randomness for resampling and for seeds of single runs. Not for cryptography, and not the models' sampler.
-
-/** A uniform generator on [0, 1): mulberry32 (Tommy Ettinger, public domain); period 2^32, ample for resampling. */
-export function seededRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
+// The seeds of single runs.
 
 /**
  * The seed of one run, from the evaluation's seed, the problem and the sample: the same in every arm (so that arms are
