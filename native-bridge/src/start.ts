@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:http';
 import { serve } from '@hono/node-server';
 import { createApp } from './app.ts';
+import { isLoopback, ownHosts } from './door/own-hosts.ts';
 import { Pairing } from './door/pairing.ts';
 import { TokenStore } from './door/token-store.ts';
 import { invitationFile, pairedFile } from './folders.ts';
@@ -43,12 +44,11 @@ export interface Bridge {
   close(): Promise<void>;
 }
 
-const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', '::1', 'localhost']);
-
 /** Throws with one line when the address is taken or refused, or the model cannot be opened; nothing stays open then. */
 export async function startBridge(options: BridgeOptions): Promise<Bridge> {
-  const { host = '127.0.0.1', port = 8787, log = lineLog((line) => console.error(line)) } = options;
-  if (!LOOPBACK.has(host) && !options.anyAddress)
+  const { port = 8787, log = lineLog((line) => console.error(line)) } = options;
+  const host = (options.host ?? '127.0.0.1').toLowerCase();
+  if (!isLoopback(host) && !options.anyAddress)
     throw new Error(
       `--host ${host} would open the bridge to other machines; use 127.0.0.1, or add --dangerously-listen-on-any-address`,
     );
@@ -137,14 +137,6 @@ function listen(fetch: (request: Request) => unknown, hostname: string, port: nu
       else reject(error);
     });
   });
-}
-
-/** What the Host header may say. */
-function ownHosts(host: string, port: number): Set<string> {
-  const names = LOOPBACK.has(host)
-    ? ['127.0.0.1', 'localhost', '[::1]']
-    : [host.includes(':') ? `[${host}]` : host];
-  return new Set(names.map((name) => `${name}:${port}`));
 }
 
 /** "http://127.0.0.1:5173/" as the browser will write it in Origin. Throws for what is no web origin. */

@@ -53,10 +53,8 @@ async function commandOf(program: Program, argv: readonly string[]): Promise<Com
     .description(program.description)
     .version(program.version, '--version', 'print the version')
     .helpCommand('help [command]', 'help for a command')
-    // Options belong to the command they stand behind, also where "bench" and "bench relay" have one of the same name.
-    .enablePositionalOptions()
     .showHelpAfterError(false)
-    // Options belong to the command they stand behind, also where a command has commands of its own.
+    // Options belong to the command they stand behind, also where "bench" and "bench relay" have one of the same name.
     .enablePositionalOptions()
     .addHelpText('after', '\nEvery command takes --json and --help.');
   const wanted = argv.filter((word) => !word.startsWith('-'));

@@ -8,8 +8,9 @@ import { folder } from '../folders.ts';
 import { untilReady } from '../service/background.ts';
 import type { ServiceDefinition } from '../service/definition.ts';
 import { saveInstalled } from '../service/installed.ts';
-import { installService, runAll, serviceManager, whyNot } from '../service/manager.ts';
+import { installService, serviceManager, whyNot } from '../service/manager.ts';
 import { lastingScript } from '../service/program.ts';
+import { stop } from './lifecycle.ts';
 import { addServeOptions, typedArguments, type ServeFlags } from './serve-options.ts';
 
 interface Flags extends ServeFlags {
@@ -51,13 +52,16 @@ async function runInstall(flags: Flags, command: Command): Promise<void> {
   const { command: line, environment } = definition(lastingScript());
   const reason = whyNot(manager);
   const installed = { command: line, environment, port: flags.port };
-  if (reason === null) installService(manager, { command: line, environment, logFolder: folder('state') });
+  if (reason === null) {
+    // What answers afterwards is then the new one.
+    await stop();
+    installService(manager, { command: line, environment, logFolder: folder('state') });
+  }
   saveInstalled({ ...installed, manager: reason === null ? manager.name : null });
   if (reason !== null)
     throw new Error(
       `not installed: ${reason}. The options are kept: "baton-bridge start" runs the bridge in the background until you log out`,
     );
-  runAll(manager.start);
   const running = await untilReady((one) => one.service, 120_000);
   if (flags.json)
     console.log(JSON.stringify({ manager: manager.name, file: manager.file, directory, ...running }));

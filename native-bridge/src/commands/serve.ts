@@ -1,4 +1,5 @@
 // `baton serve` (and `baton-bridge serve`): reads the options, starts the bridge, says where it is, stops it on a signal.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, Option } from 'commander';
 import { appFolder, checkApp } from '../page/app-folder.ts';
 import { logFile } from '../folders.ts';
@@ -35,7 +36,8 @@ async function runServe(flags: Flags): Promise<void> {
     flags.verbose ?? false,
   );
   const app = flags.app === false ? null : typeof flags.app === 'string' ? checkApp(flags.app) : appFolder();
-  const bridge = await startBridge({
+  const stopping = new AbortController();
+  const opening = startBridge({
     model: flags.model,
     host: flags.host,
     port: flags.port,
@@ -50,12 +52,23 @@ async function runServe(flags: Flags): Promise<void> {
     cacheBytes: flags.cacheMb * 1024 * 1024,
     anyAddress: flags.dangerouslyListenOnAnyAddress ?? false,
     log,
+    signal: stopping.signal,
     ...(flags.service ? {} : { onCode: (code, url) => sayCode(code, url, flags, app !== null) }),
   }).catch((error: unknown) => {
     // A service's console is nobody's: what kept it from starting belongs in its log as well.
-    if (flags.service) log.info(`cannot start: ${error instanceof Error ? error.message : String(error)}`);
+    if (flags.service && !stopping.signal.aborted)
+      log.info(`cannot start: ${error instanceof Error ? error.message : String(error)}`);
     throw error;
   });
+  const bridge = await Promise.race([opening, stopped]);
+  if (typeof bridge === 'string') {
+    log.info(`stopping (${bridge}) before the model was open`);
+    stopping.abort();
+    const closed = opening.then((late) => late.close()).catch(() => undefined);
+    await Promise.race([closed, sleep(CLEAN_UP_MS)]);
+    // A model that is being opened would hold the process for as long as that takes.
+    process.exit(0);
+  }
   const { url, port, model, location } = bridge;
   const record = rememberRunning({
     pid: process.pid,
@@ -78,6 +91,9 @@ async function runServe(flags: Flags): Promise<void> {
   forgetRunning(record);
   await bridge.close();
 }
+
+/** For the files of a model that is being compiled; what is left after it has no final name, and the next start removes it. */
+const CLEAN_UP_MS = 3000;
 
 function readEnvironment(file: string): void {
   try {

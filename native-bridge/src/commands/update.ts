@@ -6,6 +6,7 @@ import { loadInstalled } from '../service/installed.ts';
 import { npmPrefix } from '../service/program.ts';
 import { VERSION } from '../version.ts';
 import { say, start, stop } from './lifecycle.ts';
+import { npmCommand } from './npm-command.ts';
 
 const PACKAGE = '@baton/bridge';
 
@@ -38,9 +39,9 @@ async function runUpdate(wanted: string, flags: { json?: boolean }): Promise<voi
 }
 
 function npm(prefix: string, spec: string): void {
-  const windows = process.platform === 'win32';
+  const [program, ...first] = npmCommand();
   const run = (args: string[]): { status: number | null; text: string } => {
-    const done = spawnSync(windows ? 'npm.cmd' : 'npm', args, { encoding: 'utf8', shell: windows });
+    const done = spawnSync(program, [...first, ...args], { encoding: 'utf8' });
     if (done.error) throw new Error(`npm cannot be run: ${done.error.message}`);
     return { status: done.status, text: `${done.stderr}\n${done.stdout}` };
   };

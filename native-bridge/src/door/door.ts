@@ -53,7 +53,7 @@ async function enter(c: Context, next: Next): Promise<void> {
 function checkHost(c: Context, options: DoorOptions): void {
   const host = incoming(c)?.headers.host ?? c.req.header('host');
   if (host === undefined || !options.hosts().has(host.toLowerCase()))
-    throw new ApiError(421, 'this server answers only to its own loopback address', { code: 'wrong_host' });
+    throw new ApiError(421, 'this server answers only to its own address', { code: 'wrong_host' });
 }
 
 /** There is no WebSocket here. Browsers send no preflight for one, so it is refused before anything else looks at it. */
@@ -80,7 +80,7 @@ function checkOrigin(c: Context, options: DoorOptions): string | null {
 
 function checkToken(c: Context, pairing: Pairing, origin: string | null, wrong: RateLimit): void {
   const header = c.req.header('authorization') ?? '';
-  const token = /^Bearer ([\w-]{1,200})$/.exec(header)?.[1];
+  const token = /^Bearer ([\w-]{1,200})$/i.exec(header)?.[1];
   // A page that the bridge itself serves sends no Origin with GET.
   const own = origin ?? (c.req.header('sec-fetch-site') === 'same-origin' ? new URL(c.req.url).origin : null);
   if (token !== undefined && pairing.tokens.find(token, own)) return;
@@ -102,7 +102,7 @@ function checkToken(c: Context, pairing: Pairing, origin: string | null, wrong: 
 /** JSON only: a content type that a form or a simple request can have is refused, so that a preflight is always needed. */
 function checkBody(c: Context): void {
   const type = c.req.header('content-type') ?? '';
-  if (!/^application\/json\s*(;\s*charset=utf-8\s*)?$/i.test(type))
+  if (!/^application\/json\s*(;\s*charset=("?)utf-8\2\s*)?$/i.test(type))
     throw new ApiError(415, 'the body must be application/json', { code: 'content_type' });
   const length = Number(c.req.header('content-length') ?? 0);
   if (length > BODY_LIMIT_BYTES) throw tooLarge();
@@ -118,16 +118,22 @@ function allow(c: Context, origin: string): void {
   c.header('access-control-expose-headers', 'retry-after, x-request-id');
 }
 
+/** What OpenAI's client sends from a page, beside x-stainless-*; user-agent where the browser lets it. */
+const ALLOWED_HEADERS: ReadonlySet<string> = new Set([
+  'authorization',
+  'content-type',
+  'openai-organization',
+  'openai-project',
+  'user-agent',
+]);
+
 function preflight(c: Context, origin: string | null): Response {
   if (origin === null) throw new ApiError(403, 'a preflight without an origin', { code: 'wrong_origin' });
   c.header('access-control-allow-methods', 'GET, POST');
-  // x-stainless-*: what OpenAI's client adds to every request of a page.
   const asked = (c.req.header('access-control-request-headers') ?? '')
     .split(',')
     .map((h) => h.trim().toLowerCase());
-  const fine = asked.filter(
-    (h) => h === 'authorization' || h === 'content-type' || /^x-stainless-[a-z-]+$/.test(h),
-  );
+  const fine = asked.filter((h) => ALLOWED_HEADERS.has(h) || /^x-stainless-[a-z-]+$/.test(h));
   c.header('access-control-allow-headers', fine.join(', '));
   c.header('access-control-max-age', '600');
   // Replaced by a permission prompt (Chrome 142), still asked by older ones.

@@ -21,6 +21,8 @@ export interface EngineOptions {
   cacheBytes?: number;
   /** Conversations kept. Default 8. */
   conversations?: number;
+  /** Ends the compiling of a checkpoint, which leaves nothing of it. */
+  signal?: AbortSignal;
   /** Serves a relay: `model` is the small one, this the large one. */
   relay?: LargeOptions & { policy: string; budget: Budget };
 }
@@ -30,8 +32,13 @@ export async function openEngine(options: EngineOptions): Promise<Engine & { roo
   // Before minutes of compiling: a policy that does not exist.
   if (options.relay) parsePolicy(options.relay.policy);
   const targets = bridgeTargets();
+  // Through the progress, since the compiler's other options are part of the name that a compiled model is kept under.
+  const compile = { onProgress: () => options.signal?.throwIfAborted() };
   const open = async (model: string): Promise<LocalModel> =>
-    openModel(new DirectoryFiles(await resolveModel(model)), { targets, target: options.target ?? 'auto' });
+    openModel(new DirectoryFiles(await resolveModel(model, compile)), {
+      targets,
+      target: options.target ?? 'auto',
+    });
   const limits = { bytes: options.cacheBytes ?? 1024 ** 3, count: options.conversations ?? 8 };
   const model = await open(options.model);
   try {

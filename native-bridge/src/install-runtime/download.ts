@@ -26,7 +26,7 @@ export async function download(
     url,
     have > 0 ? { range: `bytes=${have}-`, 'if-range': known! } : {},
     // 416: all of it is here already.
-    [200, 206, 416],
+    have > 0 ? [200, 206, 416] : [200],
   );
   if (response.status === 416) {
     await response.body?.cancel();

@@ -183,6 +183,22 @@ describe('from a server', () => {
     await expectWhole();
   });
 
+  it('gives up on a server that has the part of no file, the whole included', async () => {
+    let cut = true;
+    const { url, asked } = await serving((_req, res) => {
+      if (!cut) {
+        res.writeHead(416).end();
+        return;
+      }
+      res.writeHead(200, { etag: '"one"', 'content-length': archive.length });
+      res.write(archive.subarray(0, 100_000), () => setTimeout(() => res.destroy(), 50));
+    });
+    await expect(installRuntime({ url, sha256 })).rejects.toThrow(/broke off/);
+    cut = false;
+    await expect(installRuntime({ url, sha256 })).rejects.toThrow(`${url} answers 416`);
+    expect(asked.slice(1).map(({ headers }) => headers.range)).toEqual(['bytes=100000-', undefined]);
+  });
+
   it('says what the server said, or that there is none', async () => {
     const { url, port } = await serving((_req, res) => res.writeHead(503, 'Service Unavailable').end());
     await expect(installRuntime({ url, sha256 })).rejects.toThrow(`${url} answers 503 Service Unavailable`);

@@ -2,7 +2,7 @@
 // them, so there is no path to trick. The headers isolate the page (shared memory needs that) and keep it from being
 // framed; baton-config.json tells it that the bridge is where it came from.
 import { createHash } from 'node:crypto';
-import { readFileSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Context, Hono } from 'hono';
@@ -35,7 +35,6 @@ export function servePage(app: Hono, folder: string): void {
       .filter((entry) => entry.isFile())
       .map((entry) => path.relative(folder, path.join(entry.parentPath, entry.name)).replaceAll('\\', '/')),
   );
-  const tags = new Map<string, string>();
   app.get('*', async (c, next) => {
     const name = c.req.path === '/' ? 'index.html' : decoded(c.req.path.slice(1));
     if (name === CONFIG) {
@@ -46,11 +45,10 @@ export function servePage(app: Hono, folder: string): void {
       );
     }
     if (!files.has(name)) return next();
-    const tag = tags.get(name) ?? `"${hashOf(path.join(folder, name))}"`;
-    tags.set(name, tag);
     // Names in assets/ hold a hash of their content.
     const caching = name.startsWith('assets/') ? 'public, max-age=31536000, immutable' : 'no-cache';
     const bytes = await readFile(path.join(folder, name));
+    const tag = `"${hashOf(bytes)}"`;
     const all = { ...headers(TYPES[path.extname(name)] ?? 'application/octet-stream', caching), etag: tag };
     if (c.req.header('if-none-match') === tag) return c.body(null, 304, all);
     const part = rangeOf(c.req.header('range'), bytes.length);
@@ -96,8 +94,8 @@ function plain(bytes: Uint8Array): ArrayBuffer {
   return new Uint8Array(bytes).buffer;
 }
 
-function hashOf(file: string): string {
-  return createHash('sha256').update(readFileSync(file)).digest('base64url').slice(0, 22);
+function hashOf(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('base64url').slice(0, 22);
 }
 
 function decoded(name: string): string {

@@ -29,16 +29,22 @@ export async function startBackground(installed: Installed, waitMs: number): Pro
     );
   });
   child.unref();
+  // Whichever comes first: a wait that went on would keep this command alive.
+  const over = new AbortController();
   const running = await Promise.race([
     ended.then((said) => new Error(`the bridge did not start: ${said}`)),
-    untilReady((one) => one.pid === child.pid, waitMs),
-  ]);
+    untilReady((one) => one.pid === child.pid, waitMs, over.signal),
+  ]).finally(() => over.abort());
   if (running instanceof Error) throw running;
   return running;
 }
 
-/** Waits until a bridge that fits has answered. */
-export async function untilReady(fits: (one: Running) => boolean, waitMs: number): Promise<Running> {
+/** Waits until a bridge that fits has answered; rejects when `signal` aborts. */
+export async function untilReady(
+  fits: (one: Running) => boolean,
+  waitMs: number,
+  signal?: AbortSignal,
+): Promise<Running> {
   const until = Date.now() + waitMs;
   for (;;) {
     const found = listRunning().find(fits);
@@ -47,7 +53,7 @@ export async function untilReady(fits: (one: Running) => boolean, waitMs: number
       throw new Error(
         `the bridge has not answered within ${Math.round(waitMs / 1000)} s (a first start compiles the model); see: baton-bridge logs`,
       );
-    await sleep(150);
+    await sleep(150, undefined, { signal });
   }
 }
 

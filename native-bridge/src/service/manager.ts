@@ -1,6 +1,6 @@
 // The service manager of this system, and the running of its commands.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { folder } from '../folders.ts';
@@ -26,16 +26,36 @@ export function whyNot(manager: ServiceManager): string | null {
   return said === null ? null : `${manager.hint} (${said})`;
 }
 
-/** Writes the file and makes the manager know it. Leaves no file where the manager refuses it. */
+/**
+ * Writes the file, makes the manager know it and starts the service, in the place of an earlier one. Where the manager refuses it,
+ * that one is put back, or no file is left.
+ */
 export function installService(manager: ServiceManager, definition: ServiceDefinition): void {
+  const earlier = existsSync(manager.file) ? readFileSync(manager.file) : null;
   mkdirSync(path.dirname(manager.file), { recursive: true });
-  writeFileSync(manager.file, manager.content(definition), { mode: 0o600 });
   try {
-    runAll(manager.install);
+    replace(manager, manager.content(definition));
   } catch (error) {
-    rmSync(manager.file, { force: true });
+    if (earlier === null) removeService(manager);
+    else putBack(manager, earlier, error);
     throw error;
   }
+}
+
+function putBack(manager: ServiceManager, earlier: Uint8Array, cause: unknown): void {
+  try {
+    replace(manager, earlier);
+  } catch (error) {
+    const [first, second] = [cause, error].map((one) => (one instanceof Error ? one.message : String(one)));
+    throw new Error(`${first}; the earlier service cannot be put back: ${second}`, { cause: error });
+  }
+}
+
+/** launchd refuses a label that it knows, and systemd leaves a unit that runs as it is: the earlier service goes first. */
+function replace(manager: ServiceManager, content: string | Uint8Array): void {
+  for (const step of manager.remove) attempt(step);
+  writeFileSync(manager.file, content, { mode: 0o600 });
+  runAll([...manager.install, ...manager.start]);
 }
 
 export function removeService(manager: ServiceManager): void {

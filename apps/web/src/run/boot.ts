@@ -5,7 +5,7 @@ import { probeTargets } from '@baton/runtime/browser';
 import { changeSettings, store, type Problem } from '../state/app-state.ts';
 import { DEFAULTS } from '../state/settings.ts';
 import { asksQuietly } from '@baton/bridge/client';
-import { lookForBridge, pairBridge } from './bridge.ts';
+import { lookForBridge, offerBridge, pairBridge } from './bridge.ts';
 import { takeBridgeLink, type BridgeLink } from './bridge-link.ts';
 import { loadHistory } from './history.ts';
 import { checkEndpoint } from './large-model.ts';
@@ -35,10 +35,10 @@ export async function boot(): Promise<void> {
 
 /** Without a click only where the browser will not ask: the page is the bridge's own, or has been allowed before. */
 async function meetBridge(link: BridgeLink | null): Promise<void> {
-  if (link) changeSettings({ bridgeUrl: link.url ?? location.origin, bridgeToken: '' });
   const { bridgeUrl, bridgeToken, smallKind } = store.value.settings;
   const own = bridgeUrl === location.origin;
-  if (link && own) {
+  const offered = link?.url ?? location.origin;
+  if (link && own && offered === bridgeUrl) {
     await pairBridge(link.code);
     // Whoever opens the bridge's own link wants its model.
     const { bridge } = store.value;
@@ -46,7 +46,7 @@ async function meetBridge(link: BridgeLink | null): Promise<void> {
       changeSettings({ smallKind: 'bridge' });
     return;
   }
-  if (link) store.patch({ bridgeCode: link.code, openPanel: 'settings' });
+  if (link) offerBridge({ url: offered, code: link.code });
   else if (own || (bridgeToken !== '' && (await asksQuietly(bridgeUrl)))) await lookForBridge();
 }
 

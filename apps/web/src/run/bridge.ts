@@ -12,26 +12,52 @@ import {
 import { EndpointError } from '@baton/split';
 import { changeSettings, store } from '../state/app-state.ts';
 import type { Settings } from '../state/settings.ts';
+import type { BridgeOffer } from './bridge-link.ts';
 
 /** Settings value of `endpointKind` for the bridge as the large model. */
 export const BRIDGE = 'bridge';
 
-/** The settings with the bridge's address and token in the place of the endpoint's, where it is the large model. */
+/**
+ * The settings with the bridge's address and token in the place of the endpoint's, where it is the large model. Throws for an
+ * address that is not on this machine.
+ */
 export function throughBridge(settings: Settings): Settings {
   if (settings.endpointKind !== BRIDGE) return settings;
   const { bridgeUrl, bridgeToken } = settings;
   return {
     ...settings,
-    endpointUrl: bridgeUrl,
+    endpointUrl: loopback(bridgeUrl),
     endpointModel: '',
     endpointKind: 'baton',
     apiKey: bridgeToken,
   };
 }
 
+/** Shows a link's bridge in the settings; nothing of it is kept, and nothing sent to it, before a click. */
+export function offerBridge({ url, code }: BridgeOffer): void {
+  store.patch({ openPanel: 'settings' });
+  try {
+    store.patch({ bridgeOffer: { url: loopback(url), code } });
+  } catch (error) {
+    store.patch({ bridge: { status: 'trouble', message: messageOf(error) } });
+  }
+}
+
+/** A link's bridge while it is on offer, which gets no other bridge's token; else the settings'. */
+function candidate(): Pick<Settings, 'bridgeUrl' | 'bridgeToken'> {
+  const { bridgeOffer, settings } = store.value;
+  return bridgeOffer ? { bridgeUrl: bridgeOffer.url, bridgeToken: '' } : settings;
+}
+
+/** From here on the settings', and no offer any more. */
+function keep(bridgeUrl: string, bridgeToken: string): void {
+  changeSettings({ bridgeUrl, bridgeToken });
+  store.patch({ bridgeOffer: null });
+}
+
 /** Asks the bridge who it is, and shows the answer. Only from a click, unless `asksQuietly`. */
 export async function lookForBridge(): Promise<void> {
-  const { bridgeUrl, bridgeToken } = store.value.settings;
+  const { bridgeUrl, bridgeToken } = candidate();
   await report(async () => {
     const { host } = new URL(loopback(bridgeUrl));
     const state = await askBridge(bridgeUrl);
@@ -40,17 +66,18 @@ export async function lookForBridge(): Promise<void> {
       store.patch({ bridge: { status: 'unpaired', message: '' } });
       return;
     }
+    if (store.value.bridgeOffer) keep(bridgeUrl, bridgeToken);
     await meet();
   });
 }
 
 /** Exchanges the code for this page's own token, which stays in this browser until it is forgotten or revoked. */
 export async function pairBridge(code: string): Promise<void> {
-  const { bridgeUrl } = store.value.settings;
+  const { bridgeUrl } = candidate();
   store.patch({ bridge: { status: 'asking' } });
   try {
     const token = await pairWithBridge(loopback(bridgeUrl), code, document.title || 'page');
-    changeSettings({ bridgeToken: token });
+    keep(bridgeUrl, token);
   } catch (error) {
     store.patch({ bridge: { status: 'unpaired', message: messageOf(error) } });
     return;

@@ -9,35 +9,36 @@ export const HERE = 'page';
 
 const MODEL_URL = new URL('models/demo-large/', document.baseURI).href;
 
-let open: Promise<WorkerModel> | null = null;
-let opening: AbortController | null = null;
+/** The model that is wanted, and what cancels its opening (it says nothing once the model is open). */
+let open: { model: Promise<WorkerModel>; control: AbortController } | null = null;
 
 /**
  * The model, opened if it is not. Rejects with one line that says why it cannot run here; and when `signal` aborts, for the run that
  * wants it is the only one.
  */
 export async function largeHere(signal: AbortSignal): Promise<WorkerModel> {
-  open ??= start();
-  open.catch(() => (open = null));
-  signal.addEventListener('abort', cancelLargeHere);
-  if (signal.aborted) cancelLargeHere();
+  const { model, control } = (open ??= start());
+  const cancel = (): void => control.abort();
+  signal.addEventListener('abort', cancel);
+  if (signal.aborted) cancel();
   try {
-    return await open;
+    return await model;
   } finally {
-    signal.removeEventListener('abort', cancelLargeHere);
+    signal.removeEventListener('abort', cancel);
   }
 }
 
 /** Stops fetching or compiling it; the run goes on without it. */
 export function cancelLargeHere(): void {
-  opening?.abort();
+  open?.control.abort();
 }
 
-/** Frees its memory when another large model is chosen. */
+/** Frees its memory when another large model is chosen, also while it is being opened. */
 export async function closeLargeHere(): Promise<void> {
-  const model = open;
+  const closing = open;
   open = null;
-  await model?.then(
+  closing?.control.abort();
+  await closing?.model.then(
     (m) => m.close(),
     () => undefined,
   );
@@ -54,10 +55,13 @@ export function showLargeHere(): void {
   });
 }
 
-async function start(): Promise<WorkerModel> {
-  const { small } = store.value;
+function start(): NonNullable<typeof open> {
   const control = new AbortController();
-  opening = control;
+  return { model: openHere(control), control };
+}
+
+async function openHere(control: AbortController): Promise<WorkerModel> {
+  const { small } = store.value;
   store.patch({ large: { status: 'opening', stage: 'starting', fraction: null } });
   try {
     const model = await openWorkerModel(
@@ -75,6 +79,8 @@ async function start(): Promise<WorkerModel> {
     store.patch({ large: { status: 'ready', id: model.id, detail: `in this page, on ${model.location}` } });
     return model;
   } catch (error) {
+    // Closed for another large model, which is what the page shows now; or opened anew since.
+    if (open?.control !== control) throw error;
     open = null;
     if (control.signal.aborted) showLargeHere();
     else
@@ -82,7 +88,5 @@ async function start(): Promise<WorkerModel> {
         large: { status: 'down', message: error instanceof Error ? error.message : String(error) },
       });
     throw error;
-  } finally {
-    opening = null;
   }
 }

@@ -2,6 +2,7 @@
 
 import type { TextModel } from '@baton/runtime/text-model';
 import { apiBase, connectOnDemand, presetByName, probeEndpoint, type EndpointOptions } from '@baton/split';
+import type { Trace } from '@baton/split/trace';
 import { store, type LargeState } from '../state/app-state.ts';
 import type { Settings } from '../state/settings.ts';
 import { HERE, closeLargeHere, largeHere, showLargeHere } from './large-here.ts';
@@ -29,12 +30,7 @@ export async function largeModel(signal: AbortSignal): Promise<TextModel | null>
   if (settings.endpointKind === HERE) return largeHere(signal).catch(() => null);
   await closeLargeHere();
   if (settings.endpointUrl.trim() === '') return null;
-  const key = JSON.stringify([
-    settings.endpointUrl,
-    settings.endpointModel,
-    settings.endpointKind,
-    settings.apiKey,
-  ]);
+  const key = keyOf(store.value.settings);
   if (kept?.key === key) return kept.model;
   const model = connectOnDemand({
     ...options(settings),
@@ -50,18 +46,34 @@ export async function largeModel(signal: AbortSignal): Promise<TextModel | null>
   return model;
 }
 
+/** Of the settings that make another large model. */
+function keyOf(settings: Settings): string {
+  const { endpointUrl, endpointModel, endpointKind, apiKey, bridgeUrl, bridgeToken } = settings;
+  return JSON.stringify([endpointUrl, endpointModel, endpointKind, apiKey, bridgeUrl, bridgeToken]);
+}
+
+/** What a finished run has shown of it. The demo's in this page speaks for itself. */
+export function showLargeModel(model: TextModel | null, { segments }: Trace): void {
+  const chosen = kept?.key === keyOf(store.value.settings) ? kept.model : null;
+  const last = segments.findLast(({ origin }) => origin === 'large');
+  if (!model || model !== chosen || !last) return;
+  if (last.reason === 'endpoint-error')
+    store.patch({ large: { status: 'down', message: last.detail ?? 'it failed in the last run' } });
+  else if (last.tokens > 0 && store.value.large.status !== 'ready')
+    store.patch({
+      large: { status: 'ready', id: model.id, detail: `at ${new URL(model.location).host}` },
+    });
+}
+
 /** Says what is known without sending anything that costs: the model list, one GET. */
 export async function checkEndpoint(): Promise<void> {
-  const settings = throughBridge(store.value.settings);
-  if (settings.endpointKind === HERE) {
+  if (store.value.settings.endpointKind === HERE) {
     showLargeHere();
     return;
   }
-  if (settings.endpointUrl.trim() === '') {
-    store.patch({ large: { status: 'none' } });
-    return;
-  }
   await report(async () => {
+    const settings = throughBridge(store.value.settings);
+    if (settings.endpointUrl.trim() === '') return { status: 'none' };
     const headers = settings.apiKey === '' ? {} : { authorization: `Bearer ${settings.apiKey}` };
     const base = apiBase(settings.endpointUrl);
     let response: Response;

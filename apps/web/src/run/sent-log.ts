@@ -18,9 +18,7 @@ export const recordingFetch: typeof fetch = async (input, init = {}) => {
   store.patch({ sent: [...store.value.sent, entry] });
   const settle = (outcome: string): void => {
     const { sent } = store.value;
-    store.patch({
-      sent: sent.map((one) => (one.at === entry.at && one.body === entry.body ? { ...one, outcome } : one)),
-    });
+    store.patch({ sent: sent.map((one) => (one === entry ? { ...one, outcome } : one)) });
   };
   try {
     const response = await fetch(input, init);

@@ -3,6 +3,7 @@
 import type { TargetId } from '@baton/runtime';
 import type { Persistence, StoredModel } from '@baton/runtime/browser';
 import type { Trace } from '@baton/split/trace';
+import type { BridgeOffer } from '../run/bridge-link.ts';
 import type { LiveTrace } from '../run/live-trace.ts';
 import { loadSettings, saveSettings, type Settings } from './settings.ts';
 import { Store } from './store.ts';
@@ -105,8 +106,8 @@ export interface AppState {
   stored: StoredState | null;
   /** A panel that the page itself wants to show. */
   openPanel: 'settings' | null;
-  /** From a pairing link, until it is used. */
-  bridgeCode: string;
+  /** From a pairing link, until the person has paired or named another bridge. */
+  bridgeOffer: BridgeOffer | null;
   question: string;
   problems: readonly Problem[];
   run: Run | null;
@@ -128,7 +129,7 @@ export const store = new Store<AppState>({
   bridge: { status: 'unknown' },
   stored: null,
   openPanel: null,
-  bridgeCode: '',
+  bridgeOffer: null,
   question: '',
   problems: [],
   run: null,

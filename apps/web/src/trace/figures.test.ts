@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { SolveEvent } from '@baton/split';
 import { EMPTY, advance } from '../run/live-trace.ts';
-import { figuresOf } from './figures.ts';
+import { figuresOf, seconds } from './figures.ts';
 
 const EVENTS: SolveEvent[] = [
   { type: 'segment-start', index: 0, origin: 'small', startMs: 0 },
@@ -41,11 +41,35 @@ describe('a live trace', () => {
     expect(figures.offloadSpans).toBe(1);
     // Four tokens after the first, in 400 ms.
     expect(figures.small.perSecond).toBe(10);
-    // Two tokens after the first, in the 500 ms up to now.
-    expect(figures.large.perSecond).toBe(4);
+    // Three tokens in the 600 ms since they were asked for.
+    expect(figures.large.perSecond).toBe(5);
+  });
+
+  it('tells the speed of a stream that came all at once from its request on', () => {
+    const { segments } = EVENTS.reduce(advance, EMPTY);
+    const [, asked] = segments;
+    const burst = { ...asked!, tokens: 100, firstTokenMs: 2499, lastTokenMs: 2500, endMs: 2501 };
+    expect(figuresOf([burst], 2501, null).large).toEqual({ tokens: 100, perSecond: 50 });
+  });
+
+  it('counts no span in which nothing was written', () => {
+    const { segments } = EVENTS.slice(0, 5).reduce(advance, EMPTY);
+    expect(segments.at(-1)?.origin).toBe('large');
+    expect(figuresOf(segments, 1100, null).offloadSpans).toBe(0);
   });
 
   it('has no speed without a second token', () => {
     expect(figuresOf([], 0, null).small).toEqual({ tokens: 0, perSecond: null });
   });
+});
+
+describe('a duration', () => {
+  it.each([
+    [999.4, '999 ms'],
+    [999.6, '1.0 s'],
+    [59_940, '59.9 s'],
+    [59_960, '1 min 0 s'],
+    [119_400, '1 min 59 s'],
+    [119_600, '2 min 0 s'],
+  ])('of %d ms reads %s', (ms, text) => expect(seconds(ms)).toBe(text));
 });

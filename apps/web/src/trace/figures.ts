@@ -5,7 +5,7 @@ import type { LiveSegment } from '../run/live-trace.ts';
 
 export interface ModelFigures {
   tokens: number;
-  /** Tokens per second while writing (from the first to the last token of each segment); null where unmeasurable. */
+  /** Tokens per second; null where unmeasurable. */
   perSecond: number | null;
 }
 
@@ -17,7 +17,7 @@ export interface Figures {
   discardedTokens: number;
 }
 
-/** `nowMs`: the run's clock, for the segment in progress. A finished run's own totals win over the sums. */
+/** `nowMs`: the run's clock, for the segment in progress. A finished run's own totals win over the sums. A span is one that wrote. */
 export function figuresOf(
   segments: readonly LiveSegment[],
   nowMs: number,
@@ -30,7 +30,7 @@ export function figuresOf(
     small,
     large,
     offloadRatio: totals?.offloadRatio ?? (all === 0 ? 0 : large.tokens / all),
-    offloadSpans: totals?.offloadSpans ?? segments.filter((s) => s.origin === 'large').length,
+    offloadSpans: segments.filter((s) => s.origin === 'large' && s.tokens + s.discardedTokens > 0).length,
     discardedTokens: totals?.discardedTokens ?? segments.reduce((n, s) => n + s.discardedTokens, 0),
   };
 }
@@ -42,9 +42,7 @@ function modelFigures(segments: readonly LiveSegment[], origin: Origin, nowMs: n
   for (const segment of segments) {
     if (segment.origin !== origin) continue;
     tokens += segment.tokens;
-    // The first token's wait is latency, not speed.
-    const written = segment.tokens + segment.discardedTokens - 1;
-    const time = segment.firstTokenMs === null ? 0 : (segment.endMs ?? nowMs) - segment.firstTokenMs;
+    const [written, time] = origin === 'small' ? writing(segment, nowMs) : answering(segment, nowMs);
     if (written < 1 || time <= 0) continue;
     timed += written;
     ms += time;
@@ -52,11 +50,28 @@ function modelFigures(segments: readonly LiveSegment[], origin: Origin, nowMs: n
   return { tokens, perSecond: ms > 0 ? (timed * 1000) / ms : null };
 }
 
+type Pace = [tokens: number, ms: number];
+
+/** From the first token on: the wait for it is reading, not writing. */
+function writing({ tokens, firstTokenMs, endMs }: LiveSegment, nowMs: number): Pace {
+  return firstTokenMs === null ? [0, 0] : [tokens - 1, (endMs ?? nowMs) - firstTokenMs];
+}
+
+/** From the request on: a stream may arrive all at once, and its first token then says nothing of the others' time. */
+function answering({ tokens, startMs, lastTokenMs, endMs }: LiveSegment, nowMs: number): Pace {
+  return [tokens, (lastTokenMs ?? endMs ?? nowMs) - startMs];
+}
+
 export function seconds(ms: number): string {
-  if (ms < 1000) return `${Math.round(ms)} ms`;
-  return ms < 60_000
-    ? `${(ms / 1000).toFixed(1)} s`
-    : `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`;
+  // Rounded first: 59.96 s is a minute, and 119.6 s are two.
+  if (Math.round(ms) < 1000) return `${Math.round(ms)} ms`;
+  if (Math.round(ms / 100) < 600) return `${(ms / 1000).toFixed(1)} s`;
+  const whole = Math.round(ms / 1000);
+  return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+}
+
+export function tokenCount(tokens: number): string {
+  return tokens === 1 ? '1 token' : `${tokens} tokens`;
 }
 
 export function percent(ratio: number): string {

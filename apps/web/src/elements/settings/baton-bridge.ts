@@ -13,7 +13,7 @@ export class BatonBridge extends LitElement {
   readonly #store = new StoreController(this);
 
   protected override render(): TemplateResult {
-    const { bridge, settings } = this.#store.value;
+    const { bridge, bridgeOffer, settings } = this.#store.value;
     const own = settings.bridgeUrl === location.origin;
     return html`
       <p class="quiet">
@@ -28,7 +28,7 @@ export class BatonBridge extends LitElement {
             type="url"
             required
             autocomplete="off"
-            .value=${settings.bridgeUrl}
+            .value=${bridgeOffer?.url ?? settings.bridgeUrl}
             @change=${this.#address}
           />
         </label>
@@ -40,7 +40,11 @@ export class BatonBridge extends LitElement {
 
   #before(): TemplateResult {
     return html`
-      <pre><code>npx @baton/bridge serve --model demo-small --allow-origin ${location.origin}</code></pre>
+      <pre
+        role="region"
+        aria-label="Command that starts the bridge"
+        tabindex="0"
+      ><code>npx @baton/bridge serve --model demo-small --allow-origin ${location.origin}</code></pre>
       <p class="quiet" id="why">
         When you look for it, your browser may ask whether this page may reach devices on your network or apps
         on this device. That means the bridge: this page sends it your questions, nothing else, and only after
@@ -70,7 +74,7 @@ export class BatonBridge extends LitElement {
                 placeholder="K7QF-3MTX"
                 autocomplete="off"
                 spellcheck="false"
-                .value=${store.value.bridgeCode}
+                .value=${store.value.bridgeOffer?.code ?? ''}
               />
             </label>
             <button>Pair</button>
@@ -105,7 +109,7 @@ export class BatonBridge extends LitElement {
     const bridgeUrl = (event.target as HTMLInputElement).value.trim().replace(/\/(v1\/?)?$/, '');
     // A token is worth nothing at another address, and must not be sent there.
     changeSettings({ bridgeUrl, bridgeToken: '' });
-    store.patch({ bridge: { status: 'unknown' } });
+    store.patch({ bridge: { status: 'unknown' }, bridgeOffer: null });
   }
 
   #look(event: Event): void {
@@ -116,7 +120,6 @@ export class BatonBridge extends LitElement {
   #pair(event: Event): void {
     event.preventDefault();
     const code = new FormData(event.target as HTMLFormElement).get('code');
-    store.patch({ bridgeCode: '' });
     void pairBridge(typeof code === 'string' ? code : '');
   }
 

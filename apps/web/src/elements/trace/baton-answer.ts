@@ -19,7 +19,8 @@ export class BatonAnswer extends LitElement {
   declare expected: string | null;
   declare answer: string | null;
   declare done: boolean;
-  readonly #rendered = new Map<string, DocumentFragment>();
+  /** By segment: the text that was parsed last, and what came of it. */
+  readonly #rendered = new Map<number, { text: string; fragment: DocumentFragment }>();
 
   constructor() {
     super();
@@ -58,14 +59,12 @@ export class BatonAnswer extends LitElement {
 
   /** Parsed again only when the text has grown. */
   #markdown(segment: number, text: string): Node {
-    const key = `${segment} ${text}`;
-    let fragment = this.#rendered.get(key);
-    if (!fragment) {
-      fragment = renderMarkdown(text);
-      this.#rendered.clear();
-      this.#rendered.set(key, fragment);
+    let rendered = this.#rendered.get(segment);
+    if (rendered?.text !== text) {
+      rendered = { text, fragment: renderMarkdown(text) };
+      this.#rendered.set(segment, rendered);
     }
-    return fragment.cloneNode(true);
+    return rendered.fragment.cloneNode(true);
   }
 
   static override readonly styles = [

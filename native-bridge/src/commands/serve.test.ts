@@ -1,0 +1,43 @@
+// A signal while the model is not open yet: there is nothing to wait for, and nothing half-written is left.
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { resolveModel } from '@baton/runtime/node';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { OwnHome } from '../../test/own-home.ts';
+
+let home: OwnHome;
+let compiled: string;
+beforeEach(() => {
+  home = new OwnHome();
+  home.environment.BATON_CACHE = path.join(home.folder, 'cache');
+  compiled = path.join(home.folder, 'cache', 'compiled');
+  mkdirSync(compiled, { recursive: true });
+});
+afterEach(() => home?.remove());
+
+const serve = (model: string): ReturnType<OwnHome['start']> =>
+  home.start('serve', '--model', model, '--port', '0', '--target', 'ort-cpu');
+
+it('a model that is being compiled is given up', async () => {
+  const { process, ended } = serve('demo-large');
+  await expect
+    .poll(() => readdirSync(compiled).some((name) => name.startsWith('.demo-large-')), { interval: 1 })
+    .toBe(true);
+  process.kill('SIGINT');
+  const { status, stderr } = await ended;
+  expect(status).toBe(0);
+  expect(stderr).toContain('stopping (SIGINT) before the model was open');
+  expect(readdirSync(compiled)).toEqual([]);
+});
+
+it('a model that another process compiles is not waited for', async () => {
+  process.env.BATON_CACHE = path.join(os.tmpdir(), 'baton-test-cache');
+  const name = path.basename(await resolveModel('demo-small'));
+  writeFileSync(path.join(compiled, `${name}.lock`), `${process.pid}\n`);
+  const { process: bridge, ended } = serve('demo-small');
+  // Written just before it looks for the lock.
+  await expect.poll(() => existsSync(path.join(home.folder, 'cache', 'hashes'))).toBe(true);
+  bridge.kill('SIGTERM');
+  expect((await ended).status).toBe(0);
+});
