@@ -35,8 +35,11 @@ export class ApiError extends Error {
 export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   if (error instanceof RuntimeError) {
-    if (error.code === 'context-full')
-      return new ApiError(400, error.message, { code: 'context_length_exceeded' });
+    if (error.code === 'context-full') {
+      // What follows the numbers is advice to whoever opens the model.
+      const [numbers] = error.message.split('; ');
+      return new ApiError(400, `${numbers}; shorten the text`, { code: 'context_length_exceeded' });
+    }
     if (error.code === 'bad-input') return new ApiError(400, error.message);
     if (error.code === 'closed' || error.code === 'target-unavailable')
       return new ApiError(503, error.message, { code: 'model_unavailable' });

@@ -5,15 +5,28 @@ import { ApiError } from '../api-error.ts';
 import { BODY_LIMIT_BYTES, tooLarge } from '../door/door.ts';
 
 /**
- * The body as it comes. Throws 413 where it is larger than the limit. Not hono's own body limit: it makes a new Request of one whose
- * length is not told, which fails for those of @hono/node-server unless that replaces the global class.
+ * The body as it comes. Throws 413 where it is larger than the limit, an AbortError where it breaks off. Not hono's own body limit: it
+ * makes a new Request of one whose length is not told, which fails for those of @hono/node-server unless that replaces the global class.
  */
 export async function* pieces(c: Context): AsyncGenerator<Uint8Array> {
   let bytes = 0;
-  for await (const piece of c.req.raw.body ?? []) {
+  for await (const piece of untilBroken(c.req.raw.body)) {
     bytes += piece.length;
-    if (bytes > BODY_LIMIT_BYTES) throw tooLarge();
+    if (bytes > BODY_LIMIT_BYTES) {
+      // The rest is not read, so no other request can come behind it.
+      c.header('connection', 'close');
+      throw tooLarge();
+    }
     yield piece;
+  }
+}
+
+/** A body ends in an error only because its sender left or was too slow, neither of which is a failure of this server. */
+async function* untilBroken(body: ReadableStream<Uint8Array> | null): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body ?? [];
+  } catch {
+    throw new DOMException('the body broke off', 'AbortError');
   }
 }
 

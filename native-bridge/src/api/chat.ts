@@ -16,14 +16,18 @@ import {
 import { chatLogprobs } from './logprobs.ts';
 import { UsageSum, extensions, finishReason } from './run-request.ts';
 
-const part = v.object({ type: v.literal('text'), text: v.string() });
+const part = v.object({
+  type: v.literal('text', 'this server reads text only, no images, audio or files'),
+  text: v.string(),
+});
 const schema = v.object({
   ...generationFields,
   messages: v.pipe(
     v.array(
       v.object({
         role: v.picklist(['system', 'developer', 'user', 'assistant']),
-        content: v.union([v.string(), v.array(part)]),
+        // Not a union, which says of a part only that it is no text.
+        content: v.lazy((content) => (Array.isArray(content) ? v.array(part) : v.string())),
       }),
     ),
     v.minLength(1),
@@ -104,16 +108,27 @@ export async function* chatEvents(
         request.logprobs && chunk.logprobs
           ? chatLogprobs(chunk.logprobs, (id) => engine.tokenBytes(id))
           : null;
-      const delta = { ...(first ? { role: 'assistant' as const } : {}), content: chunk.text };
+      const finish = finishReason(chunk);
+      // A chunk of its own, as OpenAI has it: its client's stream helper counts the first chunk's log-probabilities twice.
+      if (first) yield { ...head, choices: [choice(index, { role: 'assistant', content: '' })] };
       first = false;
       yield {
         ...head,
-        choices: [{ index, delta, logprobs, finish_reason: finishReason(chunk) }],
+        choices: [choice(index, { content: chunk.text }, logprobs, finish)],
         ...extensions(chunk),
       };
     }
   }
   yield { ...head, choices: [], usage: usage.body() };
+}
+
+function choice(
+  index: number,
+  delta: ChatChoice['delta'],
+  logprobs: ChatChoice['logprobs'] = null,
+  finish: ChatChoice['finish_reason'] = null,
+): ChatChoice {
+  return { index, delta, logprobs, finish_reason: finish };
 }
 
 /** The whole answer of a request without `stream`. */

@@ -18,6 +18,23 @@ test('a reader that leaves stops the source', async () => {
   expect([stop.mock.calls.length, ended.mock.calls.length]).toEqual([1, 1]);
 });
 
+test('a reader that leaves while the next event is awaited is no failure', async () => {
+  const [asked, heard] = [vi.fn(), vi.fn()];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  async function* slow(): AsyncGenerator<object> {
+    yield { n: 0 };
+    asked();
+    await promise;
+    yield { n: 1 };
+  }
+  const reader = eventStream(slow(), resolve, heard).getReader();
+  await reader.read();
+  void reader.read();
+  await expect.poll(() => asked.mock.calls.length).toBe(1);
+  await reader.cancel();
+  expect(heard).not.toHaveBeenCalled();
+});
+
 test('a reader that does not read for too long loses its place', async () => {
   const [ended, stop] = [vi.fn(), vi.fn()];
   const reader = eventStream(numbers(ended), stop, () => undefined, 20).getReader();

@@ -24,7 +24,9 @@ export function eventStream(
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   let stalled: NodeJS.Timeout | undefined;
+  let left = false;
   const giveUp = async (): Promise<void> => {
+    left = true;
     clearTimeout(stalled);
     stop();
     await source.return?.();
@@ -34,6 +36,8 @@ export function eventStream(
       async pull(controller) {
         clearTimeout(stalled);
         const send = (data: string): void => {
+          // While the source was waited for: nobody is there to be told.
+          if (left) return;
           controller.enqueue(encoder.encode(`data: ${data}\n\n`));
           stalled = setTimeout(() => {
             controller.error(new Error('the client does not read'));
@@ -49,7 +53,7 @@ export function eventStream(
           send(JSON.stringify(toApiError(error).body()));
         }
         clearTimeout(stalled);
-        controller.close();
+        if (!left) controller.close();
       },
       cancel: giveUp,
     },

@@ -76,9 +76,9 @@ export function generateOptions(
   maxTokens: number,
 ): GenerateOptions {
   const sampling: Sampling = {
-    // OpenAI's default; greedy must be asked for.
-    temperature: fields.temperature ?? 1,
-    ...some('topP', fields.top_p),
+    // OpenAI's default; greedy must be asked for. No mass at all leaves the likeliest token, which is greedy as well.
+    temperature: fields.top_p === 0 ? 0 : (fields.temperature ?? 1),
+    ...some('topP', fields.top_p || null),
     ...(fields.top_k !== null && fields.top_k !== undefined && fields.top_k > 0
       ? { topK: fields.top_k }
       : {}),

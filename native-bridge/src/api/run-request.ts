@@ -78,9 +78,11 @@ export class UsageSum {
 export function finishReason(chunk: EngineChunk): 'stop' | 'length' | null {
   if (chunk.finishReason === undefined) return null;
   if (chunk.finishReason === 'error')
-    throw new ApiError(500, chunk.notes?.at(-1) ?? 'the model failed while it was writing', {
-      ...(chunk.trace ? { trace: chunk.trace } : {}),
-    });
+    throw new ApiError(
+      500,
+      chunk.notes?.at(-1) ?? 'the model failed while it was writing',
+      chunk.trace && { trace: chunk.trace },
+    );
   return chunk.finishReason === 'length' || chunk.finishReason === 'context' ? 'length' : 'stop';
 }
 

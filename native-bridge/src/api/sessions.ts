@@ -52,6 +52,7 @@ export async function* syncEvents(
   { text, watch }: v.InferOutput<typeof syncBody>,
   signal: AbortSignal,
 ): AsyncGenerator<SyncResult & { usage?: null }> {
+  engine.refuseEndless(text);
   yield* engine.sessions.use(id, async function* (session) {
     yield await session.sync(text, { signal, ...(watch ? { watch } : {}) });
   });

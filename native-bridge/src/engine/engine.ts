@@ -38,6 +38,8 @@ export interface EngineInfo {
 export interface StepwiseEngine {
   readonly sessions: Sessions;
   readonly capacity: number;
+  /** Throws 400 for a text that has more tokens than fit, whatever they are; does not tokenise it. */
+  refuseEndless(text: string): void;
   encode(text: string): readonly number[];
   renderChat(messages: readonly ChatMessage[], addGenerationPrompt: boolean): Promise<string>;
 }

@@ -14,31 +14,43 @@ import type {
   PromptToken,
   StepwiseEngine,
 } from './engine.ts';
+import { FewestTokens } from './fewest-tokens.ts';
 import { Sessions } from './sessions.ts';
+
+/** Most texts that fit have no more bytes a token. They are tokenised at once, which needs no table of the vocabulary. */
+const SHORT_BYTES = 4;
 
 export class ModelEngine implements Engine {
   readonly info: EngineInfo;
   readonly stepwise: StepwiseEngine;
   readonly #model: LocalModel;
   readonly #conversations: Conversations;
+  readonly #capacity: number;
+  readonly #fewest: FewestTokens;
 
   constructor(model: LocalModel, limits: ConversationLimits, chatTemplate: string | null) {
     this.#model = model;
+    this.#capacity = model.manifest.capacities.at(-1)!;
+    this.#fewest = new FewestTokens(model.tokenizer);
     this.#conversations = new Conversations(model, limits);
     this.info = {
       id: model.id,
       get location() {
         return model.location;
       },
-      contextLength: model.manifest.capacities.at(-1)!,
+      contextLength: this.#capacity,
       chatTemplate,
       mode: 'model',
       caches: () => this.#conversations.usage,
     };
     this.stepwise = {
       sessions: new Sessions(this.#conversations),
-      capacity: model.manifest.capacities.at(-1)!,
-      encode: (text) => model.tokenizer.encode(text),
+      capacity: this.#capacity,
+      refuseEndless: (text) => this.#refuseEndless(text),
+      encode: (text) => {
+        this.#refuseEndless(text);
+        return model.tokenizer.encode(text);
+      },
       renderChat: (messages, addGenerationPrompt) => model.renderChat(messages, { addGenerationPrompt }),
     };
   }
@@ -49,7 +61,7 @@ export class ModelEngine implements Engine {
   }
 
   async *generate(prompt: Prompt, options: GenerateOptions): AsyncGenerator<EngineChunk> {
-    const ids = 'ids' in prompt ? this.#known(prompt.ids) : this.#model.tokenizer.encodeSequence(prompt.text);
+    const ids = this.#idsOf(prompt);
     const signal = options.signal ? { signal: options.signal } : {};
     const brief = (options.maxTokens ?? Infinity) <= 1;
     const session = await this.#conversations.take(ids, { brief, ...signal });
@@ -81,8 +93,7 @@ export class ModelEngine implements Engine {
 
   async score(prompt: Prompt, top: number): Promise<PromptToken[]> {
     const { tokenizer } = this.#model;
-    if ('ids' in prompt) this.#known(prompt.ids);
-    const scored = await this.#model.score(prompt, top);
+    const scored = await this.#model.score({ ids: this.#idsOf(prompt) }, top);
     return scored.map(({ id, logprob, top }) => ({
       id,
       text: tokenizer.tokenText(id),
@@ -99,6 +110,29 @@ export class ModelEngine implements Engine {
     await this.stepwise.sessions.closeAll();
     await this.#conversations.close();
     await this.#model.close();
+  }
+
+  /** Throws 400 for a prompt that does not fit, before it costs anything. */
+  #idsOf(prompt: Prompt): readonly number[] {
+    if ('text' in prompt) this.#refuseEndless(prompt.text);
+    const ids = 'ids' in prompt ? this.#known(prompt.ids) : this.#model.tokenizer.encodeSequence(prompt.text);
+    if (ids.length > this.#capacity) throw this.#tooLong(String(ids.length));
+    return ids;
+  }
+
+  /** Throws 400 for a text that has more tokens than fit, whatever they are. */
+  #refuseEndless(text: string): void {
+    if (Buffer.byteLength(text) <= SHORT_BYTES * this.#capacity) return;
+    const fewest = this.#fewest.of(text);
+    if (fewest > this.#capacity) throw this.#tooLong(`${fewest} or more`);
+  }
+
+  #tooLong(tokens: string): ApiError {
+    return new ApiError(
+      400,
+      `the text has ${tokens} tokens and the model’s context holds ${this.#capacity}; shorten the text`,
+      { code: 'context_length_exceeded' },
+    );
   }
 
   /** Throws 400 naming the first id that the vocabulary lacks. */
