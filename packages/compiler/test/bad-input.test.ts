@@ -114,6 +114,13 @@ const CASES: readonly [what: string, code: string, message: RegExp, edit: (files
     /q_proj\.weight holds NaN/,
     editHeader((h, data) => data.fill(255, h[QUERY]!.data_offsets[0], h[QUERY]!.data_offsets[0] + 2)),
   ],
+  [
+    'weights whose squares no f32 can hold',
+    'unsupported',
+    /q_proj\.weight has values of up to 3\.0e\+38; from about 1e19 on their squares are too large/,
+    // bf16 of 3e38.
+    editHeader((h, data) => data.set([0x62, 0x7f], h[QUERY]!.data_offsets[0])),
+  ],
   ['no weights at all', 'missing', /no \.safetensors file/, (f) => void delete f[MODEL]],
   ['no config.json', 'missing', /no config\.json/, (f) => void delete f['config.json']],
   [

@@ -33,15 +33,17 @@ export function editConfig(change: Record<string, unknown>): (files: Files) => v
   };
 }
 
-/** Rewrites the header of model.safetensors; offsets stay relative to the data, as they are. */
-export function editHeader(change: (header: Header, data: Uint8Array) => void): (files: Files) => void {
+/** Rewrites the header of model.safetensors, and its data too where `change` gives others; offsets are relative to them. */
+export function editHeader(
+  change: (header: Header, data: Uint8Array) => Uint8Array | void,
+): (files: Files) => void {
   return (files) => {
     const bytes = files['model.safetensors']!;
     const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
     const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length))) as Header;
     const data = bytes.slice(8 + length);
-    change(header, data);
-    files['model.safetensors'] = safetensors(JSON.stringify(header), data);
+    const changed = change(header, data) ?? data;
+    files['model.safetensors'] = safetensors(JSON.stringify(header), changed);
   };
 }
 

@@ -1,7 +1,8 @@
 // A checkpoint as the compiler sees it: its configuration files as JSON, and its tensors by name wherever their shard is.
-// Reads headers only; weights come later, by ranges of rows.
+// Reads headers, and both tables where a tied head is stored; the other weights come later, by ranges of rows.
 import { CompileError } from '../errors.ts';
 import type { CheckpointSource } from '../files.ts';
+import { hasOwnHead } from './own-head.ts';
 import { readSafetensorsHeader, type StoredTensor } from './safetensors.ts';
 
 const INDEX = 'model.safetensors.index.json';
@@ -10,6 +11,7 @@ export class Checkpoint {
   readonly source: CheckpointSource;
   readonly files: readonly string[];
   readonly tensors: ReadonlyMap<string, StoredTensor>;
+  #ownHead = false;
 
   private constructor(
     source: CheckpointSource,
@@ -23,7 +25,14 @@ export class Checkpoint {
 
   static async open(source: CheckpointSource): Promise<Checkpoint> {
     const files = await source.list();
-    return new Checkpoint(source, files, await readTensors(source, files));
+    const checkpoint = new Checkpoint(source, files, await readTensors(source, files));
+    checkpoint.#ownHead = await hasOwnHead(checkpoint);
+    return checkpoint;
+  }
+
+  /** There is a head that is no copy of the embedding table, although config.json may tie the two (own-head.ts). */
+  get ownHead(): boolean {
+    return this.#ownHead;
   }
 
   /** A JSON object file, or null where it does not exist. */

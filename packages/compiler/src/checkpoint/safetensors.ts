@@ -74,10 +74,13 @@ function checkEntry(
     fail(`tensor ${name} ends at byte ${dataStart + end} of a file of ${size} (cut short)`);
   }
   if (!(typeof dtype === 'string' && dtype in ELEMENT_BYTES)) {
+    const advice =
+      dtype === 'F64'
+        ? 'Save the checkpoint in one of them'
+        : 'Quantised checkpoints cannot be compiled: use the original one';
     throw new CompileError(
       'unsupported',
-      `${file}: tensor ${name} is ${String(dtype)}; only F32, F16 and BF16 are read. ` +
-        'Quantised checkpoints cannot be compiled: use the original one',
+      `${file}: tensor ${name} is ${String(dtype)}; only F32, F16 and BF16 are read. ${advice}`,
     );
   }
   const expected = shape.reduce((n, d) => n * d, ELEMENT_BYTES[dtype as CheckpointDtype]);

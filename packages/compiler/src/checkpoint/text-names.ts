@@ -10,10 +10,30 @@ const HEADS = ['lm_head.weight', 'language_model.lm_head.weight', 'model.lm_head
 /** Derived values that older exports stored. */
 const DERIVED = /\.rotary_emb\.inv_freq$|\.masked_bias$/;
 
-/** The prefix of the text model's tensors, and the name of its head where it has its own. */
-export function textNames(checkpoint: Checkpoint): { prefix: string; head: string } {
-  const names = [...checkpoint.tensors.keys()];
-  const tables = names.filter((n) => n === EMBEDDING || n.endsWith(`.${EMBEDDING}`));
+export interface TextNames {
+  /** Of the text model's tensors, e.g. "model.". */
+  prefix: string;
+  /** Name of the head's matrix when it is not tied. */
+  head: string;
+  /** A head is stored that differs from the embedding table, so that the two are not tied whatever config.json says. */
+  ownHead: boolean;
+  /** Layers of which there are tensors. */
+  layers: number;
+}
+
+/** Names of what may be the text model's embedding table; exactly one in a checkpoint that can be compiled. */
+export function tableNames({ tensors }: Checkpoint): string[] {
+  return [...tensors.keys()].filter((n) => n === EMBEDDING || n.endsWith(`.${EMBEDDING}`));
+}
+
+/** Under which name the head is stored, or would be. */
+export function headName({ tensors }: Checkpoint): string {
+  return HEADS.find((h) => tensors.has(h)) ?? HEADS[0]!;
+}
+
+/** Finds the text model among the tensors. */
+export function textNames(checkpoint: Checkpoint): TextNames {
+  const tables = tableNames(checkpoint);
   if (tables.length !== 1) {
     const what = tables.length === 0 ? 'no' : `${tables.length} tensors named`;
     throw new CompileError(
@@ -22,7 +42,17 @@ export function textNames(checkpoint: Checkpoint): { prefix: string; head: strin
     );
   }
   const prefix = tables[0]!.slice(0, -EMBEDDING.length);
-  return { prefix, head: HEADS.find((h) => checkpoint.tensors.has(h)) ?? HEADS[0]! };
+  return {
+    prefix,
+    head: headName(checkpoint),
+    ownHead: checkpoint.ownHead,
+    layers: countLayers(checkpoint, `${prefix}layers.`),
+  };
+}
+
+function countLayers({ tensors }: Checkpoint, start: string): number {
+  const inLayers = [...tensors.keys()].filter((name) => name.startsWith(start));
+  return new Set(inLayers.map((name) => name.slice(start.length).split('.', 1)[0])).size;
 }
 
 /**

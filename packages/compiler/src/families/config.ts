@@ -114,11 +114,16 @@ export class Config {
     return this.#typed(name, 'a list of numbers', ok, []) as readonly number[];
   }
 
-  /** A nested object as its own Config; null where absent. */
+  /** A nested object as its own Config; null where absent or empty. */
   object(name: string): Config | null {
     const ok = (x: unknown) => typeof x === 'object' && !Array.isArray(x);
-    const value = this.#typed(name, 'an object', ok, [null]);
-    return value === null ? null : new Config(value as Record<string, unknown>, `${this.where}: ${name}`);
+    const value = this.#typed(name, 'an object', ok, [{}]) as Record<string, unknown>;
+    return Object.keys(value).length === 0 ? null : new Config(value, `${this.where}: ${name}`);
+  }
+
+  /** These fields with those of `other` over them. */
+  with(other: Config): Config {
+    return new Config({ ...this.#fields, ...other.#fields }, `${this.where} with ${other.where}`);
   }
 
   unsupported(name: string, what: string): never {

@@ -1,4 +1,5 @@
 // config.json + family -> Description. The one place where configuration fields get their meaning.
+import type { TextNames } from '../checkpoint/text-names.ts';
 import { CompileError } from '../errors.ts';
 import type { ManifestArchitecture, ManifestRope } from '../manifest.ts';
 import { Config } from './config.ts';
@@ -16,13 +17,9 @@ const ACTIVATIONS: Readonly<Record<string, ManifestArchitecture['activation']>> 
   gelu: 'gelu',
 };
 
-export interface DescribeOptions {
+export interface DescribeOptions extends TextNames {
   /** Capacities that will be compiled, ascending. */
   capacities: readonly number[];
-  /** Name prefix of the text model's tensors, e.g. "model.". */
-  prefix: string;
-  /** Name of the head's matrix when it is not tied. */
-  head: string;
   ignoreConfigFields: readonly string[];
 }
 
@@ -44,12 +41,26 @@ export function findFamily(json: Readonly<Record<string, unknown>>): { family: F
   }
   const text = json['text_config'];
   if (text === undefined) return { family, config: new Config(json) };
-  return { family, config: new Config(text as Record<string, unknown>, 'config.json: text_config') };
+  // Whether they are tied is the whole model's to say; transformers does not look at the text model's own flag.
+  const tie_word_embeddings = json['tie_word_embeddings'];
+  const fields = { ...(text as Record<string, unknown>), tie_word_embeddings };
+  return { family, config: new Config(fields, 'config.json: text_config') };
 }
 
-/** Throws `bad-config` for missing or malformed fields and `unsupported` for fields nobody understands. */
+/**
+ * Throws `bad-config` for missing or malformed fields, `unsupported` for fields nobody understands, and `bad-checkpoint` for
+ * more layers than there are tensors of.
+ */
 export function describe(family: Family, config: Config, options: DescribeOptions): Description {
   const layers = config.count('num_hidden_layers');
+  // Before anything is made for each of them: a number out of nowhere may be any number.
+  if (layers > options.layers) {
+    throw new CompileError(
+      'bad-checkpoint',
+      `${config.where}: num_hidden_layers is ${layers}, the checkpoint has tensors of ${options.layers} layers; ` +
+        'the two do not belong together',
+    );
+  }
   const kinds = Array.from({ length: layers }, (_, i): LayerKind => {
     return family.layer?.(config, i, layers) ?? { window: null, rope: 'main' };
   });
@@ -63,7 +74,7 @@ export function describe(family: Family, config: Config, options: DescribeOption
       mask: masks.findIndex((m) => m.window === k.window),
       rope: k.rope === null ? null : ropeNames.indexOf(k.rope),
     })),
-    ...readNumerics(family, config, sizes.headDim),
+    ...readNumerics(family, config, sizes.headDim, options.ownHead),
     norms: family.norms,
     queryKeyNorm: family.queryKeyNorm,
   };
@@ -85,7 +96,9 @@ function readSizes(family: Family, config: Config) {
   const orDefault = (field: string, fallback: number | undefined) =>
     fallback === undefined ? config.count(field) : config.count(field, fallback);
   const heads = orDefault('num_attention_heads', family.defaults.heads);
-  const kvHeads = config.count('num_key_value_heads', family.defaults.kvHeads ?? heads);
+  // null, which is not the same as absent, means one for each head whatever the family's number.
+  const absent = config.has('num_key_value_heads') ? undefined : family.defaults.kvHeads;
+  const kvHeads = config.count('num_key_value_heads', absent ?? heads);
   const headDim = config.count('head_dim', family.defaults.headDim ?? hiddenSize / heads);
   if (!Number.isInteger(headDim))
     config.unsupported('hidden_size', `${hiddenSize} is no multiple of ${heads} heads`);
@@ -102,7 +115,7 @@ function readSizes(family: Family, config: Config) {
   };
 }
 
-function readNumerics(family: Family, config: Config, headDim: number) {
+function readNumerics(family: Family, config: Config, headDim: number, ownHead: boolean) {
   const field = family.activationField ?? 'hidden_act';
   const name = config.string(field, family.activationField ? 'gelu_pytorch_tanh' : 'silu');
   // Gemma's configurations may carry the older field too, which its code does not look at.
@@ -122,7 +135,7 @@ function readNumerics(family: Family, config: Config, headDim: number) {
     attentionScale: scalar ** -0.5,
     ...(attentionCap === null ? {} : { attentionCap }),
     ...(logitCap === null ? {} : { logitCap }),
-    tiedEmbeddings: config.boolean('tie_word_embeddings', family.defaults.tiedEmbeddings),
+    tiedEmbeddings: config.boolean('tie_word_embeddings', family.defaults.tiedEmbeddings) && !ownHead,
   };
 }
 
@@ -143,18 +156,22 @@ function ropeTables(
     defaultTheta: family.defaults.theta ?? 10_000,
     originalLength: config.number('original_max_position_embeddings', undefined),
     partialRotaryFactor: config.number('partial_rotary_factor', 1),
+    rotatesPart: family.partialRotation ?? false,
   };
   const theta = config.number('rope_theta', undefined);
   const parameters = config.object('rope_parameters');
   const scaling = config.object('rope_scaling');
   const byType = family.ropeByLayerType;
   if (!byType) {
-    const fields = parameters ?? scaling;
+    // Where a configuration has both, transformers takes the older field and nothing of the other.
+    const fields = scaling ?? parameters;
     return { tables: { main: ropeTable(fields, theta, context) }, unscaled: unscaledLength(fields, context) };
   }
   const { full, sliding } = byType.defaultTheta;
   const slidingTheta = config.number(byType.slidingThetaField, sliding);
-  const main = parameters?.object('full_attention') ?? scaling;
+  const own = parameters?.object('full_attention') ?? null;
+  // Here the older field is laid over the other.
+  const main = own && scaling ? own.with(scaling) : (own ?? scaling);
   const tables = {
     main: ropeTable(main, theta, { ...context, defaultTheta: full }),
     sliding: ropeTable(parameters?.object('sliding_attention') ?? null, slidingTheta, context),

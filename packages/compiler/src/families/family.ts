@@ -40,6 +40,8 @@ export interface Family {
   outputBias: boolean | 'configured';
   /** `mlp_bias` is looked at. */
   feedForwardBias?: 'configured';
+  /** partial_rotary_factor is looked at. */
+  partialRotation?: true;
   /** qkv_proj and gate_up_proj hold several matrices one below the other. */
   fusedProjections?: true;
   /** Embeddings are multiplied by sqrt(hidden size). */

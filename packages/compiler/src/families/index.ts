@@ -76,6 +76,7 @@ const phi3: Family = {
   queryKeyValueBias: false,
   outputBias: false,
   fusedProjections: true,
+  partialRotation: true,
   layer: (config) => windowEverywhere(config, null),
 };
 
@@ -129,8 +130,9 @@ const gemma3: Family = {
   ropeByLayerType: { defaultTheta: { full: 1e6, sliding: 1e4 }, slidingThetaField: 'rope_local_base_freq' },
   layer(config, index) {
     const window = config.count('sliding_window', 4096);
-    // Every sixth layer sees everything. transformers writes the pattern with a leading underscore.
-    const pattern = config.count('sliding_window_pattern', config.count('_sliding_window_pattern', 6));
+    // Every sixth layer sees everything. transformers also writes the pattern with a leading underscore, and never reads that.
+    const pattern = config.count('sliding_window_pattern', 6);
+    config.get('_sliding_window_pattern');
     const type = layerTypeAt(config, index);
     const slides = type ? type === 'sliding_attention' : (index + 1) % pattern !== 0;
     return slides ? { window, rope: 'sliding' } : full;
@@ -154,8 +156,9 @@ const smollm3: Family = {
     const rotates = flag === undefined ? (index + 1) % interval !== 0 : Boolean(flag);
     const window = config.count('sliding_window', null);
     const type = layerTypeAt(config, index);
-    const slides =
-      config.boolean('use_sliding_window', false) && (type ? type === 'sliding_attention' : !rotates);
+    // transformers masks by layer_types alone; the switch only has a say in making them.
+    const switched = config.boolean('use_sliding_window', false) && !rotates;
+    const slides = type ? type === 'sliding_attention' : switched;
     return { window: slides ? window : null, rope: rotates ? 'main' : null };
   },
 };

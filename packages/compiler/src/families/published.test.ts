@@ -566,8 +566,13 @@ const MODELS: readonly [id: string, config: Record<string, unknown>, expected: R
 
 function read(json: Record<string, unknown>) {
   const { family, config } = findFamily(json);
-  const options = { capacities: [2048], prefix: 'model.', head: 'lm_head.weight', ignoreConfigFields: [] };
-  return describeModel(family, config, options);
+  const names = { prefix: 'model.', head: 'lm_head.weight', ownHead: false, layers: 100 };
+  return describeModel(family, config, { ...names, capacities: [2048], ignoreConfigFields: [] });
+}
+
+/** A published configuration with some fields otherwise. */
+function changed(id: string, change: Record<string, unknown>) {
+  return read({ ...MODELS.find(([name]) => name === id)![1], ...change });
 }
 
 it.each(MODELS)('%s is understood', (_, json, expected) => {
@@ -575,17 +580,53 @@ it.each(MODELS)('%s is understood', (_, json, expected) => {
 });
 
 it('reads fields as the network uses them: caps that are never applied, and earlier names of a scaling', () => {
-  const of = (id: string, change: Record<string, unknown>) =>
-    read({ ...MODELS.find(([name]) => name === id)![1], ...change });
   // transformers keeps this field of Gemma 3 and applies no cap; Gemma 2 does.
   const caps = { attn_logit_softcapping: 20, final_logit_softcapping: 10 };
-  expect(of('google/gemma-3-1b-it', caps).architecture).toMatchObject({ logitCap: 10 });
-  expect(of('google/gemma-3-1b-it', caps).architecture).not.toHaveProperty('attentionCap');
-  expect(of('google/gemma-2-2b-it', caps).architecture).toMatchObject({ logitCap: 10, attentionCap: 20 });
+  expect(changed('google/gemma-3-1b-it', caps).architecture).toMatchObject({ logitCap: 10 });
+  expect(changed('google/gemma-3-1b-it', caps).architecture).not.toHaveProperty('attentionCap');
+  expect(changed('google/gemma-2-2b-it', caps).architecture).toMatchObject({
+    logitCap: 10,
+    attentionCap: 20,
+  });
   for (const type of ['su', 'yarn', 'longrope']) {
     const rope_scaling = { long_factor: FACTORS, short_factor: FACTORS, type };
-    expect(of('microsoft/Phi-4-mini-instruct', { rope_scaling }).rope[0]!.scaling).toBe('longrope');
+    expect(changed('microsoft/Phi-4-mini-instruct', { rope_scaling }).rope[0]!.scaling).toBe('longrope');
   }
+});
+
+it('ties head and embeddings as the whole of a multimodal model says, whatever its text model does', () => {
+  const tied = (top: Record<string, unknown>, text: boolean) => {
+    const { text_config } = MODELS.find(([name]) => name === 'google/gemma-3-4b-it')![1];
+    const change = { ...top, text_config: { ...(text_config as object), tie_word_embeddings: text } };
+    return changed('google/gemma-3-4b-it', change).architecture.tiedEmbeddings;
+  };
+  expect(tied({ tie_word_embeddings: false }, true)).toBe(false);
+  expect(tied({ tie_word_embeddings: true }, false)).toBe(true);
+  expect(tied({}, false)).toBe(true);
+});
+
+it('takes as many key heads as there are heads where their number is null, and the usual number where it is absent', () => {
+  const kvHeads = (id: string, change: Record<string, unknown>) => changed(id, change).architecture.kvHeads;
+  for (const id of ['Qwen/Qwen2.5-0.5B-Instruct', 'Qwen/Qwen3-0.6B', 'HuggingFaceTB/SmolLM3-3B'])
+    expect(kvHeads(id, { num_attention_heads: 7, head_dim: 64, num_key_value_heads: null }), id).toBe(7);
+  const { num_key_value_heads: _, ...rest } = MODELS.find(([name]) => name === 'Qwen/Qwen3-4B')![1];
+  expect(read(rest).architecture.kvHeads).toBe(32);
+});
+
+it('makes windows of layer_types where they are given, not of the fields that usually make these', () => {
+  const windows = ({ architecture, masks }: ReturnType<typeof read>) =>
+    architecture.layers.map((layer) => masks[layer.mask]!.window);
+  const layer_types = ['sliding_attention', 'full_attention', 'sliding_attention', 'full_attention'];
+  const fields = { num_hidden_layers: 4, no_rope_layers: [1, 1, 0, 0], sliding_window: 6 };
+  const smol = (change: Record<string, unknown>) =>
+    windows(changed('HuggingFaceTB/SmolLM3-3B', { ...fields, ...change }));
+  expect(smol({ layer_types, use_sliding_window: false })).toEqual([6, null, 6, null]);
+  expect(smol({ layer_types: null, use_sliding_window: false })).toEqual([null, null, null, null]);
+  expect(smol({ layer_types: null, use_sliding_window: true })).toEqual([null, null, 6, 6]);
+  // transformers writes this one and never reads it.
+  const pattern = { sliding_window_pattern: null, _sliding_window_pattern: 2 };
+  const gemma = windows(changed('google/gemma-3-1b-it', pattern));
+  expect(gemma.slice(0, 6)).toEqual([512, 512, 512, 512, 512, null]);
 });
 
 it('knows which layers slide, rotate and how', () => {

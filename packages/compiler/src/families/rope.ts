@@ -20,6 +20,8 @@ export interface RopeContext {
   /** original_max_position_embeddings beside, not inside, the rope fields (Phi-3). */
   originalLength?: number | undefined;
   partialRotaryFactor: number;
+  /** The family's code can leave a part of each head unrotated. */
+  rotatesPart: boolean;
 }
 
 interface Scaled {
@@ -46,9 +48,16 @@ export function ropeTable(
     fields?.number('partial_rotary_factor', context.partialRotaryFactor) ?? context.partialRotaryFactor;
   const base: Base = {
     theta: fields?.number('rope_theta', theta ?? context.defaultTheta) ?? theta ?? context.defaultTheta,
-    dims: Math.floor(context.headDim * factor),
+    dims: context.rotatesPart ? Math.floor(context.headDim * factor) : context.headDim,
   };
   const where = fields ?? context.config;
+  // transformers does not look at the factor in its plain tables; those of the scalings get too short for such a family.
+  if (!context.rotatesPart && kind !== 'default' && factor !== 1) {
+    where.unsupported(
+      'partial_rotary_factor',
+      `(${factor}) does not go with ${kind} scaling here: this family rotates whole heads`,
+    );
+  }
   if (base.dims < 2 || base.dims % 2 === 1 || base.dims > context.headDim) {
     where.unsupported(
       'head_dim, partial_rotary_factor',

@@ -4,7 +4,7 @@ import { CompileError } from '../errors.ts';
 import type { FileWriter } from '../files.ts';
 import { convert } from './convert.ts';
 import type { PlacedTensor } from './layout.ts';
-import { slabsOf, type ReadAhead } from './read-ahead.ts';
+import { slabsOf, type ReadAhead, type SlabContent } from './read-ahead.ts';
 
 /** An output file that knows how far it has been written. */
 export interface PositionedWriter extends FileWriter {
@@ -27,11 +27,9 @@ export async function writeTensor(
   for (const _ of slabsOf(placed)) {
     const slab = await reader.next();
     const part = convert(slab.bytes, slab.dtype, source.add, form);
+    if (!Number.isFinite(part.squaredSum)) throw unusable(slab, source.tensor);
     const { length } = slab.bytes;
     reader.done(slab);
-    if (!Number.isFinite(part.squaredSum)) {
-      throw new CompileError('bad-checkpoint', `tensor ${source.tensor} holds NaN or infinite values`);
-    }
     if (!Number.isFinite(part.squaredError)) {
       throw new CompileError(
         'unsupported',
@@ -51,6 +49,20 @@ export async function writeTensor(
     for (const part of scales) await out.write(bytesOf(part));
   }
   return sum === 0 ? 0 : Math.sqrt(error / sum);
+}
+
+/** Why the squares of a slab have no finite sum. */
+function unusable({ bytes, dtype }: SlabContent, tensor: string): CompileError {
+  const { data } = convert(bytes, dtype, 0, { dtype: 'f32', group: 0, zeroPoint: 0 });
+  const values = new Float32Array(data.buffer, data.byteOffset, data.byteLength / 4);
+  if (!values.every(Number.isFinite))
+    return new CompileError('bad-checkpoint', `tensor ${tensor} holds NaN or infinite values`);
+  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  return new CompileError(
+    'unsupported',
+    `tensor ${tensor} has values of up to ${largest.toPrecision(2)}; from about 1e19 on their squares are too large for f32. ` +
+      'Look whether the checkpoint is damaged',
+  );
 }
 
 /** Each scale `times` times: what fused kernels want of a scale that covers several of their blocks. */
