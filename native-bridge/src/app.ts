@@ -1,5 +1,6 @@
 // The routes. Everything a request has to pass first is in door/, what it asks for in api/, what answers it in engine/.
 import { randomUUID } from 'node:crypto';
+import { isAbort } from '@baton/runtime/errors';
 import { Hono, type Context } from 'hono';
 import * as v from 'valibot';
 import { ApiError, toApiError } from './api-error.ts';
@@ -40,7 +41,7 @@ export interface AppOptions {
 }
 
 /** Version of what the bridge speaks beside OpenAI's API: /health and /pair. */
-export const PROTOCOL = 'baton-bridge/1';
+const PROTOCOL = 'baton-bridge/1';
 
 const pairBody = v.object({
   code: v.pipe(v.string(), v.maxLength(64)),
@@ -179,10 +180,6 @@ async function* withUsage<E extends { usage?: object | null }>(
 
 async function json(c: Context): Promise<unknown> {
   return parsed(await whole(c));
-}
-
-function isAbort(error: unknown): boolean {
-  return error instanceof Error && error.name === 'AbortError';
 }
 
 /** Clients that name no model or "default" get the one that is there. */

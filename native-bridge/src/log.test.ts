@@ -1,5 +1,5 @@
 // The log: what it holds and what it never holds, and that it stays small.
-import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -25,6 +25,21 @@ test('a file that is full moves on, the oldest of those kept is dropped, and no 
   const numbers = lines.map((line) => Number(line.split(' ')[1]));
   expect(numbers).toEqual(Array.from({ length: numbers.length }, (_, i) => 100 - numbers.length + i));
   for (const end of ['', '.1', '.2']) expect(statSync(file + end).size).toBeLessThanOrEqual(1000);
+});
+
+test('a place that takes no file is refused at once with one line, and no folder is begun there', () => {
+  const file = path.join(folder, 'file');
+  writeFileSync(file, '');
+  for (const [place, why] of [
+    [path.join(file, 'below', 'bridge.log'), /file is no folder/],
+    [folder, /EISDIR/],
+    // Node's own recursive mkdir never comes back from here.
+    ...(process.platform === 'linux' ? ([['/proc/below/bridge.log', /\/proc\/below/]] as const) : []),
+  ] as const) {
+    expect(() => rotatingFile(place)).toThrow(why);
+    expect(() => rotatingFile(place)).toThrow(/^the log file .* cannot be written \(.*\); name another$/);
+  }
+  expect(readdirSync(folder)).toEqual(['file']);
 });
 
 test.skipIf(process.platform === 'win32')('only the owner can read it', () => {

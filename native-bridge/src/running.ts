@@ -3,7 +3,7 @@
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { folder } from './folders.ts';
-import { alive } from './process-alive.ts';
+import { alive } from '@baton/runtime/process-alive';
 
 export interface Running {
   pid: number;

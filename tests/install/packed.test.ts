@@ -8,7 +8,7 @@ import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { compileDirectory } from '@baton/compiler/node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { alive } from '../../native-bridge/src/process-alive.ts';
+import { alive } from '@baton/runtime/process-alive';
 import { Installed } from './installed.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));

@@ -21,8 +21,9 @@ const USAGE = 2;
 
 /** Runs `NAME ARGV...` and gives the exit code. Never throws; prints errors as one line on stderr. */
 export async function runProgram(program: Program, argv: string[]): Promise<number> {
-  quietBrokenPipes();
   const complain = (line: string): void => void process.stderr.write(`${program.name}: ${line}\n`);
+  guardStreams(complain);
+  silenceTelemetry();
   try {
     await (await commandOf(program, argv)).parseAsync(argv, { from: 'user' });
     return Number(process.exitCode ?? 0);
@@ -63,6 +64,14 @@ async function commandOf(program: Program, argv: readonly string[]): Promise<Com
     root.addCommand(entry.name === name ? await load(entry) : placeholder(entry));
   if (argv.length === 0) root.action(() => root.outputHelp());
   settle(root);
+  // commander itself would answer with its whole help and no word about the mistake.
+  if (
+    wanted[0] === 'help' &&
+    name !== undefined &&
+    name !== 'help' &&
+    !root.commands.some((one) => one.name() === name)
+  )
+    root.error(`unknown command '${name}'`);
   return root;
 }
 
@@ -84,14 +93,33 @@ function settle(command: Command): void {
   for (const child of command.commands) settle(child);
 }
 
-/** `baton solve ... | head -1` is no error: stop without a stack trace when the reader has gone. */
-function quietBrokenPipes(): void {
+let guarded = false;
+
+/**
+ * `baton solve ... | head -1` is no error: stop without a stack trace when the reader has gone. What a full disk does not
+ * take is one, in one line.
+ */
+function guardStreams(complain: (line: string) => void): void {
+  // Once in a process, also where a test runs several commands in one.
+  if (guarded) return;
+  guarded = true;
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EPIPE') process.exit(0);
-      throw error;
+      if (stream === process.stdout) complain(`standard output cannot be written (${error.message})`);
+      process.exit(1);
     });
   }
+}
+
+/**
+ * onnxruntime-node 1.30 keeps a record of every session that it creates (in ~/.cache/Microsoft on Linux, with an id of the
+ * machine and the program's path) for upload to mobile.events.data.microsoft.com. It also matches the whole command line
+ * with a regular expression that recurses, and dies of a prompt of 30,000 characters there. It asks for this variable when
+ * it is loaded; processes that are started from here inherit it.
+ */
+function silenceTelemetry(): void {
+  process.env.ORT_DISABLE_TELEMETRY = '1';
 }
 
 function oneLine(message: string): string {

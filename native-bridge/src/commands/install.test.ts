@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { OwnHome } from '../../test/own-home.ts';
 import { ServiceManagers } from '../../test/service-managers.ts';
-import { alive } from '../process-alive.ts';
+import { alive } from '@baton/runtime/process-alive';
 import type { Running } from '../running.ts';
 
 // A dozen processes start one after another; on two busy cores that takes its time.

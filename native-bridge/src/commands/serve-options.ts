@@ -25,7 +25,7 @@ export interface ServeFlags {
   verbose?: boolean;
 }
 
-export const DEFAULT_PORT = 8787;
+const DEFAULT_PORT = 8787;
 
 export function addServeOptions(command: Command): Command {
   const collect = (value: string, before: string[]): string[] => [...before, value];

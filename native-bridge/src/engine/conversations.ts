@@ -1,6 +1,6 @@
 // The KV caches of several conversations: a prompt goes on in the cache that shares the longest beginning with it, and
 // the least recently used cache makes room when the memory limit or the number limit is reached.
-import type { LocalModel, LocalSession } from '@baton/runtime';
+import { commonPrefix, type LocalModel, type LocalSession } from '@baton/runtime';
 
 export interface ConversationLimits {
   /** Bytes of KV cache over all conversations; one conversation is always allowed. */
@@ -183,10 +183,4 @@ async function orAborted(work: Promise<void>, signal: AbortSignal | undefined): 
   } finally {
     signal.removeEventListener('abort', onAbort);
   }
-}
-
-function commonPrefix(a: readonly number[], b: readonly number[]): number {
-  let n = 0;
-  while (n < a.length && n < b.length && a[n] === b[n]) n++;
-  return n;
 }

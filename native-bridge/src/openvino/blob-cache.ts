@@ -7,7 +7,7 @@ import { mkdir, readdir, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import type { Manifest } from '@baton/compiler';
 import { folder } from '../folders.ts';
-import { alive } from '../process-alive.ts';
+import { alive } from '@baton/runtime/process-alive';
 import { safe } from './blob-files.ts';
 import { deviceProperty } from './device.ts';
 import type { Openvino } from './load.ts';

@@ -6,7 +6,7 @@ import { MASKED, type ManifestGraph } from '@baton/compiler';
 import { Tensor, type InferenceSession } from 'onnxruntime-common';
 
 /** Half precision inside the device: some thousandths are usual, a wrong graph is off by tenths or more. */
-export const MOST_ERROR = 0.03;
+const MOST_ERROR = 0.03;
 
 /**
  * The largest relative error of the graph's outputs, ||device - CPU|| / ||CPU||. Throws `target-refused` naming graph and

@@ -22,7 +22,7 @@ import {
 } from '../../test/openvino-double/index.ts';
 import { DoubleAsyncInferQueue } from '../../test/openvino-double/queue.ts';
 import { DoubleTensor } from '../../test/openvino-double/tensor.ts';
-import { alive } from '../process-alive.ts';
+import { alive } from '@baton/runtime/process-alive';
 import { fixedInputs } from './chunk-test.ts';
 import { deviceOf, OPENVINO_TARGETS, type OpenvinoTarget } from './device.ts';
 import { loadOpenvino, type Openvino } from './load.ts';

@@ -21,7 +21,7 @@ export function npmPrefix(root = packageRoot()): string | null {
   return path.basename(modules) === 'node_modules' ? path.dirname(modules) : null;
 }
 
-export function inNpxCache(root = packageRoot()): boolean {
+function inNpxCache(root = packageRoot()): boolean {
   return root.split(path.sep).includes('_npx');
 }
 

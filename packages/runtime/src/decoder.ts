@@ -182,7 +182,8 @@ export class Decoder {
   #requireNumbers({ logits, watched }: ForwardResult): void {
     const { target, vocabSize } = this.#backend;
     let wrong = watched?.some((row) => Number.isNaN(row.argmaxLogprob)) ?? false;
-    for (let at = 0; logits && at < logits.length; at += vocabSize) wrong ||= Number.isNaN(logits[at]!);
+    const count = logits?.length ?? 0;
+    for (let at = 0; at < count; at += vocabSize) wrong ||= Number.isNaN(logits![at]!);
     if (wrong)
       throw new BackendLostError(
         target,

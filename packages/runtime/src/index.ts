@@ -16,7 +16,7 @@ export { LocalModel } from './local-model.ts';
 export { openModel, type OpenModelOptions } from './open-model.ts';
 export { Sampler } from './sampling/sampler.ts';
 export { scoreTokens, type ScoredToken } from './score.ts';
-export { LocalSession, type SessionChunk } from './session.ts';
+export { LocalSession, commonPrefix, type SessionChunk } from './session.ts';
 export { OnnxBackend, type OnnxHost } from './targets/onnx/backend.ts';
 export type { TargetProbe, TargetSet } from './targets/target-set.ts';
 export { StopStrings } from './text/stop-strings.ts';

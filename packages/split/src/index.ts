@@ -16,6 +16,8 @@ export type { Budget } from './relay/budget.ts';
 export { MOST_AT_ONCE, smoothedAnswerMs, warmUpIsDue } from './relay/warm-up-rule.ts';
 export type { WarmUpSituation } from './relay/warm-up-rule.ts';
 export type { Prices } from './relay/prices.ts';
+export { seededRandom } from './random.ts';
+export { lastBoxed } from './text/boxed.ts';
 export { TAGS } from './text/tags.ts';
 export type { Tags } from './text/tags.ts';
 export * from './endpoint/index.ts';

@@ -1,4 +1,5 @@
-// A seeded generator for the relay's own draws: mulberry32 (Tommy Ettinger, public domain). Not for anything secret.
+// A seeded generator for draws that are no model's sampling: mulberry32 (Tommy Ettinger, public domain). Not for anything
+// secret.
 
 /** Uniform numbers in [0, 1); the same seed gives the same numbers everywhere. */
 export function seededRandom(seed: number): () => number {

@@ -46,9 +46,7 @@ export class EndpointError extends Error {
   }
 }
 
-export function isAbort(error: unknown): boolean {
-  return error instanceof Error && error.name === 'AbortError';
-}
+export { isAbort } from '@baton/runtime/errors';
 
 /** The first line of anything thrown. */
 export function messageOf(error: unknown): string {

@@ -5,6 +5,7 @@
 import { open, readFile, rm, stat, type FileHandle } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RuntimeError } from '../errors.ts';
+import { alive } from './process-alive.ts';
 
 /** An owner writes its id at once; an empty lock older than this was left by one that died in between. */
 const EMPTY_LOCK_MS = 5_000;
@@ -18,7 +19,7 @@ export async function withLock<T>(file: string, work: () => Promise<T>, waitMs =
       const owner = await readFile(file, 'utf8').catch(() => '?');
       throw new RuntimeError(
         'store',
-        `process ${owner.trim()} still holds ${file} after ${Math.round(waitMs / 1000)} s; end it, or delete that file`,
+        `${owner.trim() === '' ? 'another process' : `process ${owner.trim()}`} still holds ${file} after ${Math.round(waitMs / 1000)} s; end it, or delete that file`,
       );
     }
     await sleep(100);
@@ -76,10 +77,5 @@ async function abandoned(file: string): Promise<boolean> {
     const made = await stat(file).catch(() => null);
     return made !== null && Date.now() - made.mtimeMs > EMPTY_LOCK_MS;
   }
-  try {
-    process.kill(pid, 0);
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH';
-  }
+  return !alive(pid);
 }

@@ -11,24 +11,40 @@ export interface ModelText {
   template: ChatTemplate | null;
 }
 
-/** Throws `bad-tokenizer` where tokenizer.json does not parse or is of an unsupported kind. */
-export async function loadText(manifest: Manifest, files: ModelFiles): Promise<ModelText> {
+/** Throws `bad-tokenizer` where one of the JSON files does not parse, or tokenizer.json is of an unsupported kind. */
+export async function loadText(
+  manifest: Pick<Manifest, 'tokenizerFiles'>,
+  files: Pick<ModelFiles, 'read'>,
+): Promise<ModelText> {
   const read = async (name: string): Promise<string | null> => {
     const path = manifest.tokenizerFiles.find((f) => f === name || f.endsWith(`/${name}`));
     return path === undefined ? null : new TextDecoder().decode(await files.read(path));
   };
-  const json = await read('tokenizer.json');
-  const config = parse('tokenizer_config.json', (await read('tokenizer_config.json')) ?? '{}');
+  const readJson = async (name: string): Promise<Record<string, unknown> | null> => {
+    const text = await read(name);
+    return text === null ? null : parse(name, text);
+  };
+  const json = await readJson('tokenizer.json');
+  const config = (await readJson('tokenizer_config.json')) ?? {};
+  const specialTokens = (await readJson('special_tokens_map.json')) ?? {};
+  const template = findChatTemplate(await read('chat_template.jinja'), config, specialTokens);
   return {
-    tokenizer: json === null ? null : new Tokenizer(parse('tokenizer.json', json), config),
-    template: findChatTemplate(await read('chat_template.jinja'), config),
+    tokenizer: json === null ? null : new Tokenizer(json, config, () => template?.beginnings ?? []),
+    template,
   };
 }
 
 function parse(name: string, text: string): Record<string, unknown> {
+  let value: unknown;
   try {
-    return JSON.parse(text) as Record<string, unknown>;
+    value = JSON.parse(text);
   } catch (error) {
     throw new RuntimeError('bad-tokenizer', `${name} is not JSON: ${messageOf(error)}`, { cause: error });
   }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value))
+    return value as Record<string, unknown>;
+  throw new RuntimeError(
+    'bad-tokenizer',
+    `${name} must hold a JSON object and has ${text.trim().slice(0, 20)}; copy the checkpoint's own again`,
+  );
 }

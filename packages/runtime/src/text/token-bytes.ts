@@ -7,7 +7,13 @@ import { RuntimeError } from '../errors.ts';
 /** The parts of a tokenizer.json that say how ids become text. */
 export interface TokenizerJson {
   decoder: DecoderJson | null;
-  added_tokens?: { id: number; content: string; special?: boolean }[];
+  added_tokens?: {
+    id: number;
+    content: string;
+    special?: boolean;
+    normalized?: boolean;
+    single_word?: boolean;
+  }[];
 }
 
 interface DecoderJson {
@@ -46,15 +52,23 @@ export class TokenBytes {
   readonly #made: Uint8Array[] = [];
 
   /**
-   * `json` says what decoder there is; `tokens` is the vocabulary by id, added tokens included. Throws `bad-tokenizer` for
-   * decoder kinds that are not known here.
+   * `json` says what decoder there is; `tokens` is the vocabulary by id, added tokens included; `normalize` is the tokenizer's normaliser.
+   * Throws `bad-tokenizer` for decoder kinds that are not known here.
    */
-  constructor(json: TokenizerJson, tokens: readonly (string | undefined)[]) {
+  constructor(
+    json: TokenizerJson,
+    tokens: readonly (string | undefined)[],
+    normalize: (text: string) => string,
+  ) {
     const steps =
       json.decoder?.type === 'Sequence' ? (json.decoder.decoders ?? []) : json.decoder ? [json.decoder] : [];
     this.#tokens = tokens;
-    this.#toBytes = steps.some((s) => s.type === 'ByteLevel') ? byteLevel() : sentencePiece(steps);
-    for (const { id, content } of json.added_tokens ?? []) this.#made[id] = UTF8.encode(content);
+    const ofBytes = steps.some((s) => s.type === 'ByteLevel');
+    this.#toBytes = ofBytes ? byteLevel() : sentencePiece(steps);
+    // What is found in the normalised text stands for that text: in SentencePiece's, a tag has the space in front of it.
+    const found = ofBytes ? (text: string) => UTF8.encode(text) : this.#toBytes;
+    for (const { id, content, normalized } of json.added_tokens ?? [])
+      this.#made[id] = normalized ? found(normalize(content)) : UTF8.encode(content);
     this.stripsLeadingSpace = steps.some(
       (s) =>
         (s.type === 'Strip' && s.content === ' ' && (s.start ?? 0) > 0) ||

@@ -3,9 +3,12 @@
 
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { RuntimeError, messageOf } from '../errors.ts';
+import { libraryJson } from './library-json.ts';
 import { seams, type Seams } from './seams.ts';
+import { leaveInsideWords, type Splitting } from './single-words.ts';
 import { TextStream } from './text-stream.ts';
 import { TokenBytes, type TokenizerJson } from './token-bytes.ts';
+import { unknownBytes } from './unknown-bytes.ts';
 
 export class Tokenizer {
   /** Bytes each id adds to the text. */
@@ -15,38 +18,48 @@ export class Tokenizer {
   /** Where no token reaches over. */
   readonly seams: Seams;
   readonly #inner: HuggingFaceTokenizer;
+  readonly #unknownBytes: ReturnType<typeof unknownBytes>;
   readonly #prefixText: string;
+  readonly #chatBeginnings: () => readonly string[];
   readonly #idOf = new Map<string, number>();
   readonly #beginnings = new Map<string, { id: number; lead: string; covers: number }[]>();
 
-  /** `json` and `config` are the parsed tokenizer.json and tokenizer_config.json. Throws `bad-tokenizer`. */
-  constructor(json: unknown, config: unknown = {}) {
+  /**
+   * `json` and `config` are the parsed tokenizer.json and tokenizer_config.json; `chatBeginnings` are those of the model's chat template,
+   * asked for where they matter. Throws `bad-tokenizer`.
+   */
+  constructor(json: unknown, config: unknown = {}, chatBeginnings: () => readonly string[] = () => []) {
+    this.#chatBeginnings = chatBeginnings;
     try {
-      this.#inner = new HuggingFaceTokenizer(json as object, (config ?? {}) as object);
+      this.#inner = new HuggingFaceTokenizer(libraryJson(json as object), (config ?? {}) as object);
     } catch (error) {
       throw new RuntimeError('bad-tokenizer', `tokenizer.json cannot be used: ${messageOf(error)}`, {
         cause: error,
       });
     }
     const parsed = json as TokenizerJson;
-    const { model } = this.#inner as unknown as { model: { vocab: (string | undefined)[] } };
-    this.bytes = new TokenBytes(parsed, model.vocab);
+    const library = this.#inner as unknown as Splitting & { model: { vocab: (string | undefined)[] } };
+    this.bytes = new TokenBytes(parsed, library.model.vocab, (text) => this.normalize(text));
     this.seams = seams(json, config);
-    for (const token of parsed.added_tokens ?? []) this.#idOf.set(token.content, token.id);
+    const added = parsed.added_tokens ?? [];
+    for (const token of added) this.#idOf.set(token.content, token.id);
+    leaveInsideWords(library, added);
+    this.#unknownBytes = unknownBytes((json as { model: unknown }).model, (token) =>
+      this.#inner.token_to_id(token),
+    );
     // What the post-processor adds in front shows on any text; a text of one letter is the cheapest.
     const bare = this.#inner.encode('a', { add_special_tokens: false }).ids;
     const full = this.#inner.encode('a', { add_special_tokens: true }).ids;
     const at = full.findIndex((_, i) => bare.every((id, j) => full[i + j] === id));
     this.prefix = at > 0 ? full.slice(0, at) : [];
-    this.#prefixText = new TextDecoder().decode(
-      concat(this.prefix.map((id) => this.bytes.at(id) ?? new Uint8Array())),
-    );
+    this.#prefixText = this.decode(this.prefix);
   }
 
   /** Ids of `text` on its own: added and special tokens recognised, no prefix. */
   encode(text: string): number[] {
     if (text === '') return [];
-    const { ids } = this.#inner.encode(text, { add_special_tokens: false });
+    const encoded = this.#inner.encode(text, { add_special_tokens: false });
+    const ids = this.#unknownBytes?.(encoded) ?? encoded.ids;
     const bad = ids.findIndex((id) => !Number.isInteger(id));
     if (bad >= 0) {
       throw new RuntimeError(
@@ -58,17 +71,21 @@ export class Tokenizer {
   }
 
   /**
-   * Ids of a whole sequence that starts with `text`: as `encode`, with the prefix unless the text spells it out. `ids`: what
-   * `encode` gives, where it is known.
+   * Ids of a whole sequence that starts with `text`: as `encode`, with the prefix unless `silentPrefix` says that it has none. `ids`:
+   * what `encode` gives, where it is known.
    */
   encodeSequence(text: string, ids: readonly number[] = this.encode(text)): readonly number[] {
-    const spelled = this.#prefixText !== '' && text.startsWith(this.#prefixText);
-    return spelled || this.prefix.length === 0 ? ids : [...this.prefix, ...ids];
+    return this.silentPrefix(text) === 0 ? ids : [...this.prefix, ...ids];
   }
 
-  /** How many leading ids of a sequence add nothing to `text` (the prefix, unless the text spells it out). */
+  /**
+   * How many leading ids of a sequence add nothing to `text`: the prefix's, unless the text spells that out or begins as the chat template
+   * does. Rendered chats have the special tokens that the template writes and no others (transformers' apply_chat_template).
+   */
   silentPrefix(text: string): number {
-    return this.#prefixText !== '' && text.startsWith(this.#prefixText) ? 0 : this.prefix.length;
+    if (this.prefix.length === 0) return 0;
+    if (this.#prefixText !== '' && text.startsWith(this.#prefixText)) return 0;
+    return this.#chatBeginnings().some((beginning) => text.startsWith(beginning)) ? 0 : this.prefix.length;
   }
 
   /** Exact text of `ids`; U+FFFD where bytes are not valid UTF-8. `fresh`: the ids begin a text. */
@@ -114,14 +131,4 @@ export class Tokenizer {
     const normalizer = this.#inner.normalizer as unknown as ((text: string) => string) | null;
     return normalizer ? normalizer(text) : text;
   }
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const out = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
 }

@@ -8,7 +8,7 @@ import { SplitError } from '../split-error.ts';
 import { apiBase, apiUrl } from './address.ts';
 import { firstModelId, httpOf, requestFields } from './openai-completions.ts';
 import type { EndpointOptions } from './openai-completions.ts';
-import { Thoughts, streamChunks } from './stream-chunks.ts';
+import { Thoughts, endsInThought, streamChunks } from './stream-chunks.ts';
 import type { RequestForm } from './stream-chunks.ts';
 import type { HttpOptions } from './event-stream.ts';
 
@@ -66,7 +66,7 @@ export class ChatContinuationModel implements ContinuingModel {
       ...(this.capabilities.logprobs ? { logprobs: true, top_logprobs: options.topLogprobs ?? 0 } : {}),
     };
     const url = apiUrl(this.#options.url, 'chat/completions');
-    const inThought = !turn.bare && isThought(turn.partial);
+    const inThought = !turn.bare && endsInThought(turn.partial);
     const thoughts = new Thoughts(inThought);
     const stream = streamChunks(url, body, this.#http, options.signal, this.#form, thoughts);
     yield* withoutEcho(stream, turn.partial);
@@ -107,10 +107,6 @@ export function messagesFor(
   return dialect === 'continue'
     ? { messages, continue_final_message: true, add_generation_prompt: false }
     : { messages };
-}
-
-function isThought(text: string): boolean {
-  return text.lastIndexOf('<think>') > text.lastIndexOf('</think>');
 }
 
 /** An unfinished message; its thought in a field of its own where the server wants it so. */

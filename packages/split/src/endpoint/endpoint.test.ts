@@ -332,6 +332,18 @@ describe('a pool', () => {
     expect(none.notes.join()).toMatch(/gives no log-probabilities of a prompt/);
   });
 
+  it('waits no longer for an answer to begin than another endpoint is worth', async () => {
+    const [mute, good] = [await server(silence), await server(stream(['fine']))];
+    const members = [mute, good].map(({ url }) => ({
+      model: new OpenAICompletionsModel({ url, model: 'm' }),
+    }));
+    const pool = endpointPool(members, { firstMs: 80 });
+    const notes: string[] = [];
+    for await (const chunk of pool.generate('p')) notes.push(...(chunk.notes ?? []));
+    expect(notes).toEqual([`${mute.url}: nothing arrived for 80 ms; went on with the next endpoint`]);
+    await expect.poll(() => mute.closedEarly).toBe(1);
+  });
+
   it('fails with the last failure when nobody is left', async () => {
     const dead = await server(silence);
     const model = new OpenAICompletionsModel({ url: dead.url, model: 'm', retries: 0, connectMs: 50 });

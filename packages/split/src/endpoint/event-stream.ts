@@ -1,5 +1,5 @@
-// One POST whose answer is a stream of server-sent events: deadlines for the answer's head and for silence inside it,
-// retries while nothing has arrived, errors as EndpointError. It knows HTTP and SSE, not what the events mean.
+// One POST whose answer is a stream of server-sent events: deadlines for the connection, for the answer's beginning and for
+// silence inside it, retries while nothing has arrived, errors as EndpointError. It knows HTTP and SSE, not what the events mean.
 
 import { createParser } from 'eventsource-parser';
 
@@ -17,8 +17,13 @@ export interface HttpOptions {
   headers?: Readonly<Record<string, string>> | undefined;
   /** Sent behind the address, `?` included, and shown in no message. */
   query?: string | undefined;
-  /** Longest wait for the answer's head. Default 30 s. */
+  /** Longest wait for a connection. Default 30 s. */
   connectMs?: number | undefined;
+  /**
+   * Longest wait for the beginning of the answer, once there is a connection. Default: `connectMs` where that is given; else 10 minutes for
+   * a stream, because a server may have to load its model first and whoever waits has a limit of his own, and 30 s for a JSON answer.
+   */
+  firstMs?: number | undefined;
   /** Longest silence inside the stream. Default 30 s. */
   idleMs?: number | undefined;
   /** Further attempts after 429, 5xx and failed connections, as long as nothing has arrived. Default 2. */
@@ -48,10 +53,11 @@ export async function* postEvents(
   if (signal?.aborted) onAbort();
   let whole = false;
   try {
+    const patience = patienceOf(options, MOST_BEFORE_STREAM_MS);
     const response = await withRetries(url, options, control.signal, () =>
-      send(url, 'POST', body, options, control),
+      send(url, 'POST', body, options, patience, control),
     );
-    const end = yield* readEvents(response, url, options.idleMs ?? 30_000, control, form);
+    const end = yield* readEvents(response, url, patience, control, form);
     whole = true;
     return end;
   } catch (error) {
@@ -60,6 +66,24 @@ export async function* postEvents(
     signal?.removeEventListener('abort', onAbort);
     if (!whole) control.abort();
   }
+}
+
+interface Patience {
+  connectMs: number;
+  firstMs: number;
+  idleMs: number;
+}
+
+const MOST_SILENCE_MS = 30_000;
+/** A cold model of a hundred gigabytes takes minutes to load. */
+const MOST_BEFORE_STREAM_MS = 600_000;
+
+function patienceOf({ connectMs, firstMs, idleMs }: HttpOptions, usualFirstMs: number): Patience {
+  return {
+    connectMs: connectMs ?? MOST_SILENCE_MS,
+    firstMs: firstMs ?? connectMs ?? usualFirstMs,
+    idleMs: idleMs ?? MOST_SILENCE_MS,
+  };
 }
 
 /** Bytes of a JSON answer: the log-probabilities of a text of 128 thousand tokens, five alternatives each, take some 40 MB. */
@@ -78,11 +102,12 @@ export async function requestJson(
   signal?.addEventListener('abort', onAbort, { once: true });
   if (signal?.aborted) onAbort();
   try {
+    const patience = patienceOf(options, MOST_SILENCE_MS);
     const response = await withRetries(url, options, control.signal, () =>
-      send(url, method, body, options, control),
+      send(url, method, body, options, patience, control),
     );
     const reading = bodyText(response, MOST_JSON_BYTES);
-    const { text, whole } = await within(reading, options.idleMs ?? 30_000, url, control);
+    const { text, whole } = await within(reading, patience.idleMs, url, control);
     if (!whole)
       throw new EndpointError('malformed', `${url}: the answer is longer than ${MOST_JSON_BYTES} bytes`);
     try {
@@ -102,12 +127,15 @@ async function send(
   method: 'GET' | 'POST',
   body: unknown,
   options: HttpOptions,
+  { connectMs, firstMs, idleMs }: Patience,
   control: AbortController,
 ): Promise<HttpAnswer> {
+  const connected = Promise.withResolvers<void>();
   const head = {
     method,
     headers: { 'content-type': 'application/json', ...options.headers },
     signal: control.signal,
+    onConnected: connected.resolve,
   };
   const address = url + (options.query ?? '');
   const request =
@@ -116,23 +144,27 @@ async function send(
       : sendWhole(address, head, body, options);
   // A request that still grows is answered early only where it fails.
   if (body instanceof GrowingBody) await Promise.race([body.whole, request]);
-  const response = await within(request, options.connectMs ?? 30_000, url, control);
+  const reached = Promise.race([connected.promise, request]);
+  await within(reached, connectMs, url, control, `no connection for ${connectMs} ms`);
+  const response = await within(request, firstMs, url, control);
   options.onHeaders?.(response.headers);
   if (!response.ok) {
     const failure = fromStatus(response, url, options.query);
-    throw await within(failure, options.idleMs ?? 30_000, url, control);
+    throw await within(failure, idleMs, url, control);
   }
   return response;
 }
 
 function sendWhole(
   url: string,
-  head: Omit<HttpRequest, 'body'>,
+  { onConnected, ...head }: Omit<HttpRequest, 'body'> & { onConnected: () => void },
   body: unknown,
   options: HttpOptions,
 ): Promise<HttpAnswer> {
-  const whole = body === undefined ? {} : { body: JSON.stringify(body) };
-  return (options.fetch ?? sendRequest)(url, { ...head, ...whole });
+  const request = { ...head, ...(body === undefined ? {} : { body: JSON.stringify(body) }) };
+  if (!options.fetch) return sendRequest(url, { ...request, onConnected });
+  onConnected();
+  return options.fetch(url, request);
 }
 
 async function withRetries(
@@ -166,7 +198,7 @@ function retryWait(error: EndpointError, tried: number, options: HttpOptions): n
 async function* readEvents(
   response: HttpAnswer,
   url: string,
-  idleMs: number,
+  { firstMs, idleMs }: Patience,
   control: AbortController,
   form: 'events' | 'lines',
 ): AsyncGenerator<string, 'done' | 'eof'> {
@@ -177,15 +209,21 @@ async function* readEvents(
   const parser =
     form === 'lines'
       ? lineParser((line) => events.push(line))
-      : createParser({ onEvent: (event) => events.push(event.data) });
+      : createParser({
+          onEvent: ({ event, data }) => events.push(event === 'error' ? asError(data) : data),
+          // llama.cpp's server: the error is a field of its own.
+          onError: ({ field, value = '' }) => field === 'error' && events.push(asError(value)),
+        });
   /** The answer so far where it is one JSON document; null where it is events; '' while neither is known. */
   let document: string | null = '';
   let begin: string | undefined;
+  let patienceMs = firstMs;
   let unfinished = 0;
   let whole = false;
   try {
     for (;;) {
-      const { value, done } = await within(reader.read(), idleMs, url, control);
+      const { value, done } = await within(reader.read(), patienceMs, url, control);
+      patienceMs = idleMs;
       // Bytes of half a character at the very end are dropped with the half line they stand in.
       const text = value === undefined ? '' : decoder.decode(value, { stream: true });
       if (document !== null) {
@@ -252,6 +290,13 @@ async function readOut(reader: BodyReader, control: AbortController): Promise<vo
   }
 }
 
+/** What a server says in an event that is marked as an error, in the form that its other errors have. */
+function asError(data: string): string {
+  if (!isJson(data)) return JSON.stringify({ error: data });
+  const said = JSON.parse(data) as { error?: unknown } | null;
+  return JSON.stringify(said?.error === undefined ? { error: said ?? data } : said);
+}
+
 function isJson(text: string): boolean {
   try {
     JSON.parse(text);
@@ -287,11 +332,17 @@ function tooLong(url: string): EndpointError {
 }
 
 /** Fails with 'silence' and stops the request when `work` takes longer than `ms`. */
-async function within<T>(work: Promise<T>, ms: number, url: string, control: AbortController): Promise<T> {
+async function within<T>(
+  work: Promise<T>,
+  ms: number,
+  url: string,
+  control: AbortController,
+  what = `nothing arrived for ${ms} ms`,
+): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
-      reject(new EndpointError('silence', `${url}: nothing arrived for ${ms} ms`));
+      reject(new EndpointError('silence', `${url}: ${what}`));
       control.abort();
     }, timerMs(ms));
   });

@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { createBrotliCompress, createDeflate, createGzip, gzipSync } from 'node:zlib';
 
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
@@ -116,6 +117,43 @@ describe('a request from Node', () => {
         .end(JSON.stringify({ at: request.url }));
     });
     expect(await requestJson(url, 'POST', {}, {}, undefined)).toEqual({ at: '/there' });
+  });
+
+  it.each([
+    ['gzip', createGzip],
+    ['deflate', createDeflate],
+    ['br', createBrotliCompress],
+  ])('unpacks a stream that comes as %s though nobody asked for it, as it comes', async (encoding, pack) => {
+    let goOn = (): void => undefined;
+    const { url } = await serve((response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream', 'content-encoding': encoding });
+      const packed = pack();
+      packed.pipe(response);
+      packed.write('data: 1\n\n');
+      packed.flush();
+      goOn = () => void packed.end('data: 2\n\ndata: [DONE]\n\n');
+    });
+    const stream = postEvents(url, {}, { retries: 0 }, undefined);
+    expect(await stream.next()).toEqual({ value: '1', done: false });
+    goOn();
+    expect(await stream.next()).toEqual({ value: '2', done: false });
+    expect(await stream.next()).toEqual({ value: 'done', done: true });
+  });
+
+  it('tells of a packed answer that breaks off, and stops one that is given up', async () => {
+    let closed = 0;
+    const { url } = await serve((response, _, n) => {
+      response.once('close', () => closed++);
+      response.writeHead(200, { 'content-type': 'text/event-stream', 'content-encoding': 'gzip' });
+      response.write(gzipSync('data: 1\n\n'.repeat(9)).subarray(0, 12));
+      if (n === 1) setTimeout(() => response.destroy(), 30);
+    });
+    await expect(eventsOf(url)).rejects.toThrow(`${url}: the connection was closed by the server`);
+    const control = new AbortController();
+    const given = postEvents(url, {}, { retries: 0 }, control.signal).next();
+    setTimeout(() => control.abort(), 50);
+    await expect(given).rejects.toThrow('cancelled');
+    await expect.poll(() => closed).toBe(2);
   });
 
   it('is left to fetch where that goes through a proxy', async () => {

@@ -9,10 +9,13 @@ import { postEvents } from './event-stream.ts';
 import type { HttpOptions } from './event-stream.ts';
 import { firstModelId, httpOf } from './openai-completions.ts';
 import type { EndpointOptions } from './openai-completions.ts';
-import { isCount, parseLogprobs } from './wire.ts';
+import { Thoughts, endsInThought } from './stream-chunks.ts';
+import { inOneLine, isCount, messageIn, parseLogprobs } from './wire.ts';
 
 interface Line {
   response?: unknown;
+  /** What its parser took out of the text as a thought. */
+  thinking?: unknown;
   done?: unknown;
   done_reason?: unknown;
   prompt_eval_count?: unknown;
@@ -51,6 +54,9 @@ export class OllamaModel implements TextModel {
     this.#model ??= await firstModelId(this.#options, options.signal);
     const url = `${this.location.replace(/\/v1$/, '')}/api/generate`;
     const body = {
+      // Models that think do so in a field apart unless they are told not to, raw prompts or not (server/routes.go, GenerateHandler); those
+      // with a parser of their own do it all the same.
+      think: false,
       ...this.#options.extraBody,
       model: this.#model,
       prompt,
@@ -59,10 +65,11 @@ export class OllamaModel implements TextModel {
       ...(this.capabilities.logprobs ? { logprobs: true, top_logprobs: options.topLogprobs ?? 0 } : {}),
       options: modelOptions(options),
     };
+    const thoughts = new Thoughts(endsInThought(prompt));
     const lines = postEvents(url, body, this.#http, options.signal, 'lines');
     try {
       for await (const data of lines) {
-        const chunk = chunkOf(parseLine(data, url), url);
+        const chunk = chunkOf(parseLine(data, url), url, thoughts);
         yield chunk;
         if (chunk.finishReason !== undefined) return;
       }
@@ -90,6 +97,8 @@ function modelOptions({ maxTokens, stop, sampling = {} }: GenerateOptions): Reco
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }
 
+const textOr = (value: unknown): string => (typeof value === 'string' ? value : '');
+
 function parseLine(data: string, url: string): Line {
   try {
     const line = JSON.parse(data) as Line | null;
@@ -102,12 +111,15 @@ function parseLine(data: string, url: string): Line {
   throw new EndpointError('malformed', `${url}: a line is not an object: ${data.slice(0, 80)}`);
 }
 
-function chunkOf(line: Line, url: string): TextChunk {
-  if (line.error !== undefined)
-    throw new EndpointError('server', `${url}: the server stopped with an error: ${String(line.error)}`);
-  if (typeof line.response !== 'string' && line.done !== true)
+function chunkOf(line: Line, url: string, thoughts: Thoughts): TextChunk {
+  if (line.error !== undefined) {
+    const message = inOneLine(messageIn(line.error));
+    throw new EndpointError('server', `${url}: the server stopped with an error: ${message}`);
+  }
+  const { response, thinking } = line;
+  if (typeof response !== 'string' && typeof thinking !== 'string' && line.done !== true)
     throw new EndpointError('malformed', `${url}: a line has no "response"`);
-  const text = typeof line.response === 'string' ? line.response : '';
+  const text = thoughts.joined({ text: textOr(response), thought: textOr(thinking) });
   const logprobs = Array.isArray(line.logprobs) ? parseLogprobs({ content: line.logprobs }) : undefined;
   const told = logprobs && logprobs.length > 0 ? { logprobs } : {};
   if (line.done !== true) return { text, tokenIds: [], ...told };

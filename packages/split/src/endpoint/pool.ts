@@ -25,6 +25,8 @@ export interface PoolMember {
 export interface PoolOptions {
   /** How long a failed endpoint is left alone, in milliseconds; a Retry-After that is longer counts instead. Default 30 s. */
   restMs?: number;
+  /** How long an endpoint may take to begin its answer while another could be asked. Default 30 s. */
+  firstMs?: number;
   clock?: () => number;
 }
 
@@ -80,6 +82,7 @@ export function endpointPool(members: readonly PoolMember[], options: PoolOption
 class Pool implements TellingModel {
   readonly slots: readonly Slot[];
   readonly #restMs: number;
+  readonly #firstMs: number;
   readonly #clock: () => number;
   /** Failures that nobody was told of yet: a request that was withdrawn may have met them. */
   readonly #untold: string[] = [];
@@ -88,6 +91,7 @@ class Pool implements TellingModel {
   constructor(slots: readonly Slot[], options: PoolOptions) {
     this.slots = slots;
     this.#restMs = options.restMs ?? 30_000;
+    this.#firstMs = options.firstMs ?? 30_000;
     this.#clock = options.clock ?? (() => performance.now());
     this.#last = slots[0]!.model;
   }
@@ -144,10 +148,14 @@ class Pool implements TellingModel {
       let usage: Usage | null = null;
       const before = tokens;
       await this.#enter(slot, options.signal);
+      const late = new AbortController();
+      const timer = slot === order.at(-1) ? undefined : setTimeout(() => late.abort(), this.#firstMs);
+      const signal = options.signal ? AbortSignal.any([options.signal, late.signal]) : late.signal;
       try {
         const left =
           options.maxTokens === undefined ? {} : { maxTokens: Math.max(1, options.maxTokens - tokens) };
-        for await (const chunk of start(slot.model, written, { ...options, ...left })) {
+        for await (const chunk of start(slot.model, written, { ...options, ...left, signal })) {
+          clearTimeout(timer);
           this.#last = slot.model;
           written += chunk.text;
           tokens += tokensOf(chunk);
@@ -161,8 +169,11 @@ class Pool implements TellingModel {
         }
         slot.restsUntil = 0;
         return;
-      } catch (error) {
-        if (isAbort(error)) throw error;
+      } catch (thrown) {
+        const waited = late.signal.aborted && !options.signal?.aborted;
+        if (isAbort(thrown) && !waited) throw thrown;
+        const line = `${slot.model.location}: nothing arrived for ${this.#firstMs} ms`;
+        const error = waited ? new EndpointError('silence', line) : thrown;
         failure = error;
         // What it wrote is kept, and what it read for that is paid for.
         if (usage || tokens > before) broken.push({ usage, tokens: tokens - before });
@@ -171,6 +182,7 @@ class Pool implements TellingModel {
         const note = `${messageOf(error)}; went on with the next endpoint`;
         if (slot !== order.at(-1) && !this.#untold.includes(note)) this.#untold.push(note);
       } finally {
+        clearTimeout(timer);
         this.#leave(slot);
       }
     }

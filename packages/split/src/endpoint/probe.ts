@@ -53,6 +53,9 @@ const CONTINUED = /^\s*Friday/i;
 /** Answers are read no further than this, for a server that ignores max_tokens. */
 const ENOUGH_CHARACTERS = 200;
 
+/** Longest wait for the beginning of an answer: a hand-off may wait for a model to be loaded, a question of what there is may not. */
+const PATIENCE_MS = 30_000;
+
 /** Throws EndpointError when the endpoint cannot be reached at all, refuses the key, or lists no model and none is named. */
 export async function probeEndpoint(
   options: EndpointOptions,
@@ -98,7 +101,7 @@ class Prober {
   #latencyMs = Number.NaN;
 
   constructor(options: EndpointOptions, signal: AbortSignal) {
-    this.#options = options;
+    this.#options = { firstMs: options.connectMs ?? PATIENCE_MS, ...options };
     this.#signal = signal;
     this.#form.plain = options.plain ?? false;
   }

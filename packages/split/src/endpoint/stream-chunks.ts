@@ -7,7 +7,7 @@ import { EndpointError, messageOf } from '../split-error.ts';
 import { postEvents } from './event-stream.ts';
 import type { HttpOptions } from './event-stream.ts';
 import type { GrowingBody } from './growing-body.ts';
-import { parseEvent } from './wire.ts';
+import { inOneLine, parseEvent } from './wire.ts';
 
 /** What is known of the requests that one endpoint takes. */
 export interface RequestForm {
@@ -43,6 +43,11 @@ export class Thoughts {
     }
     return out + text;
   }
+}
+
+/** Whether `text` ends in the middle of a thought. */
+export function endsInThought(text: string): boolean {
+  return text.lastIndexOf('<think>') > text.lastIndexOf('</think>');
 }
 
 type Body = Readonly<Record<string, unknown>>;
@@ -95,6 +100,9 @@ function refusesFields(error: unknown): boolean {
   return error instanceof EndpointError && (error.status === 400 || error.status === 422);
 }
 
+/** How long usage and `[DONE]` may take behind a finish reason: some servers send neither, and leave the stream open. */
+const MOST_AFTER_FINISH_MS = 1000;
+
 /** As `streamChunks`, in this form only. */
 export async function* streamOnce(
   url: string,
@@ -103,12 +111,33 @@ export async function* streamOnce(
   signal: AbortSignal | undefined,
   thoughts: Thoughts = new Thoughts(false),
 ): AsyncGenerator<TextChunk> {
-  const events = postEvents(url, body, http, signal);
+  const over = new AbortController();
+  const both = signal ? AbortSignal.any([signal, over.signal]) : over.signal;
+  const events = postEvents(url, body, http, both);
   let last: Pick<TextChunk, 'finishReason' | 'stopped' | 'usage'> = {};
+  let refusal = '';
+  let failure: string | undefined;
+  const nextEvent = async (): Promise<IteratorResult<string, 'done' | 'eof'>> => {
+    const timer = last.finishReason && setTimeout(() => over.abort(), MOST_AFTER_FINISH_MS);
+    try {
+      return await events.next();
+    } catch (error) {
+      if (over.signal.aborted && !signal?.aborted) return { done: true, value: 'done' };
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  };
   try {
     for (;;) {
-      const next = await events.next();
+      const next = await nextEvent();
       if (next.done) {
+        if (refusal !== '') failure = `it refused: ${inOneLine(refusal)}`;
+        if (failure !== undefined) {
+          // What was read and written is billed all the same.
+          if (last.usage) yield { text: '', tokenIds: [], usage: last.usage };
+          throw new EndpointError('server', `${url}: ${failure}`);
+        }
         // [DONE] without a finish reason is an end all the same; a bare end of the stream is not.
         if (last.finishReason === undefined && next.value === 'eof')
           throw new EndpointError('cut', `${url}: the stream ended in the middle`);
@@ -118,6 +147,8 @@ export async function* streamOnce(
       const event = parseEvent(next.value, url);
       const { tokenIds, logprobs, finishReason, stopped, usage } = event;
       const text = thoughts.joined(event);
+      refusal += event.refusal;
+      failure ??= event.failure;
       if (finishReason) last = { ...last, finishReason };
       if (stopped !== undefined) last = { ...last, stopped };
       if (usage) last = { ...last, usage };

@@ -11,7 +11,7 @@ import type { Tags } from '../text/tags.ts';
 import { timerMs } from '../timer.ts';
 import type { TracePiece } from '../trace.ts';
 
-/** Why no more text comes. 'tag': the large model wrote the close tag itself. */
+/** Why no more text comes. 'tag': the large model wrote the close tag itself, where that ends the text. */
 export type LargeEnd = 'end' | 'length' | 'tag' | 'aborted' | 'error';
 
 export interface LargeStreamOptions {
@@ -44,6 +44,8 @@ export class LargeStream {
    * until its usage says more.
    */
   countsPieces = false;
+  /** The close tag ends the text; where nobody is waiting to take over it is only taken out, as the open tag is. */
+  endsAtTag = true;
   /** Resolves when the stream has ended and its connection is closed. */
   readonly finished: Promise<void>;
   readonly #control: AbortController;
@@ -181,7 +183,7 @@ export class LargeStream {
       if (found.match !== undefined)
         for (const mark of this.#marks) mark.length = Math.min(mark.length, this.#raw.length);
       rest = found.match === undefined ? undefined : (found.rest ?? '');
-      if (found.match === this.#options.tags.close) {
+      if (found.match === this.#options.tags.close && this.endsAtTag) {
         this.#mark();
         return this.#end('tag');
       }

@@ -3,7 +3,7 @@
 
 import type { WatchedPosition } from '@baton/runtime/text-model';
 
-import { isAbort, messageOf } from '../split-error.ts';
+import { EndpointError, isAbort, messageOf } from '../split-error.ts';
 import type { SegmentReason, TracePiece } from '../trace.ts';
 import { findHandBack, withoutEnd } from './hand-back.ts';
 import type { HandBackDecision, HandBackRule } from './hand-back.ts';
@@ -48,6 +48,7 @@ export async function runSpan(relay: Relay, options: SpanOptions): Promise<SpanR
   const startMs = parts.now();
   const answer = relay.answer;
   const stream = options.stream ?? large.stream(answer, options.maxTokens, 'hand-off');
+  if (options.rule.kind === 'end') stream.endsAtTag = false;
   parts.keepWarm?.makeWay();
   ledger.begin('large', startMs);
   relay.smallText += options.markers.open;
@@ -307,11 +308,27 @@ function outcome(
   }
   if (stream.ended === 'tag')
     return { reason: 'hand-back', detail: 'the large model wrote the close tag itself', result: back };
+  const silent = stream.ended === 'end' && stream.text === '';
+  if (silent && options.rule.kind === 'end' && !progress.unread) {
+    const error = new EndpointError('malformed', `${writer(relay, stream)}: the answer is empty`);
+    return {
+      reason: 'endpoint-error',
+      detail: error.message,
+      result: { kind: 'large-failed', error },
+    };
+  }
   if (stream.ended === 'end') {
     const final =
       options.rule.kind === 'end' || options.endIsFinal === true || progress.unread || relay.isFinal;
+    if (silent && !final) relay.ledger.note(`${writer(relay, stream)}: it wrote nothing when it was asked`);
     // With a token rule or stop strings an end inside the limit is only the end of the piece.
     return { reason: final ? 'end' : 'hand-back', result: final ? { kind: 'final' } : back };
   }
   return { reason: 'span-limit', result: back };
+}
+
+/** Whose text it is, for a message. */
+function writer(relay: Relay, stream: LargeStream): string {
+  const { id, location } = relay.large.model;
+  return `${id} at ${stream.endpoint ?? location}`;
 }
