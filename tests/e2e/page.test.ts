@@ -32,7 +32,8 @@ async function check(visitor: Visitor, trace: Trace): Promise<void> {
   const { totals } = trace;
   expect(Number(await visitor.figure('offload-ratio'))).toBe(totals.offloadRatio);
   expect(totals.offloadRatio).toBe(totals.largeTokens / (totals.smallTokens + totals.largeTokens));
-  expect(Number(await visitor.figure('spans'))).toBe(totals.offloadSpans);
+  const written = trace.segments.filter((s) => s.origin === 'large' && s.tokens + s.discardedTokens > 0);
+  expect(Number(await visitor.figure('spans'))).toBe(written.length);
   expect(Number(await visitor.figure('discarded'))).toBe(totals.discardedTokens);
   const authors = await visitor.page
     .locator('[data-segment]')
@@ -300,6 +301,25 @@ describe('trouble', () => {
     expect(trace.answer).not.toBeNull();
     const notes = visitor.page.locator('baton-trace .notes');
     expect(await notes.innerText()).toContain('127.0.0.1:9');
+    expect(await notes.innerText()).toContain('does it allow this origin? The small model carries on alone');
+    expect(await visitor.largeLine.innerText()).toMatch(
+      /cannot be asked .*127\.0\.0\.1:9.*origin\? The small/s,
+    );
+    await visitor.close();
+  });
+
+  it('tells that a large model answers no more, once a run has found out', async () => {
+    const endpoint = await fixedEndpoint(['It is \\boxed{1}.']);
+    const visitor = await Visitor.open(browser, started.page, 'wasm-simd');
+    await visitor.ready();
+    await visitor.setEndpoint(endpoint.url);
+    await visitor.policy('Large');
+    await visitor.solve();
+    await expect.poll(() => visitor.largeLine.innerText()).toContain('fixed at 127.0.0.1');
+    expect((await visitor.trace()).answer).toBe('1');
+    await endpoint.close();
+    await visitor.solve();
+    await expect.poll(() => visitor.largeLine.innerText()).toContain('cannot be asked');
     await visitor.close();
   });
 
@@ -322,6 +342,56 @@ describe('trouble', () => {
     await visitor.page.getByRole('button', { name: 'Solve' }).waitFor();
     await visitor.close();
     await endless.close();
+  });
+
+  it('loses nothing of a run that a reload cuts off, and asks before it forgets it', async () => {
+    const endless = await fixedEndpoint(
+      Array.from({ length: 2000 }, (_, i) => `step ${i}\n`),
+      20,
+    );
+    const visitor = await Visitor.open(browser, started.page, 'wasm-simd');
+    const { page } = visitor;
+    await visitor.ready();
+    await visitor.setEndpoint(endless.url);
+    await visitor.policy('Large');
+    await visitor.solve();
+    await page.getByText('step 5').waitFor();
+    await page.reload();
+    const panel = page.locator('baton-history');
+    await page.getByRole('button', { name: 'History' }).click();
+    await panel.getByText('unfinished').click();
+    const trace = await visitor.trace();
+    await check(visitor, trace);
+    expect(trace.stopReason).toBe('aborted');
+    expect(trace.text).toContain('step 5');
+    expect(trace.notes).toEqual(['the page was closed while this run went on']);
+
+    await page.getByRole('button', { name: 'History' }).click();
+    expect(await panel.locator(':focus').innerText()).toBe('Close');
+    await panel.getByRole('button', { name: 'Forget all' }).click();
+    expect(await panel.locator('li').count()).toBe(1);
+    await panel.getByRole('button', { name: 'Really forget all?' }).click();
+    await panel.getByText('No runs yet').waitFor();
+    await visitor.close();
+    await endless.close();
+  });
+
+  it('works without site data, where the browser forbids it', async () => {
+    const context = await browser.newContext();
+    await context.addInitScript(() => {
+      for (const name of ['localStorage', 'indexedDB'])
+        Object.defineProperty(window, name, {
+          get: () => {
+            throw new DOMException('Access is denied for this document.', 'SecurityError');
+          },
+        });
+    });
+    const page = await context.newPage();
+    await page.goto(started.page);
+    await page.locator('[data-model=small][data-tone=good]').waitFor();
+    await page.getByRole('button', { name: 'Theme' }).click();
+    expect(await page.locator('html').getAttribute('data-theme')).toBe('light');
+    await context.close();
   });
 
   it('renders a large model’s Markdown and mathematics, and nothing that loads or runs', async () => {
@@ -358,6 +428,69 @@ describe('trouble', () => {
     await visitor.checkpoint('url', `${started.page}/models/nowhere/`);
     await expect.poll(() => visitor.smallLine.innerText()).toMatch(/config\.json/);
     await visitor.close();
+  });
+});
+
+describe('every person', () => {
+  it('sees the segment that was pressed on a phone, and comes back with Escape', async () => {
+    const endpoint = await fixedEndpoint(['A word and\n'.repeat(60), 'pneumono'.repeat(40)]);
+    const visitor = await Visitor.open(browser, started.page, 'wasm-simd');
+    const { page } = visitor;
+    await page.setViewportSize({ width: 360, height: 740 });
+    await visitor.ready();
+    await visitor.setEndpoint(endpoint.url);
+    await visitor.policy('Large');
+    await page.locator('textarea').fill('pneumono'.repeat(40));
+    await visitor.solve();
+    await visitor.trace();
+    await page.getByRole('button', { name: 'History' }).click();
+    const question = page.locator('baton-history .question');
+    expect(await question.evaluate((text) => text.scrollWidth - text.clientWidth)).toBeLessThanOrEqual(0);
+    await page.keyboard.press('Escape');
+    const chip = page.locator('baton-trace button.chip').first();
+    const segment = page.locator('baton-inspector section');
+    await chip.click();
+    await expect.poll(() => segment.evaluate((section) => section.matches(':focus'))).toBe(true);
+    const { top } = await segment.evaluate((section) => section.getBoundingClientRect());
+    expect(top).toBeGreaterThanOrEqual(0);
+    expect(top).toBeLessThan(740 / 2);
+    await page.keyboard.press('Escape');
+    await expect.poll(() => segment.count()).toBe(0);
+    expect(await chip.evaluate((button) => button.matches(':focus'))).toBe(true);
+    // Nothing leaves the screen at the side where the text is twice as large.
+    await page.evaluate(() => (document.documentElement.style.fontSize = '32px'));
+    await page.setViewportSize({ width: 390, height: 844 });
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
+    await visitor.close();
+    await endpoint.close();
+  });
+
+  it('gets no motion where they ask for none, and every meaning in their own few colours', async () => {
+    const endless = await fixedEndpoint(
+      Array.from({ length: 2000 }, (_, i) => `step ${i}\n`),
+      20,
+    );
+    const visitor = await Visitor.open(browser, started.page, 'wasm-simd');
+    const { page } = visitor;
+    await page.emulateMedia({ reducedMotion: 'reduce', forcedColors: 'active' });
+    await visitor.ready();
+    await visitor.setEndpoint(endless.url);
+    await visitor.policy('Large');
+    await visitor.solve();
+    await page.getByText('step 5').waitFor();
+    const style = (selector: string, name: string): Promise<string> =>
+      page
+        .locator(selector)
+        .first()
+        .evaluate((element, property) => getComputedStyle(element).getPropertyValue(property), name);
+    expect(await style('.caret', 'animation-name')).toBe('none');
+    expect(await style('.block', 'background-image')).toContain('gradient');
+    const paper = await style('.lane', 'background-color');
+    expect(await style('.bar', 'background-color')).not.toBe(paper);
+    const chosen = await style('input:checked + span', 'background-color');
+    expect(chosen).not.toBe(await style('input:not(:checked) + span', 'background-color'));
+    await visitor.close();
+    await endless.close();
   });
 });
 

@@ -1,6 +1,6 @@
 // The traces of earlier runs, kept in this browser (IndexedDB) and nowhere else.
 
-import { createStore, delMany, entries, set } from 'idb-keyval';
+import { clear, createStore, delMany, entries, promisifyRequest } from 'idb-keyval';
 import type { Trace } from '@baton/split/trace';
 import { store, type HistoryEntry } from '../state/app-state.ts';
 
@@ -25,23 +25,31 @@ export async function loadHistory(): Promise<void> {
 
 export async function remember(trace: Trace, expected: string | null): Promise<void> {
   const entry: HistoryEntry = { key: trace.startedAt, trace, expected };
-  const history = [entry, ...store.value.history];
+  const history = [entry, ...store.value.history.filter(({ key }) => key !== entry.key)];
   store.patch({ history: history.slice(0, MOST) });
+  await keepTrace(trace, expected);
+  const dropped = history.slice(MOST).map(({ key }) => key);
+  await delMany(dropped, shelf).catch(() => undefined);
+}
+
+/** Puts a trace on the shelf, in the place of an earlier state of the same run. Where storage is forbidden, it does nothing. */
+export async function keepTrace(trace: Trace, expected: string | null): Promise<void> {
   try {
-    await set(entry.key, { trace, expected } satisfies Stored, shelf);
-    await delMany(
-      history.slice(MOST).map(({ key }) => key),
-      shelf,
-    );
+    await shelf('readwrite', (traces) => {
+      traces.put({ trace, expected } satisfies Stored, trace.startedAt);
+      // A page that is being closed does not live to see the transaction commit by itself.
+      traces.transaction.commit();
+      return promisifyRequest(traces.transaction);
+    });
   } catch {
     // As above: the trace stays in memory until the page closes.
   }
 }
 
 export async function forgetAll(): Promise<void> {
-  const keys = store.value.history.map(({ key }) => key);
   store.patch({ history: [] });
-  await delMany(keys, shelf).catch(() => undefined);
+  // Other tabs' as well.
+  await clear(shelf).catch(() => undefined);
 }
 
 /** Shows a kept trace as if it had just been written. */

@@ -1,12 +1,12 @@
-// One run from the button to the finished trace: opens the small model if need be, drives the relay, keeps the store up
-// to date, and puts the trace into the history.
+// One run from the button to the finished trace: opens the small model if need be, drives the relay, keeps the store and
+// the history up to date.
 
 import { solve } from '@baton/split';
 import type { SolveOptions } from '@baton/split';
 import { store, type Run } from '../state/app-state.ts';
 import { policyText, type Settings } from '../state/settings.ts';
-import { remember } from './history.ts';
-import { largeModel } from './large-model.ts';
+import { keepRun } from './keep-run.ts';
+import { largeModel, showLargeModel } from './large-model.ts';
 import { EMPTY, advance } from './live-trace.ts';
 import { showSmallModel, smallModel } from './small-model.ts';
 
@@ -31,6 +31,7 @@ export async function solveQuestion(): Promise<void> {
     sent: [],
     alert: null,
   });
+  const kept = keepRun(expected);
   try {
     const small = await untilAborted(smallModel(), abort.signal);
     const large = settings.policy === 'small' ? null : await largeModel(abort.signal);
@@ -42,15 +43,18 @@ export async function solveQuestion(): Promise<void> {
     })) {
       const { run } = store.value;
       if (run) patchRun({ live: advance(run.live, event) });
+      kept.add(event);
       if (event.type !== 'end') continue;
       patchRun({ status: 'done', trace: event.trace });
       showSmallModel(small);
-      await remember(event.trace, expected);
+      showLargeModel(large, event.trace);
+      await kept.finish(event.trace);
     }
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     patchRun(abort.signal.aborted ? { status: 'done' } : { status: 'failed', error: message });
   } finally {
+    kept.stop();
     control = null;
   }
 }

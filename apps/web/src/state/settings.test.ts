@@ -32,6 +32,18 @@ describe('settings', () => {
     },
   );
 
+  it('are the defaults where the browser forbids site data', () => {
+    Object.defineProperty(globalThis, 'localStorage', {
+      configurable: true,
+      get: () => {
+        throw new DOMException('Access is denied for this document.', 'SecurityError');
+      },
+    });
+    expect(loadSettings()).toEqual(DEFAULTS);
+    expect(() => saveSettings(DEFAULTS)).not.toThrow();
+    Reflect.deleteProperty(globalThis, 'localStorage');
+  });
+
   it('name the policy as the relay reads it', () => {
     expect(policyText({ policy: 'threshold', threshold: 0.25 })).toBe('threshold:0.25');
     expect(policyText({ policy: 'large', threshold: 0.25 })).toBe('large');

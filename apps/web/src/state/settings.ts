@@ -68,10 +68,11 @@ export const DEFAULTS: Settings = {
 const KEY = 'baton.settings/1';
 
 /** The stored choices over the defaults; a broken or foreign value is left out field by field. */
-export function loadSettings(storage: Pick<Storage, 'getItem'> = localStorage): Settings {
+export function loadSettings(storage?: Pick<Storage, 'getItem'>): Settings {
   let stored: unknown;
   try {
-    stored = JSON.parse(storage.getItem(KEY) ?? '{}');
+    // Where site data is blocked the very name of it throws.
+    stored = JSON.parse((storage ?? localStorage).getItem(KEY) ?? '{}');
   } catch {
     return { ...DEFAULTS };
   }
@@ -82,10 +83,10 @@ export function loadSettings(storage: Pick<Storage, 'getItem'> = localStorage): 
   return { ...DEFAULTS, ...Object.fromEntries(fits) };
 }
 
-export function saveSettings(settings: Settings, storage: Pick<Storage, 'setItem'> = localStorage): void {
+export function saveSettings(settings: Settings, storage?: Pick<Storage, 'setItem'>): void {
   const kept = settings.rememberKey ? settings : { ...settings, apiKey: '' };
   try {
-    storage.setItem(KEY, JSON.stringify(kept));
+    (storage ?? localStorage).setItem(KEY, JSON.stringify(kept));
   } catch {
     // A full or forbidden storage must not stop the page; the choices then live as long as it does.
   }

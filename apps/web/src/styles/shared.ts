@@ -52,6 +52,24 @@ export const base = css`
     outline: 2px solid var(--small);
     outline-offset: 2px;
   }
+  /* What tells its meaning by its background keeps one where a person has chosen the few colours of all pages: in those. */
+  @media (forced-colors: active) {
+    .told-by-colour {
+      forced-color-adjust: none;
+      --paper: Canvas;
+      --sunken: Canvas;
+      --ink: CanvasText;
+      --small: CanvasText;
+      --large: Highlight;
+    }
+  }
+  /* Here, because no rule of the document reaches into an element. */
+  @media (prefers-reduced-motion: reduce) {
+    * {
+      animation: none !important;
+      transition: none !important;
+    }
+  }
 `;
 
 /** A form of settings: fields below each other, a remark, what came of it in one line. */

@@ -1,6 +1,7 @@
 // The trace's codes in words that a person reads.
 
-import type { SegmentReason, TraceStopReason } from '@baton/split/trace';
+import type { SegmentReason, Trace, TraceStopReason } from '@baton/split/trace';
+import { UNFINISHED } from './notes.ts';
 
 export const REASONS: Record<SegmentReason, string> = {
   'hand-off': 'handed to the large model',
@@ -14,10 +15,10 @@ export const REASONS: Record<SegmentReason, string> = {
   loop: 'it repeated itself',
   'endpoint-error': 'the large model failed',
   'small-error': 'the small model failed',
-  aborted: 'stopped by you',
+  aborted: 'the run was stopped',
 };
 
-export const STOPS: Record<TraceStopReason, string> = {
+const STOPS: Record<TraceStopReason, string> = {
   end: 'Finished',
   length: 'Ended at the token limit',
   context: 'Ended at the context capacity',
@@ -26,5 +27,10 @@ export const STOPS: Record<TraceStopReason, string> = {
   aborted: 'Stopped by you',
   error: 'Ended by an error',
 };
+
+/** How a run ended. */
+export function endOf({ stopReason, notes }: Pick<Trace, 'stopReason' | 'notes'>): string {
+  return notes.includes(UNFINISHED) ? 'Unfinished' : STOPS[stopReason];
+}
 
 export const AUTHORS = { small: 'Small model', large: 'Large model' } as const;

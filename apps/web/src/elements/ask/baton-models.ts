@@ -7,6 +7,7 @@ import { cancelLargeHere } from '../../run/large-here.ts';
 import { cancelSmallModel, smallModel } from '../../run/small-model.ts';
 import { StoreController } from '../../state/store-controller.ts';
 import { base, controls } from '../../styles/shared.ts';
+import { sentence } from '../../trace/notes.ts';
 
 interface Line {
   tone: 'good' | 'busy' | 'bad' | 'off';
@@ -190,7 +191,7 @@ function largeLine(large: LargeState): Line {
       return {
         tone: 'bad',
         head: 'cannot be asked',
-        detail: `${large.message}. The small model works alone meanwhile.`,
+        detail: `${sentence(large.message)} The small model works alone meanwhile.`,
       };
   }
 }

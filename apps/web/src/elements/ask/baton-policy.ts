@@ -104,12 +104,20 @@ export class BatonPolicy extends LitElement {
         color: var(--ink);
         box-shadow: var(--shadow);
       }
+      @media (forced-colors: active) {
+        fieldset input:checked + span {
+          forced-color-adjust: none;
+          background: Highlight;
+          color: HighlightText;
+        }
+      }
       fieldset input:focus-visible + span {
         outline: 2px solid var(--small);
         outline-offset: 1px;
       }
       .dial {
         display: flex;
+        flex-wrap: wrap;
         align-items: center;
         gap: 0.6rem;
         font-size: var(--s-1);
@@ -124,6 +132,7 @@ export class BatonPolicy extends LitElement {
       }
       @media (max-width: 54rem) {
         fieldset {
+          flex-wrap: wrap;
           width: 100%;
         }
         fieldset label {

@@ -50,9 +50,12 @@ export class BatonProblems extends LitElement {
         text-overflow: ellipsis;
       }
       @media (max-width: 54rem) {
+        :host {
+          flex-wrap: wrap;
+        }
         select {
           width: auto;
-          flex: 1;
+          flex: 1 1 8rem;
           min-width: 0;
         }
       }

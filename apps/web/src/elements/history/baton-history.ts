@@ -6,10 +6,19 @@ import type { HistoryEntry } from '../../state/app-state.ts';
 import { StoreController } from '../../state/store-controller.ts';
 import { base, controls } from '../../styles/shared.ts';
 import { percent, seconds } from '../../trace/figures.ts';
+import { UNFINISHED } from '../../trace/notes.ts';
 import { panel } from '../settings/baton-settings.ts';
 
 export class BatonHistory extends LitElement {
+  static override readonly properties = { sure: { state: true } };
+  /** The next press forgets everything. */
+  declare sure: boolean;
   readonly #store = new StoreController(this);
+
+  constructor() {
+    super();
+    this.sure = false;
+  }
 
   protected override render(): TemplateResult {
     const { history, run } = this.#store.value;
@@ -19,10 +28,15 @@ export class BatonHistory extends LitElement {
         <div class="inner">
           <div class="head">
             <h2 id="title">History</h2>
-            <button class="plain" ?disabled=${history.length === 0} @click=${() => void forgetAll()}>
-              Forget all
+            <button
+              class="plain"
+              ?disabled=${history.length === 0}
+              @click=${this.#forget}
+              @blur=${() => (this.sure = false)}
+            >
+              ${this.sure ? 'Really forget all?' : 'Forget all'}
             </button>
-            <button class="plain" @click=${() => this.#dialog().close()}>Close</button>
+            <button class="plain close" autofocus @click=${() => this.#dialog().close()}>Close</button>
           </div>
           <p class="quiet">Kept in this browser only.</p>
           ${
@@ -38,8 +52,13 @@ export class BatonHistory extends LitElement {
   }
 
   #entry(entry: HistoryEntry, busy: boolean): TemplateResult {
-    const { question, answer, totals, startedAt, policy } = entry.trace;
+    const { question, answer, totals, startedAt, policy, notes } = entry.trace;
     const when = new Date(startedAt).toLocaleString([], { dateStyle: 'medium', timeStyle: 'short' });
+    const result = notes.includes(UNFINISHED)
+      ? 'unfinished'
+      : answer === null
+        ? 'no answer'
+        : `answer ${answer}`;
     const choose = (): void => {
       show(entry);
       this.#dialog().close();
@@ -49,15 +68,25 @@ export class BatonHistory extends LitElement {
         <button ?disabled=${busy} @click=${choose}>
           <span class="question">${question}</span>
           <span class="quiet">
-            ${answer === null ? 'no answer' : `answer ${answer}`} · ${policy} ·
-            ${percent(totals.offloadRatio)} large · ${seconds(totals.elapsedMs)} · ${when}
+            ${result} · ${policy} · ${percent(totals.offloadRatio)} large · ${seconds(totals.elapsedMs)} ·
+            ${when}
           </span>
         </button>
       </li>
     `;
   }
 
+  #forget(): void {
+    if (!this.sure) {
+      this.sure = true;
+      return;
+    }
+    this.renderRoot.querySelector<HTMLElement>('.close')!.focus();
+    void forgetAll();
+  }
+
   open(): void {
+    this.sure = false;
     this.#dialog().showModal();
   }
 
@@ -96,6 +125,7 @@ export class BatonHistory extends LitElement {
         -webkit-line-clamp: 2;
         -webkit-box-orient: vertical;
         overflow: hidden;
+        overflow-wrap: anywhere;
       }
       .empty {
         margin-top: 1.5rem;

@@ -5,7 +5,7 @@ import { LitElement, html, type TemplateResult } from 'lit';
 import { StoreController } from '../../state/store-controller.ts';
 import { base } from '../../styles/shared.ts';
 import { percent } from '../../trace/figures.ts';
-import { STOPS } from '../../trace/words.ts';
+import { endOf } from '../../trace/words.ts';
 
 export class BatonAnnouncer extends LitElement {
   readonly #store = new StoreController(this);
@@ -18,9 +18,9 @@ export class BatonAnnouncer extends LitElement {
     const { run, small } = this.#store.value;
     if (run === null) return small.status === 'ready' ? `The small model is ready on ${small.target}.` : '';
     if (run.trace) {
-      const { answer, stopReason, totals } = run.trace;
+      const { answer, totals } = run.trace;
       const said = answer === null ? 'There is no boxed answer' : `The answer is ${answer}`;
-      return `${STOPS[stopReason]}. ${said}. ${percent(totals.offloadRatio)} written by the large model.`;
+      return `${endOf(run.trace)}. ${said}. ${percent(totals.offloadRatio)} written by the large model.`;
     }
     if (run.error !== null) return '';
     const writing = run.live.segments.at(-1)?.origin;

@@ -4,7 +4,7 @@ import { LitElement, css, html, nothing, type TemplateResult } from 'lit';
 import { store } from '../../state/app-state.ts';
 import { StoreController } from '../../state/store-controller.ts';
 import { base, controls } from '../../styles/shared.ts';
-import { STOPS } from '../../trace/words.ts';
+import { endOf } from '../../trace/words.ts';
 import '../ask/baton-ask.ts';
 import '../history/baton-history.ts';
 import '../settings/baton-settings.ts';
@@ -54,7 +54,9 @@ export class BatonApp extends LitElement {
         settings.smallKind === 'bridge' || settings.smallKind === 'server' ? settings.smallKind : 'page'
       ];
     return html`
-      <a class="skip" href="#trace" @click=${this.#skip}>Skip to the trace</a>
+      <nav aria-label="Shortcuts">
+        <button class="skip" @click=${this.#skip}>Skip to the trace</button>
+      </nav>
       <baton-header @open-panel=${this.#open}></baton-header>
       <main>
         ${alert === null ? nothing : html`<p class="alert" role="alert">${alert}</p>`}
@@ -86,7 +88,7 @@ export class BatonApp extends LitElement {
   #result(): TemplateResult {
     const run = this.#store.value.run!;
     const failed = run.error;
-    const end = run.trace && run.trace.stopReason !== 'end' ? STOPS[run.trace.stopReason] : null;
+    const end = run.trace && run.trace.stopReason !== 'end' ? endOf(run.trace) : null;
     return html`
       <div class="result" id="trace" tabindex="-1">
         <div class="column">
@@ -120,8 +122,7 @@ export class BatonApp extends LitElement {
     this.#show(openPanel);
   }
 
-  #skip(event: Event): void {
-    event.preventDefault();
+  #skip(): void {
     this.renderRoot.querySelector<HTMLElement>('#trace')?.focus();
   }
 
@@ -142,8 +143,6 @@ export class BatonApp extends LitElement {
         left: 1rem;
         top: 0.5rem;
         z-index: 2;
-        background: var(--card);
-        padding: 0.4rem 0.8rem;
       }
       main {
         display: grid;

@@ -61,6 +61,7 @@ export class BatonHeader extends LitElement {
     css`
       header {
         display: flex;
+        flex-wrap: wrap;
         align-items: center;
         gap: 0.9rem;
         padding: 1.4rem 0 1.6rem;
@@ -93,6 +94,7 @@ export class BatonHeader extends LitElement {
       nav {
         margin-left: auto;
         display: flex;
+        flex-wrap: wrap;
         gap: 0.1rem;
         margin-right: -0.6rem;
       }

@@ -3,7 +3,7 @@
 import { LitElement, css, html, nothing, type TemplateResult } from 'lit';
 import { StoreController } from '../../state/store-controller.ts';
 import { base } from '../../styles/shared.ts';
-import { figuresOf, percent, seconds, speed } from '../../trace/figures.ts';
+import { figuresOf, percent, seconds, speed, tokenCount } from '../../trace/figures.ts';
 
 /** Ten times a second: a clock that moves, and no more work than that. */
 const TICK_MS = 100;
@@ -20,6 +20,8 @@ export class BatonFigures extends LitElement {
     const f = figuresOf(run.live.segments, elapsed, totals);
     const location = run.live.models.small.location || (small.status === 'ready' ? small.target : '–');
     const target = run.status === 'done' || small.status !== 'ready' ? location : small.target;
+    const withSmall =
+      run.live.policy !== 'large' || run.live.segments.some(({ origin }) => origin === 'small');
     const description = small.status === 'ready' && small.target === target ? small.description : '';
     return html`
       <dl>
@@ -27,18 +29,28 @@ export class BatonFigures extends LitElement {
           <dt>Offload ratio</dt>
           <dd data-figure="offload-ratio" data-value=${f.offloadRatio}>
             ${percent(f.offloadRatio)}
-            <span class="bar" aria-hidden="true"><span style="width: ${f.offloadRatio * 100}%"></span></span>
+            ${
+              f.small.tokens + f.large.tokens === 0
+                ? nothing
+                : html`<span class="bar told-by-colour" aria-hidden="true"
+                    ><span style="width: ${f.offloadRatio * 100}%"></span
+                  ></span>`
+            }
           </dd>
         </div>
-        ${row('small-speed', 'Small model', f.small.perSecond, speed(f.small.perSecond), 'tokens/s', `${f.small.tokens} tokens`)}
-        ${row('large-speed', 'Large model', f.large.perSecond, speed(f.large.perSecond), 'tokens/s', `${f.large.tokens} tokens`)}
+        ${row('small-speed', 'Small model', f.small.perSecond, speed(f.small.perSecond), 'tokens/s', tokenCount(f.small.tokens))}
+        ${row('large-speed', 'Large model', f.large.perSecond, speed(f.large.perSecond), 'tokens/s', tokenCount(f.large.tokens))}
         ${row('spans', 'Offload spans', f.offloadSpans, String(f.offloadSpans))}
         ${row('discarded', 'Discarded', f.discardedTokens, String(f.discardedTokens), f.discardedTokens === 1 ? 'token' : 'tokens')}
         ${row('elapsed', 'Elapsed', elapsed, seconds(elapsed))}
-        <div class="wide">
-          <dt>Running on</dt>
-          <dd data-figure="target" data-value=${target}>${target}<small>${description}</small></dd>
-        </div>
+        ${
+          withSmall
+            ? html`<div class="wide">
+                <dt>Running on</dt>
+                <dd data-figure="target" data-value=${target}>${target}<small>${description}</small></dd>
+              </div>`
+            : nothing
+        }
       </dl>
     `;
   }

@@ -1,4 +1,5 @@
-// Everything that the trace knows of one segment: counts, times, why it ended, what was thrown away.
+// Everything that the trace knows of one segment: counts, times, why it ended, what was thrown away. It takes the focus when
+// it opens, for on a phone it lies far below what was pressed, and gives it back.
 
 import { LitElement, css, html, nothing, type TemplateResult } from 'lit';
 import type { LiveSegment } from '../../run/live-trace.ts';
@@ -6,10 +7,14 @@ import { store } from '../../state/app-state.ts';
 import { StoreController } from '../../state/store-controller.ts';
 import { base, controls } from '../../styles/shared.ts';
 import { percent, seconds } from '../../trace/figures.ts';
+import { inWords } from '../../trace/notes.ts';
 import { AUTHORS, REASONS } from '../../trace/words.ts';
 
 export class BatonInspector extends LitElement {
   readonly #store = new StoreController(this);
+  #shown: number | null = null;
+  /** Had the focus before. */
+  #opener: Element | null = null;
 
   protected override render(): TemplateResult | typeof nothing {
     const { run, selected } = this.#store.value;
@@ -17,8 +22,14 @@ export class BatonInspector extends LitElement {
     const segment = selected === null ? undefined : segments[selected];
     if (selected === null || segment === undefined) return nothing;
     const go = (to: number) => (): void => store.patch({ selected: to });
+    const close = (): void => store.patch({ selected: null });
     return html`
-      <section class="card ${segment.origin}" aria-label="Segment ${selected + 1}">
+      <section
+        class="card ${segment.origin}"
+        aria-label="Segment ${selected + 1}"
+        tabindex="-1"
+        @keydown=${(event: KeyboardEvent) => event.key === 'Escape' && close()}
+      >
         <div class="head">
           <h2>Segment ${selected + 1} of ${segments.length} · ${AUTHORS[segment.origin]}</h2>
           <button
@@ -37,7 +48,7 @@ export class BatonInspector extends LitElement {
           >
             →
           </button>
-          <button class="plain" @click=${() => store.patch({ selected: null })}>Close</button>
+          <button class="plain" @click=${close}>Close</button>
         </div>
         <dl>
           ${rowsOf(segment).map(
@@ -58,12 +69,33 @@ export class BatonInspector extends LitElement {
     `;
   }
 
+  protected override willUpdate(): void {
+    const { selected } = this.#store.value;
+    if (selected === this.#shown || selected !== null) return;
+    // It goes from the page with the focus in it.
+    if (this.renderRoot.querySelector(':focus') && this.#opener instanceof HTMLElement) this.#opener.focus();
+    this.#opener = null;
+  }
+
+  protected override updated(): void {
+    const { selected } = this.#store.value;
+    if (selected === this.#shown) return;
+    this.#shown = selected;
+    // Its own arrows keep the focus, unless the last segment has just disabled one.
+    if (selected === null || this.renderRoot.querySelector(':focus:not(:disabled)')) return;
+    const opener = focused();
+    if (!this.renderRoot.contains(opener)) this.#opener = opener;
+    this.renderRoot.querySelector<HTMLElement>('section')?.focus();
+  }
+
   static override readonly styles = [
     base,
     controls,
     css`
       section {
         padding: 0.9rem 1.1rem 1.1rem;
+      }
+      section.small {
         border-top: 3px solid var(--small);
       }
       section.large {
@@ -115,6 +147,13 @@ export class BatonInspector extends LitElement {
   ];
 }
 
+/** The element that has the focus, however deep in others. */
+function focused(): Element | null {
+  let element = document.activeElement;
+  while (element?.shadowRoot?.activeElement) element = element.shadowRoot.activeElement;
+  return element;
+}
+
 function rowsOf(segment: LiveSegment): [string, string][] {
   const rows: [string, string][] = [
     ['Tokens kept', String(segment.tokens)],
@@ -132,7 +171,7 @@ function rowsOf(segment: LiveSegment): [string, string][] {
     ['Ended because', segment.reason === null ? 'still writing' : REASONS[segment.reason]],
   ];
   if (segment.origin === 'large') rows.splice(1, 0, ['Tokens thrown away', String(segment.discardedTokens)]);
-  if (segment.detail) rows.push(['Detail', segment.detail]);
+  if (segment.detail) rows.push(['Detail', inWords(segment.detail)]);
   if (segment.decisionLogprob !== undefined)
     rows.push(['Probability of that decision', percent(Math.exp(segment.decisionLogprob))]);
   if (segment.promptTokens !== undefined) {

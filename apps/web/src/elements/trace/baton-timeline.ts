@@ -7,8 +7,11 @@ import type { LiveSegment } from '../../run/live-trace.ts';
 import { store } from '../../state/app-state.ts';
 import { StoreController } from '../../state/store-controller.ts';
 import { base, controls } from '../../styles/shared.ts';
-import { seconds } from '../../trace/figures.ts';
+import { seconds, tokenCount } from '../../trace/figures.ts';
 import { AUTHORS } from '../../trace/words.ts';
+
+/** Of a block. */
+const NARROWEST_PX = 5;
 
 export class BatonTimeline extends LitElement {
   readonly #store = new StoreController(this);
@@ -47,14 +50,15 @@ export class BatonTimeline extends LitElement {
     const width = Math.max(end - startMs, 0);
     const wait = firstTokenMs === null ? width : Math.min(firstTokenMs - startMs, width);
     const extra = discardedTokens > 0 ? `, ${discardedTokens} discarded` : '';
-    const label = `Segment ${index + 1}, ${AUTHORS[origin].toLowerCase()}: ${tokens} tokens${extra}, from ${seconds(startMs)} to ${seconds(end)}`;
+    const label = `Segment ${index + 1}, ${AUTHORS[origin].toLowerCase()}: ${tokenCount(tokens)}${extra}, from ${seconds(startMs)} to ${seconds(end)}`;
     const place = styleMap({
-      left: `${(100 * startMs) / whole}%`,
+      // As wide as the narrowest, the last one would leave the lane.
+      left: `min(${(100 * startMs) / whole}%, 100% - ${NARROWEST_PX}px)`,
       width: `${(100 * width) / whole}%`,
       '--wait': width === 0 ? '0%' : `${(100 * wait) / width}%`,
     });
     return html`<button
-      class="block"
+      class="block told-by-colour"
       style=${place}
       title=${label}
       aria-label=${label}
@@ -89,12 +93,17 @@ export class BatonTimeline extends LitElement {
         top: 0;
         height: 100%;
         min-height: 0;
-        min-width: 5px;
+        min-width: ${NARROWEST_PX}px;
         padding: 0;
         border: 0;
         border-radius: 4px;
         --pale: color-mix(in srgb, var(--hue) 32%, var(--sunken));
         background: linear-gradient(to right, var(--pale) var(--wait), var(--hue) var(--wait));
+      }
+      @media (forced-colors: active) {
+        .lane {
+          border: 1px solid;
+        }
       }
       .small .block {
         --hue: var(--small);

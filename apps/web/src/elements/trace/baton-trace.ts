@@ -7,6 +7,7 @@ import { store, type Run } from '../../state/app-state.ts';
 import { StoreController } from '../../state/store-controller.ts';
 import { base, controls } from '../../styles/shared.ts';
 import { sectionsOf, type Piece } from '../../text/sections.ts';
+import { notesInWords } from '../../trace/notes.ts';
 import { AUTHORS } from '../../trace/words.ts';
 import { proseOf } from './prose.ts';
 import './baton-answer.ts';
@@ -74,6 +75,7 @@ export class BatonTrace extends LitElement {
       }
       .legend {
         display: flex;
+        flex-wrap: wrap;
         align-items: baseline;
         gap: 0.35rem;
       }
@@ -194,7 +196,7 @@ function waiting(run: Run): TemplateResult | typeof nothing {
 function notesOf(run: Run): TemplateResult | typeof nothing {
   if (run.live.notes.length === 0) return nothing;
   return html`<ul class="notes" role="status">
-    ${[...new Set(run.live.notes)].map((note) => html`<li>${note}</li>`)}
+    ${notesInWords(run.live.notes).map((note) => html`<li>${note}</li>`)}
   </ul>`;
 }
 
