@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
 import { contentPolicy } from './apps/web/build/content-policy.ts';
 import { demoFiles } from './apps/web/build/demo-files.ts';
+import { offlinePage } from './apps/web/build/offline-page.ts';
 import { pageConfig } from './apps/web/build/page-config.ts';
 
 // Shared memory, and with it WASM threads, needs a cross-origin isolated page.
@@ -18,7 +19,7 @@ export default defineConfig({
   base: './',
   // A missing file is a 404, as on any static host, not the page again.
   appType: 'mpa',
-  plugins: [demoFiles(), pageConfig(), contentPolicy()],
+  plugins: [demoFiles(), pageConfig(), contentPolicy(), offlinePage()],
   worker: { format: 'es' },
   build: {
     outDir: fileURLToPath(new URL('dist', import.meta.url)),

@@ -76,14 +76,15 @@ export class Visitor {
     });
   }
 
-  /** `settings`: what a person had chosen at an earlier visit. */
+  /** `settings`: what a person had chosen at an earlier visit. `serviceWorkers`: only their own test has them, for they may reload the page. */
   static async open(
     browser: Browser,
     address: string,
     target = 'auto',
     settings: object = {},
+    serviceWorkers: 'allow' | 'block' = 'block',
   ): Promise<Visitor> {
-    const context = await browser.newContext({ acceptDownloads: true });
+    const context = await browser.newContext({ acceptDownloads: true, serviceWorkers });
     await context.addInitScript(
       (stored: string) => {
         if (localStorage.getItem('baton.settings/1') === null)
