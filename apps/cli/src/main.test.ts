@@ -1,5 +1,8 @@
 // The frame that every command shares, through the command itself: help, versions, wrong usage.
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { COMMANDS } from './command-list.ts';
@@ -31,7 +34,8 @@ describe('baton', () => {
   it.each([
     [['nonsense'], /^baton: unknown command 'nonsense'\n$/],
     [['score', '--model'], /^baton: option '--model .*' argument missing\n$/],
-    [['solve'], /^baton: missing required argument 'question'\n$/],
+    [['solve'], /^baton: give the question, or --question-file \(- for standard input\)\n$/],
+    [['help', 'nonsense'], /^baton: unknown command 'nonsense'\n$/],
     [
       ['generate', '--model', 'demo-small', '--prompt', 'x', '--no-such'],
       /^baton: unknown option '--no-such'\n$/,
@@ -40,5 +44,40 @@ describe('baton', () => {
     const { status, stdout, stderr } = baton(...args);
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
     expect(stderr).toMatch(line);
+  });
+
+  it('takes a prompt as long as the system does, and tells nobody of it', () => {
+    const cache = mkdtempSync(path.join(os.tmpdir(), 'baton-cli-cache-'));
+    try {
+      const words = [
+        'generate',
+        '--model',
+        'demo-small',
+        '--target',
+        'ort-cpu',
+        '--prompt',
+        'a'.repeat(100_000),
+      ];
+      const env = { ...process.env, XDG_CACHE_HOME: cache, HOME: cache };
+      const { status, stderr } = spawnSync(process.execPath, [bin, ...words], { encoding: 'utf8', env });
+      expect(stderr).toMatch(
+        /^baton: the prompt has 100000 tokens and demo-small has 2048 slots; shorten it, or .* --context\n$/,
+      );
+      expect(status).toBe(1);
+      expect(readdirSync(cache)).toEqual(['baton']);
+    } finally {
+      rmSync(cache, { recursive: true, force: true });
+    }
+  });
+
+  it.skipIf(process.platform !== 'linux')('says in one line that a disk is full', () => {
+    const words = ['score', '--model', 'demo-small', '--text', 'hi'];
+    const stdio = ['ignore', openSync('/dev/full', 'w'), 'pipe'] as const;
+    const { status, stderr } = spawnSync(process.execPath, [bin, ...words], {
+      encoding: 'utf8',
+      stdio: [...stdio],
+    });
+    expect(stderr).toMatch(/^baton: standard output cannot be written \(ENOSPC.*\)\n$/);
+    expect(status).toBe(1);
   });
 });

@@ -1,18 +1,19 @@
 // What a person types for a model (a directory, a demo name, or the URL of an OpenAI-compatible server), opened as a
 // TextModel or named for a report.
 
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 
 import { openBridge } from '@baton/bridge/client';
 import { MANIFEST_FILE, ManifestError, parseManifest } from '@baton/compiler/manifest';
 import type { TargetId } from '@baton/runtime';
-import { nodeTargets, openLocal, resolveModel } from '@baton/runtime/node';
+import { DEMO_MODELS, nodeTargets, openLocal, resolveModel } from '@baton/runtime/node';
 import type { TextModel } from '@baton/runtime/text-model';
 import { EndpointError, SplitError } from '@baton/split';
 import { ChatContinuationModel, apiBase, connectOnDemand, openSmallEndpoint } from '@baton/split/endpoint';
 import type { EndpointOptions } from '@baton/split/endpoint';
 import { targetsFor } from './targets-for.ts';
+import { UsageError } from './usage-error.ts';
 
 export interface ModelArgumentOptions {
   /** 'auto': the fastest here by a short measurement. */
@@ -41,6 +42,23 @@ export function isUrl(argument: string): boolean {
   return /^https?:\/\//i.test(argument);
 }
 
+/** Looks like a model's id on the Hugging Face Hub, owner/name; so does many a path. */
+export function isHubId(argument: string): boolean {
+  return /^[\w-][\w.-]*\/[\w.-]+$/.test(argument);
+}
+
+/** Throws for what a person did not mean as a local model: nothing at all, or the id of a model that is not on this machine. */
+export async function checkLocalModel(argument: string): Promise<void> {
+  if (argument === '')
+    throw new UsageError(
+      `the model is empty: give a compiled directory, a checkpoint directory, or ${DEMO_MODELS.join(' / ')}`,
+    );
+  if (!isHubId(argument) || (await stat(argument).catch(() => null))) return;
+  throw new Error(
+    `no model at ${argument}: there is no such folder; if it is a Hugging Face id, run baton compile ${argument} --out DIR first and give DIR`,
+  );
+}
+
 /** How long a server may take to say what it is: one here answers at once, one far away may have to be woken. */
 const ANSWER_HERE_MS = 5_000;
 const ANSWER_THERE_MS = 30_000;
@@ -56,6 +74,7 @@ export async function openModelArgument(
   options: ModelArgumentOptions = {},
 ): Promise<TextModel> {
   if (!isUrl(argument)) {
+    await checkLocalModel(argument);
     const threads =
       options.threads ?? ((await weightsOf(argument)).bytes <= ONE_THREAD_BYTES ? 1 : undefined);
     return openLocal(argument, {
@@ -150,6 +169,7 @@ export async function identifyModelArgument(
     const address = apiBase(argument);
     return options.modelId === undefined ? address : `${options.modelId} at ${address}`;
   }
+  await checkLocalModel(argument);
   const weights = await weightsOf(argument);
   const target = options.target === undefined ? '' : `, ${options.target}`;
   return `${path.basename(argument)} (weights ${weights.sha256.slice(0, 16)}${target})`;

@@ -9,6 +9,13 @@ export function number(text: string): number {
   return value;
 }
 
+/** A number from 0 on. */
+export function amount(text: string): number {
+  const value = number(text);
+  if (value < 0) throw new InvalidArgumentError('a number of at least 0 is needed.');
+  return value;
+}
+
 /** A whole number from 0 on. */
 export function wholeNumber(text: string): number {
   const value = Number(text);
@@ -38,7 +45,7 @@ export function share(text: string): number {
 
 /** Prices per million tokens: input, cached input, output. */
 export function prices(text: string): Prices {
-  const [input, cachedInput, output, ...rest] = text.split(',').map(number);
+  const [input, cachedInput, output, ...rest] = text.split(',').map(amount);
   if (input === undefined || cachedInput === undefined || output === undefined || rest.length > 0) {
     throw new InvalidArgumentError('three numbers are needed: input,cached,output.');
   }

@@ -9,9 +9,12 @@ import type { TargetId } from '@baton/runtime';
 import type { TextModel } from '@baton/runtime/text-model';
 import { Command, Option } from 'commander';
 
+import { counted } from '../counted.ts';
 import { identifyModelArgument, openChatArgument, openModelArgument } from '../model-argument.ts';
 import { positiveNumber, share, wholeNumber } from '../number-arguments.ts';
+import { checkOutFile } from '../out-argument.ts';
 import { progressLine } from '../progress-line.ts';
+import { UsageError } from '../usage-error.ts';
 
 interface AnnotateCommandOptions {
   out: string;
@@ -78,8 +81,9 @@ export function annotateCommand(): Command {
 
 async function runAnnotate(input: string, options: AnnotateCommandOptions): Promise<void> {
   if (options.annotator === undefined && !options.disagreement) {
-    throw new Error('say how to annotate: --annotator URL, or --disagreement [--small M] [--large M]');
+    throw new UsageError('say how to annotate: --annotator URL, or --disagreement [--small M] [--large M]');
   }
+  await checkOutFile(options.out);
   const abort = new AbortController();
   const interrupt = (): void => abort.abort();
   process.once('SIGINT', interrupt);
@@ -106,7 +110,7 @@ async function runAnnotate(input: string, options: AnnotateCommandOptions): Prom
     if (options.json) console.log(JSON.stringify(result, null, 2));
     else console.log(summary(result));
     if (result.missing > 0)
-      throw new Error(`stopped with ${result.missing} traces left; the same command goes on`);
+      throw new Error(`stopped with ${counted(result.missing, 'trace')} left; the same command goes on`);
     if (result.annotated === 0)
       throw new Error(`no trace could be annotated: ${result.rejected[0]?.reason ?? 'none given'}`);
   } finally {
@@ -181,7 +185,7 @@ function showProgress(): (progress: { done: number; failed: number; total: numbe
   const show = progressLine();
   return ({ done, failed, total }) => {
     const rejected = failed > 0 ? `, ${failed} rejected` : '';
-    show(`${done + failed} of ${total} traces${rejected}`, done + failed >= total);
+    show(`${done + failed} of ${counted(total, 'trace')}${rejected}`, done + failed >= total);
   };
 }
 
@@ -190,8 +194,8 @@ function summary(result: AnnotateFileResult): string {
   const percent = (value: number): string => `${(value * 100).toFixed(1)} %`;
   const tokens = statistics.tokens ? `, ${percent(statistics.tokens.pooledCoverage)} of the tokens` : '';
   return [
-    `${result.annotated} traces annotated (${result.reused} from before), ${result.rejected.length} rejected`,
-    `${statistics.spans} spans, ${percent(statistics.pooledCharacterCoverage)} of the characters${tokens}; ${statistics.rowsWithoutSpan} traces without a span`,
+    `${counted(result.annotated, 'trace')} annotated (${result.reused} from before), ${result.rejected.length} rejected`,
+    `${counted(statistics.spans, 'span')}, ${percent(statistics.pooledCharacterCoverage)} of the characters${tokens}; ${counted(statistics.rowsWithoutSpan, 'trace')} without a span`,
     files.annotated,
     files.sft,
     files.statistics,

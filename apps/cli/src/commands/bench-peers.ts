@@ -68,8 +68,10 @@ export function pageCommand(): Command {
   return new Command('page')
     .description('serve the bench page for your own browser')
     .option('--port <n>', 'where to serve it', positiveNumber, 8790)
-    .action(async ({ port }: { port: number }) => {
-      console.log(`${await serveBenchPage(port)} (Ctrl+C ends)`);
+    .option('--json', 'print the address as JSON when the page is there')
+    .action(async ({ port, json }: { port: number; json?: boolean }) => {
+      const url = await serveBenchPage(port);
+      console.log(json ? JSON.stringify({ url }) : `${url} (Ctrl+C ends)`);
     });
 }
 

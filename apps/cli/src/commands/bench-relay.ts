@@ -20,6 +20,7 @@ import { openModelArgument } from '../model-argument.ts';
 import { writeRandomPair } from '../random-pair.ts';
 import { startEndpoint, type EndpointProcess } from '../relay-endpoint.ts';
 import { positiveNumber, positiveNumbers } from '../number-arguments.ts';
+import { checkOutFile } from '../out-argument.ts';
 import { list, print } from './bench-arguments.ts';
 
 interface RelayFlags {
@@ -74,6 +75,7 @@ export function relayCommand(): Command {
 }
 
 async function relay(flags: RelayFlags): Promise<void> {
+  if (flags.out !== undefined) await checkOutFile(flags.out);
   const questions = await readQuestions(flags.questions);
   const closing: (() => Promise<unknown>)[] = [];
   try {

@@ -1,6 +1,10 @@
 // `baton bench` on a tiny compiled model: every figure is there and every bad argument is one clear line. What the figures
 // are is no test's business.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -130,6 +134,26 @@ it('measures the demo pair without arguments of its own, and keeps the parts of 
   expect(second.handBackAgreement).toMatchObject({ questions: 2, probeTokens: 0 });
   expect(second.contextHandOff).toHaveLength(1);
 });
+
+it('serves the bench page and says where as JSON', async () => {
+  const bin = fileURLToPath(new URL('../../bin/baton.mjs', import.meta.url));
+  const child = spawn(process.execPath, [bin, 'bench', 'page', '--json', '--port', `${await freePort()}`]);
+  try {
+    const [line] = (await once(child.stdout, 'data')) as [Buffer];
+    const { url } = JSON.parse(line.toString()) as { url: string };
+    expect((await fetch(url)).status).toBe(200);
+  } finally {
+    child.kill();
+  }
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
 
 it('refuses what it cannot measure', async () => {
   await expect(bench('--model', model, '--context', '100')).rejects.toThrow('has 64 slots');

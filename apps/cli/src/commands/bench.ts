@@ -6,7 +6,9 @@ import { TARGETS, type TargetId } from '@baton/runtime';
 import { bench, SHAPES, type Bench, type BenchOptions } from '@baton/runtime/bench';
 import { resolveModel } from '@baton/runtime/node';
 import { Command, Option } from 'commander';
+import { checkLocalModel } from '../model-argument.ts';
 import { positiveNumber, positiveNumbers } from '../number-arguments.ts';
+import { checkOutFile } from '../out-argument.ts';
 import { list, print } from './bench-arguments.ts';
 import { pageCommand, peersCommand } from './bench-peers.ts';
 import { relayCommand } from './bench-relay.ts';
@@ -66,8 +68,14 @@ export function benchCommand(): Command {
 
 async function run(flags: Flags): Promise<void> {
   const { model, shape, weights, target, context, rounds, threads, out, json } = flags;
+  if (out !== undefined) await checkOutFile(out);
   const options: BenchOptions = {
-    models: await Promise.all(model.map((name) => resolveModel(name))),
+    models: await Promise.all(
+      model.map(async (name) => {
+        await checkLocalModel(name);
+        return resolveModel(name);
+      }),
+    ),
     shape: SHAPES[shape],
     weights,
     targets: target,
@@ -98,6 +106,7 @@ function compileCommand(): Command {
         out?: string;
         json?: boolean;
       }) => {
+        if (flags.out !== undefined) await checkOutFile(flags.out);
         const result = await benchCompile({
           shapes: flags.shape,
           weights: flags.weights,

@@ -1,6 +1,16 @@
 // `baton compile` as a person runs it, on the compiler's fixtures.
 import { execFile, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import os from 'node:os';
@@ -101,6 +111,26 @@ it('prints one line and leaves nothing when it fails', () => {
     expect(run.stderr.trim()).not.toContain('\n');
     expect(existsSync(out)).toBe(false);
   }
+});
+
+it.each([
+  ['tokenizer.json', '', /tokenizer\.json is not JSON \(it is empty\)/],
+  ['tokenizer.json', '{"model": ', /tokenizer\.json is not JSON/],
+  ['tokenizer.json', 'null', /tokenizer\.json must hold a JSON object/],
+  ['tokenizer.json', '{}', /tokenizer\.json cannot be used/],
+  ['tokenizer_config.json', '[]', /tokenizer_config\.json must hold a JSON object/],
+  ['tokenizer_config.json', '{,}', /tokenizer_config\.json is not JSON/],
+])('refuses a checkpoint whose %s holds %j before it compiles', (name, text, message) => {
+  const checkpoint = mkdtempSync(path.join(folder, 'broken-'));
+  for (const file of readdirSync(fixture))
+    copyFileSync(path.join(fixture, file), path.join(checkpoint, file));
+  writeFileSync(path.join(checkpoint, name), text);
+  const out = path.join(folder, 'of-broken');
+  const run = baton(checkpoint, '--out', out, '--context', '64', '--chunk', '16');
+  expect(run.stderr.trim()).toMatch(message);
+  expect(run.stderr.trim()).not.toContain('\n');
+  expect(run.status).toBe(1);
+  expect(existsSync(out)).toBe(false);
 });
 
 // A limit on the size of files fails a write half-way as a full disk does, with the system's own error.

@@ -21,7 +21,11 @@ import {
 } from '@baton/compiler';
 import { DirectorySink, DirectorySource } from '@baton/compiler/node';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { number, positiveNumber, positiveNumbers } from '../number-arguments.ts';
+import { isHubId, isUrl } from '../model-argument.ts';
+import { amount, positiveNumber, positiveNumbers } from '../number-arguments.ts';
+import { checkOutFolder } from '../out-argument.ts';
+import { UsageError } from '../usage-error.ts';
+import { checkTokenizer } from './check-tokenizer.ts';
 
 const LINE_EVERY_MS = 5000;
 
@@ -80,7 +84,7 @@ export function compileCommand(): Command {
     .option(
       '--keep-above <error>',
       'also keep every matrix wider whose relative error exceeds this, e.g. 0.1 (reads the weights twice)',
-      number,
+      amount,
     )
     .addOption(
       new Option('--cache-update <rule>', 'graphs return new rows, or write the whole cache themselves')
@@ -106,7 +110,7 @@ export function compileCommand(): Command {
         .choices(BOUNDARIES)
         .default('f32'),
     )
-    .option('--epsilon-floor <eps>', 'smallest RMSNorm epsilon; 5e-5 for targets that compute in f16', number)
+    .option('--epsilon-floor <eps>', 'smallest RMSNorm epsilon; 5e-5 for targets that compute in f16', amount)
     .option(
       '--ignore-field <name>',
       'a config.json field that changes no arithmetic; may be repeated',
@@ -124,6 +128,7 @@ export function compileCommand(): Command {
 }
 
 async function run(checkpoint: string, flags: Flags): Promise<void> {
+  refuseNarrower(flags);
   const { out, context, chunk, weights, group, target, layersPerGraph, head, epsilonFloor, id, json } = flags;
   const { cacheUpdate, attention, prefillWeights, boundary, keepAbove } = flags;
   const stop = new AbortController();
@@ -131,7 +136,9 @@ async function run(checkpoint: string, flags: Flags): Promise<void> {
   process.once('SIGINT', interrupt);
   const show = process.stderr.isTTY;
   try {
+    await checkOutFolder(out);
     const source = await openSource(checkpoint, flags, stop.signal);
+    await checkTokenizer(source);
     const { manifest, sourceBytes, elapsedMs } = await compile(source, new DirectorySink(out), {
       context,
       chunk,
@@ -183,24 +190,52 @@ async function openSource(checkpoint: string, flags: Flags, signal: AbortSignal)
     (s) => s.isDirectory(),
     () => false,
   );
+  if (flags.revision !== undefined && (isFolder || isUrl(checkpoint)))
+    throw new UsageError(
+      `--revision is for a Hugging Face id, and ${checkpoint} is a ${isFolder ? 'folder' : 'URL'}; leave it out`,
+    );
   if (isFolder) return new DirectorySource(checkpoint);
-  if (/^https?:\/\//i.test(checkpoint)) return urlSource(checkpoint, { signal });
-  if (!/^[\w-][\w.-]*\/[\w.-]+$/.test(checkpoint)) {
+  if (isUrl(checkpoint)) return urlSource(checkpoint, { signal });
+  if (!isHubId(checkpoint)) {
     throw new Error(
       `compile: there is no folder ${checkpoint}, and it is neither a URL nor an id like owner/name`,
     );
   }
   const accessToken = process.env[flags.tokenEnv];
-  return hubSource(checkpoint, {
-    ...(flags.revision === undefined ? {} : { revision: flags.revision }),
-    ...(accessToken ? { accessToken } : {}),
-    ...(process.env['HF_ENDPOINT'] ? { hubUrl: process.env['HF_ENDPOINT'].replace(/\/+$/, '') } : {}),
-  });
+  const hubUrl = process.env['HF_ENDPOINT']?.replace(/\/+$/, '') || undefined;
+  try {
+    return await hubSource(checkpoint, {
+      ...(flags.revision === undefined ? {} : { revision: flags.revision }),
+      ...(accessToken ? { accessToken } : {}),
+      ...(hubUrl === undefined ? {} : { hubUrl }),
+    });
+  } catch (cause) {
+    // A folder's name with a letter missing reads as an id.
+    const why = (cause as Error).message.replace(`${checkpoint}: `, '');
+    throw new Error(
+      `compile: there is no folder ${checkpoint}, and as a Hugging Face id it cannot be read from ${hubUrl ?? 'https://huggingface.co'}: ${why}`,
+      { cause },
+    );
+  }
+}
+
+const NARROW_TO_WIDE = ['int4', 'int8', 'f16', 'f32'];
+
+function width(type: string): number {
+  return NARROW_TO_WIDE.indexOf(type);
+}
+
+function refuseNarrower({ keep, weights }: Flags): void {
+  for (const [tensor, type] of Object.entries(keep)) {
+    if (width(type) < width(weights))
+      throw new UsageError(
+        `--keep ${tensor}=${type} is narrower than --weights ${weights}; it only keeps tensors wider`,
+      );
+  }
 }
 
 /** Matrices in a wider type than was asked for: by --keep, --keep-above, or as the head of an int4 model is. */
 function keptWider(manifest: Manifest): { tensor: string; type: string }[] {
-  const width = (type: string) => ['int4', 'int8', 'f16', 'f32'].indexOf(type);
   return Object.entries(manifest.tensors)
     .filter(([, t]) => t.dims.length === 2 && width(t.dtype) > width(manifest.weights))
     .map(([tensor, t]) => ({ tensor, type: t.dtype }));

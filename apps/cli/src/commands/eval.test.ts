@@ -1,6 +1,7 @@
 // `baton eval` and `baton annotate` as a person runs them: the real command, the demo models, a folder of their own.
 
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -113,6 +114,43 @@ test('a model never disagrees with its own greedy trace; the other one is compar
   expect(await spansOf(marked)).toEqual(await spansOf(pair));
 });
 
+test('runs that a dead endpoint cut short are told, and a policy without any other fails', async () => {
+  const dead = ['--large', 'http://127.0.0.1:1/v1', '--max-tokens', '160', '--task', task];
+  const refused = /an error cut 3 of 3 runs short \(the large model failed: .*refused.*\)/;
+  const failed = await baton(
+    'eval',
+    ...dead,
+    '--policy',
+    'small',
+    '--policy',
+    'large',
+    '--out',
+    path.join(dir, 'dead'),
+  );
+  expect(failed.stderr.trim().split('\n').at(-1)).toMatch(
+    new RegExp(`^baton: large: ${refused.source}; --retry-errors runs them again$`),
+  );
+  expect(failed.code).toBe(1);
+  expect(failed.stdout).toContain('large            pass@1 0.0 %');
+  expect(await readFile(path.join(dir, 'dead', 'report.md'), 'utf8')).toMatch(
+    /- large: an error cut 3 of 3 runs short: the large model failed: /,
+  );
+  const some = await baton(
+    'eval',
+    ...dead,
+    '--policy',
+    'random:0.02:8',
+    '--seed',
+    '3',
+    '--out',
+    path.join(dir, 'some'),
+  );
+  const { errors } = (JSON.parse(await readFile(path.join(dir, 'some', 'report.json'), 'utf8')) as EvalReport)
+    .arms[0]!;
+  expect(some.stderr).toMatch(/^baton: random:0\.02:8: an error cut [12] of 3 runs short \(.*\)$/m);
+  expect([some.code, errors.runs > 0 && errors.runs < 3]).toEqual([0, true]);
+});
+
 test('a failure is one clear line on stderr, nothing on stdout, and a non-zero exit', async () => {
   const { code, stderr, stdout } = await evaluate('--policy', 'small', '--seed', '2');
   expect(stderr).toMatch(/^baton: .* holds runs with seed = 1, this call has 2; .*\n$/);
@@ -127,10 +165,17 @@ test.each<[string, () => readonly string[], RegExp]>([
     /no task named "nope"; known: arithmetic/,
   ],
   ['greedy samples', () => ['--task', task, '--policy', 'small', '--samples', '2'], /would all be the same/],
+  [
+    'a control arm with nothing to match',
+    () => ['--task', task, '--policy', 'random:matched'],
+    /random:matched has nothing to match/,
+  ],
   ['a missing model', () => ['--task', task, '--policy', 'small', '--small', 'none'], /no model at none/],
 ])('baton eval refuses %s', async (_, words, message) => {
-  const argv = [...words(), '--out', path.join(dir, 'refused')];
+  const refused = path.join(dir, 'refused');
+  const argv = [...words(), '--out', refused];
   await expect(evalCommand().parseAsync(argv, { from: 'user' })).rejects.toThrow(message);
+  expect(existsSync(refused)).toBe(false);
 });
 
 test.each<[string, () => readonly string[], RegExp]>([

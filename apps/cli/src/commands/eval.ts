@@ -12,8 +12,11 @@ import { POLICY_HELP, parsePolicy, solveToTrace } from '@baton/split';
 import type { Policy, Prices } from '@baton/split';
 import { Command, Option } from 'commander';
 
+import { counted } from '../counted.ts';
+import { addKeepWarm, refuseForLocal } from '../endpoint-options.ts';
 import { identifyModelArgument, isUrl, openModelArgument } from '../model-argument.ts';
-import { number, positiveNumber, prices, share, wholeNumber } from '../number-arguments.ts';
+import { amount, positiveNumber, prices, share, wholeNumber } from '../number-arguments.ts';
+import { checkOutFolder } from '../out-argument.ts';
 import { progressLine } from '../progress-line.ts';
 
 interface EvalCommandOptions {
@@ -48,7 +51,7 @@ const MATCHED = 'random:matched';
 /** Prints the report's Markdown path and a summary, or with --json the report (schema baton.eval-report/1). */
 export function evalCommand(): Command {
   const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value];
-  return new Command('eval')
+  return addKeepWarm(new Command('eval'))
     .description('compare policies on a task: accuracy, offload ratio, times, with confidence intervals')
     .requiredOption(
       '--task <name|file>',
@@ -68,15 +71,13 @@ export function evalCommand(): Command {
     )
     .addOption(new Option('--target <target>', 'execution target of local models').choices(TARGETS))
     .option('--threads <n>', 'threads inside one operator of a local model', positiveNumber)
-    .option('--temperature <t>', '0 = greedy', number, 0)
+    .option('--temperature <t>', '0 = greedy', amount, 0)
     .option('--top-p <p>', 'nucleus', share)
     .option('--seed <n>', 'seed of all draws', wholeNumber, 1)
     .option('--max-tokens <n>', 'most tokens of one answer', positiveNumber)
     .option('--max-offload <r>', 'highest offload ratio of one answer', share)
     .option('--prices <in,cached,out>', 'of the large model per million tokens, to report costs', prices)
     .option('--concurrency <n>', 'problems at the same time (for remote models)', positiveNumber, 1)
-    .option('--keep-warm', 'keep the large prefix cache warm (default: for unbilled servers)')
-    .option('--no-keep-warm', 'send no keep-warm requests')
     .option('--retry-errors', 'run again what a failing endpoint or model cut short')
     .option('--report-only', 'run nothing, report what the folder holds')
     .option('--json', 'print the report as JSON')
@@ -93,11 +94,17 @@ function policyHelp(): string {
 }
 
 async function runEval(options: EvalCommandOptions): Promise<void> {
+  refuseForLocal('--large', [options.large], {
+    '--large-model': options.largeModel,
+    '--api-key-env': options.apiKeyEnv,
+    '--preset': options.preset,
+  });
   const policies = options.policy.map((name) => ({
     name,
     fixed: name === MATCHED ? null : parsePolicy(name),
   }));
   const task = await loadTask(options.task);
+  await checkOutFolder(options.out);
   const needs = {
     small: true,
     large: policies.some(({ fixed }) => fixed?.needs.large ?? true),
@@ -129,6 +136,7 @@ async function runEval(options: EvalCommandOptions): Promise<void> {
     });
     if (options.json) console.log(JSON.stringify(report, null, 2));
     else console.log(summary(report, written.at(-1)!));
+    sayErrors(report);
     if (report.complete) return;
     const done = report.arms.reduce((sum, one) => sum + one.runs, 0);
     const all = report.problems * report.samples * policies.length;
@@ -140,6 +148,19 @@ async function runEval(options: EvalCommandOptions): Promise<void> {
     dispose();
     await pair.close();
   }
+}
+
+/** Tells of runs that an error cut short, which are in the accuracy like all others. Throws where a policy has no other runs. */
+function sayErrors({ arms }: EvalReport): void {
+  const lines = arms
+    .filter(({ errors }) => errors.runs > 0)
+    .map(({ arm, runs, errors }) => ({
+      all: errors.runs === runs,
+      line: `${arm}: an error cut ${errors.runs} of ${counted(runs, 'run')} short (${Object.keys(errors.reasons)[0]})`,
+    }));
+  const fatal = lines.findLast(({ all }) => all);
+  for (const one of lines) if (one !== fatal) process.stderr.write(`baton: ${one.line}\n`);
+  if (fatal) throw new Error(`${fatal.line}; --retry-errors runs them again`);
 }
 
 interface ModelPair {
@@ -242,7 +263,7 @@ function summary(report: EvalReport, markdown: string): string {
   const lines = report.arms.map((one) => {
     const { value, interval } = one.pass1;
     const range = interval ? ` (${percent(interval.low)} to ${percent(interval.high)})` : '';
-    return `${one.arm.padEnd(16)} pass@1 ${percent(value)}${range}, offload ratio ${percent(one.offload.pooled)}, ${one.runs} runs`;
+    return `${one.arm.padEnd(16)} pass@1 ${percent(value)}${range}, offload ratio ${percent(one.offload.pooled)}, ${counted(one.runs, 'run')}`;
   });
   for (const gap of report.gapClosed) {
     if (gap.value !== null && gap.resolved)

@@ -1,6 +1,7 @@
 // `baton generate`: one model continues a raw prompt. No relay, no chat template: what is given is what it continues.
 
 import {
+  RuntimeError,
   TARGETS,
   type FinishReason,
   type Sampling,
@@ -10,12 +11,16 @@ import {
 } from '@baton/runtime';
 import { openLocal } from '@baton/runtime/node';
 import { Command, Option } from 'commander';
-import { number, wholeNumber } from '../number-arguments.ts';
+import { checkLocalModel } from '../model-argument.ts';
+import { amount, share, wholeNumber } from '../number-arguments.ts';
 import { targetsFor } from '../targets-for.ts';
+import { textArgument } from '../text-argument.ts';
+import { UsageError } from '../usage-error.ts';
 
 interface GenerateCommandOptions {
   model: string;
-  prompt: string;
+  prompt?: string;
+  promptFile?: string;
   maxTokens: number;
   temperature?: number;
   topP?: number;
@@ -35,12 +40,13 @@ export function generateCommand(): Command {
       '--model <dir|name>',
       'compiled directory, checkpoint directory, or demo-small / demo-large',
     )
-    .requiredOption('--prompt <text>', 'text to continue, special tokens recognised')
+    .option('--prompt <text>', 'text to continue, special tokens recognised')
+    .option('--prompt-file <file>', 'the same from a file, or from standard input (-)')
     .option('--max-tokens <n>', 'most tokens to generate', wholeNumber, 256)
-    .option('--temperature <t>', '0 = greedy (default)', number)
-    .option('--top-p <p>', 'nucleus', number)
+    .option('--temperature <t>', '0 = greedy (default)', amount)
+    .option('--top-p <p>', 'nucleus', share)
     .option('--top-k <k>', 'likeliest k only', wholeNumber)
-    .option('--min-p <p>', 'at least this share of the likeliest', number)
+    .option('--min-p <p>', 'at least this share of the likeliest', share)
     .option('--seed <n>', 'same seed, same text', wholeNumber)
     .option('--stop <text>', 'end before this text (repeatable)', (text: string, before: string[] = []) => [
       ...before,
@@ -52,6 +58,14 @@ export function generateCommand(): Command {
 }
 
 async function generate(options: GenerateCommandOptions): Promise<void> {
+  const prompt = await textArgument({
+    text: options.prompt,
+    file: options.promptFile,
+    textName: '--prompt',
+    fileName: '--prompt-file',
+  });
+  if (prompt === '') throw new UsageError('the prompt is empty: give a text to continue');
+  await checkLocalModel(options.model);
   const model = await openLocal(options.model, {
     target: options.target,
     ...(await targetsFor(options.target)),
@@ -61,7 +75,7 @@ async function generate(options: GenerateCommandOptions): Promise<void> {
   process.once('SIGINT', interrupt);
   try {
     const { maxTokens, stop = [] } = options;
-    const stream = model.generate(options.prompt, {
+    const stream = model.generate(prompt, {
       maxTokens,
       stop,
       sampling: sampling(options),
@@ -71,6 +85,14 @@ async function generate(options: GenerateCommandOptions): Promise<void> {
     if (options.json) console.log(JSON.stringify({ ...result, model: model.id, target: model.location }));
     else process.stdout.write('\n');
     for (const note of options.json ? [] : result.notes) console.error(`note: ${note}`);
+  } catch (error) {
+    if (!(error instanceof RuntimeError && error.code === 'context-full')) throw error;
+    const tokens = model.tokenizer.encodeSequence(prompt).length;
+    const slots = Math.max(...model.manifest.capacities);
+    throw new Error(
+      `the prompt has ${tokens} tokens and ${model.id} has ${slots} slots; shorten it, or compile the model with a larger --context`,
+      { cause: error },
+    );
   } finally {
     process.removeListener('SIGINT', interrupt);
     await model.close();

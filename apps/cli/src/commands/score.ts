@@ -4,12 +4,16 @@
 import { openLocal } from '@baton/runtime/node';
 import { Command, Option } from 'commander';
 import { TARGETS, type TargetId } from '@baton/runtime';
+import { counted } from '../counted.ts';
+import { checkLocalModel } from '../model-argument.ts';
 import { wholeNumber } from '../number-arguments.ts';
 import { targetsFor } from '../targets-for.ts';
+import { textArgument } from '../text-argument.ts';
 
 interface ScoreOptions {
   model: string;
   text?: string;
+  textFile?: string;
   ids?: number[];
   top: number;
   target?: TargetId;
@@ -25,6 +29,9 @@ export function scoreCommand(): Command {
       'compiled directory, checkpoint directory, or demo-small / demo-large',
     )
     .addOption(new Option('--text <text>', 'text to score, special tokens recognised').conflicts('ids'))
+    .addOption(
+      new Option('--text-file <file>', 'the same from a file, or from standard input (-)').conflicts('ids'),
+    )
     .addOption(new Option('--ids <ids>', 'token ids to score, e.g. 1,2,3').argParser(parseIds))
     .option('--top <k>', 'alternatives per position', wholeNumber, 0)
     .addOption(new Option('--target <target>', 'execution target').choices(TARGETS))
@@ -33,13 +40,17 @@ export function scoreCommand(): Command {
 }
 
 async function score(options: ScoreOptions): Promise<void> {
-  if (options.text === undefined && options.ids === undefined) throw new Error('score: give --text or --ids');
+  const { ids, text, textFile: file } = options;
+  const input =
+    ids !== undefined
+      ? { ids }
+      : { text: await textArgument({ text, file, textName: '--text or --ids', fileName: '--text-file' }) };
+  await checkLocalModel(options.model);
   const model = await openLocal(options.model, {
     target: options.target,
     ...(await targetsFor(options.target)),
   });
   try {
-    const input = options.ids ? { ids: options.ids } : { text: options.text! };
     const scored = await model.score(input, options.top);
     if (options.json) {
       console.log(JSON.stringify(scored));
@@ -57,7 +68,7 @@ async function score(options: ScoreOptions): Promise<void> {
     if (known.length > 0) {
       const mean = known.reduce((a, b) => a + b, 0) / known.length;
       console.log(
-        `${scored.length} tokens, mean log-probability ${mean.toFixed(6)}, perplexity ${Math.exp(-mean).toFixed(4)}`,
+        `${counted(scored.length, 'token')}, mean log-probability ${mean.toFixed(6)}, perplexity ${Math.exp(-mean).toFixed(4)}`,
       );
     }
   } finally {

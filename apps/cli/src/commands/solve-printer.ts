@@ -3,6 +3,8 @@
 
 import type { SolveEvent, Trace } from '@baton/split';
 
+import { counted } from '../counted.ts';
+
 /** What the printer needs of a stream; process.stdout fits. */
 export interface Terminal {
   write(text: string): unknown;
@@ -52,11 +54,11 @@ export function summary(trace: Trace): string {
   const { totals, models } = trace;
   const parts = [
     trace.answer === null ? 'no boxed answer' : `answer ${printable(trace.answer)}`,
-    `${models.small.id} (${models.small.location}) ${totals.smallTokens} tokens`,
+    `${placed(models.small)} ${counted(totals.smallTokens, 'token')}`,
   ];
   if (models.large) {
     parts.push(
-      `${models.large.id} (${models.large.location}) ${totals.largeTokens} tokens in ${totals.offloadSpans} spans, ` +
+      `${placed(models.large)} ${counted(totals.largeTokens, 'token')} in ${counted(totals.offloadSpans, 'span')}, ` +
         `${totals.discardedTokens} discarded`,
       `offload ${(100 * totals.offloadRatio).toFixed(1)} %`,
     );
@@ -65,6 +67,11 @@ export function summary(trace: Trace): string {
   if (totals.cost !== null) parts.push(`cost ${totals.cost.toPrecision(3)}`);
   if (trace.stopReason !== 'end') parts.push(`stopped: ${trace.stopReason}`);
   return parts.join(' · ');
+}
+
+/** A server that was never reached is known by its address alone. */
+function placed({ id, location }: { id: string; location: string }): string {
+  return id === location ? id : `${id} (${location})`;
 }
 
 /** Model text must not be able to drive the terminal: control characters other than line ends and tabs are shown as boxes. */

@@ -14,6 +14,7 @@ import type { Trace } from '@baton/split';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import {
+  event,
   faultServer,
   finish,
   json,
@@ -102,7 +103,7 @@ describe('the demo pair', () => {
     const run = await solve([QUESTION]);
     expect(run.code).toBe(0);
     expect(run.stdout).toMatch(/⟦[^⟧]+⟧/);
-    expect(run.stdout).toMatch(/answer 3618 · demo-small .* in 1 spans/);
+    expect(run.stdout).toMatch(/answer 3618 · demo-small .* in 1 span, /);
   });
 
   it('stops on Ctrl-C with the trace so far, and leaves no half-written file', async () => {
@@ -186,6 +187,15 @@ describe('an endpoint that nobody has seen before', () => {
     expect(spanOf(run.trace())).toContain('3200+240+');
   });
 
+  it('whose answer is filtered fails the large-only arm, with what was written', async () => {
+    const filtered = stream(['3200+'], (response) => response.end(event('', 'content_filter')));
+    const url = await serve(stream(['ok']), filtered);
+    const run = await solve(words('--large', url, '--policy', 'large'));
+    expect(run.code).toBe(1);
+    oneLine(run, /large endpoint failed: http.*ended the answer \(content_filter\)/);
+    expect(run.trace()).toMatchObject({ stopReason: 'error', text: '3200+' });
+  });
+
   it('that is dead fails the large-only arm, with the trace', async () => {
     const run = await solve(words('--large', 'http://127.0.0.1:1/v1', '--policy', 'large'));
     expect(run.code).toBe(1);
@@ -244,7 +254,7 @@ describe('bad input', () => {
     ['a key variable that is empty', ['--large', 'http://x', '--api-key-env', 'NOT_SET'], 1, /NOT_SET/],
     ['a preset nobody knows', ['--large', 'http://x', '--preset', 'nobody'], 2, /preset/],
     ['a budget in words', ['--max-tokens', 'many'], 2, /whole number/],
-    ['money without prices', ['--max-cost', '1'], 1, /--max-cost needs --prices/],
+    ['money without prices', ['--max-cost', '1'], 2, /--max-cost needs --prices/],
     ['a folder to write to', ['--out', tmpdir()], 1, /is a folder/],
     ['a model that is not there', ['--small', 'nowhere'], 1, /no model at nowhere/],
     [

@@ -1,9 +1,5 @@
 // `baton solve`: one question through the relay, the trace on the terminal while it is written, or as JSON at the end.
 
-import { constants } from 'node:fs';
-import { access, stat } from 'node:fs/promises';
-import path from 'node:path';
-
 import { writeFileWhole } from '@baton/eval/jsonl';
 import { TARGETS } from '@baton/runtime';
 import type { TargetId } from '@baton/runtime';
@@ -11,13 +7,18 @@ import type { TextModel } from '@baton/runtime/text-model';
 import { CARRIES_ON_ALONE, POLICY_HELP, parsePolicy, solveToTrace } from '@baton/split';
 import type { Budget, Prices, SolveOptions, Trace } from '@baton/split';
 import { PRESETS, endpointPool } from '@baton/split/endpoint';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 
+import { addKeepWarm, refuseForLocal } from '../endpoint-options.ts';
 import { openModelArgument } from '../model-argument.ts';
-import { number, positiveNumber, prices, share, wholeNumber } from '../number-arguments.ts';
+import { amount, positiveNumber, prices, share, wholeNumber } from '../number-arguments.ts';
+import { checkOutFile } from '../out-argument.ts';
+import { textArgument } from '../text-argument.ts';
+import { UsageError } from '../usage-error.ts';
 import { TracePrinter } from './solve-printer.ts';
 
 interface Flags {
+  questionFile?: string;
   small: string;
   smallModel?: string;
   smallApiKeyEnv?: string;
@@ -46,9 +47,10 @@ interface Flags {
 
 export function solveCommand(): Command {
   const policies = POLICY_HELP.map(([form, what]) => `  ${form.padEnd(18)} ${what}`).join('\n');
-  return new Command('solve')
+  return addKeepWarm(new Command('solve'))
     .description('answer a question with a small model here and a large one for the hard steps')
-    .argument('<question>', 'the question')
+    .argument('[question]', 'the question')
+    .option('--question-file <file>', 'read the question from a file, or from standard input (-)')
     .option(
       '--small <model>',
       'compiled directory, checkpoint directory, demo name, or the address of a bridge or of a server with log-probabilities',
@@ -79,23 +81,26 @@ export function solveCommand(): Command {
     .option('--max-seconds <s>', 'wall clock for the whole answer', amount)
     .option('--span-seconds <s>', 'longest one request to the large model may take (default: 120)', amount)
     .option('--prices <in,cached,out>', 'of the large model per million tokens, e.g. 0.5,0.1,2', prices)
-    .option('--keep-warm', 'keep the endpoint’s prefix cache warm (default: only where input is not billed)')
-    .option('--no-keep-warm', 'send no keep-warm requests')
     .option('--seed <n>', 'seed for sampling', wholeNumber)
     .option('--temperature <t>', 'sampling temperature; 0 is greedy', amount)
     .option('--top-p <p>', 'nucleus sampling', share)
     .option('--out <file>', 'write the trace to this file')
     .option('--json', 'print the trace as JSON')
     .addHelpText('after', `\nPolicies:\n${policies}`)
-    .action(async (question: string, flags: Flags) => {
-      await run(question, flags);
-    });
+    .action(run);
 }
 
-async function run(question: string, flags: Flags): Promise<void> {
+async function run(given: string | undefined, flags: Flags): Promise<void> {
+  checkUsage(flags);
   const policy = parsePolicy(flags.policy ?? 'learned');
   const settings = tuning(flags);
-  if (flags.out !== undefined) await checkOut(flags.out);
+  if (flags.out !== undefined) await checkOutFile(flags.out);
+  const question = await textArgument({
+    text: given,
+    file: flags.questionFile,
+    textName: 'the question',
+    fileName: '--question-file',
+  });
   const control = new AbortController();
   const onInterrupt = (): void => control.abort();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, onInterrupt);
@@ -129,20 +134,18 @@ async function run(question: string, flags: Flags): Promise<void> {
   }
 }
 
-/** Throws where the trace could not be written, before anything was spent on it. */
-async function checkOut(file: string): Promise<void> {
-  const there = await stat(file).catch(() => null);
-  if (there?.isDirectory()) throw new Error(`--out ${file} is a folder; name a file`);
-  // Folders on the way are made when the trace is written; the nearest one that exists must take them.
-  let folder = path.dirname(path.resolve(file));
-  while (!(await stat(folder).catch(() => null)) && path.dirname(folder) !== folder)
-    folder = path.dirname(folder);
-  try {
-    if (!(await stat(folder)).isDirectory()) throw new Error(`${folder} is no folder`);
-    await access(folder, constants.W_OK);
-  } catch (cause) {
-    throw new Error(`--out ${file}: cannot write in ${folder} (${(cause as Error).message})`, { cause });
-  }
+/** What commander cannot tell by itself: options that do nothing without another. */
+function checkUsage(flags: Flags): void {
+  refuseForLocal('--small', [flags.small], {
+    '--small-model': flags.smallModel,
+    '--small-api-key-env': flags.smallApiKeyEnv,
+  });
+  refuseForLocal('--large', flags.large ?? ['demo-large'], {
+    '--large-model': flags.largeModel,
+    '--api-key-env': flags.apiKeyEnv,
+    '--preset': flags.preset,
+  });
+  if (flags.maxCost !== undefined && !flags.prices) throw new UsageError('--max-cost needs --prices');
 }
 
 async function deliver(trace: Trace, flags: Flags): Promise<void> {
@@ -201,7 +204,6 @@ function tuning(flags: Flags): Partial<SolveOptions> {
     ...(flags.maxCost === undefined ? {} : { maxCost: flags.maxCost }),
     ...(flags.maxSeconds === undefined ? {} : { maxMs: flags.maxSeconds * 1000 }),
   };
-  if (flags.maxCost !== undefined && !flags.prices) throw new Error('--max-cost needs --prices');
   return {
     budget,
     sampling: {
@@ -213,10 +215,4 @@ function tuning(flags: Flags): Partial<SolveOptions> {
     ...(flags.spanSeconds === undefined ? {} : { spanMs: flags.spanSeconds * 1000 }),
     ...(flags.keepWarm === undefined ? {} : { keepWarm: flags.keepWarm }),
   };
-}
-
-function amount(text: string): number {
-  const value = number(text);
-  if (value < 0) throw new InvalidArgumentError('a number of at least 0 is needed.');
-  return value;
 }

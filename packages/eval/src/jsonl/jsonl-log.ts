@@ -1,11 +1,12 @@
 // An append-only file of JSON lines that survives being killed at any moment: every row is one write of one whole line,
 // synced before the append returns, and a line torn by a crash is cut off when the file is opened again. Node only.
 
-import { mkdir, open, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { open, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 import { EvalError } from '../eval-error.ts';
+import { makeFolder } from './make-folder.ts';
 
 export interface JsonlContents {
   /** Parsed lines in file order, with their 1-based line numbers. */
@@ -57,7 +58,7 @@ export interface JsonlLog {
 /** Opens (or creates, with its folder) a log; removes a torn last line. */
 export async function openJsonlLog(path: string): Promise<JsonlLog> {
   const { rows, completeBytes, tornBytes } = await readJsonlLog(path);
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   if (tornBytes > 0) await truncate(path, completeBytes);
   const file: FileHandle = await open(path, 'a');
   let last: Promise<void> = Promise.resolve();
@@ -89,7 +90,7 @@ export async function openJsonlLog(path: string): Promise<JsonlLog> {
 
 /** Replaces a file as a whole: a reader, and a crash, see the old contents or the new, never a part. */
 export async function writeFileWhole(path: string, contents: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   const unfinished = `${path}.${process.pid}.tmp`;
   try {
     await writeFile(unfinished, contents);

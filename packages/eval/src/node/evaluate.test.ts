@@ -171,6 +171,61 @@ test('an arm that cannot be opened does not cost the others their report, unless
   await expect(evaluate(await options([closed, arm('small', 8, 0)]))).rejects.toThrow('nothing to match');
 });
 
+test('a call that ends before its first run leaves nothing in a new folder, and all in one that holds runs', async () => {
+  const closed: Arm = { name: 'random:matched', open: () => Promise.reject(new Error('nothing to match')) };
+  const place = await mkdtemp(join(tmpdir(), 'baton-eval-'));
+  const fresh = await options([closed], { out: join(place, 'deep', 'out') });
+  await expect(evaluate(fresh)).rejects.toThrow('nothing to match');
+  expect(await readdir(place)).toEqual([]);
+  const used = await options([arm('small', 8, 0)]);
+  await evaluate(used);
+  const before = await readdir(used.out);
+  const none = { ...used, arms: [closed], task: { ...task, problems: [] } };
+  await expect(evaluate(none)).rejects.toThrow('no problem');
+  await expect(evaluate({ ...used, arms: [closed] })).rejects.toThrow('nothing to match');
+  expect(await readdir(used.out)).toEqual(before);
+  expect((await evaluate({ ...used, reportOnly: true })).report.arms[0]!.runs).toBe(20);
+});
+
+test('runs that an error cut short are in the report with what failed', async () => {
+  const dead: Arm = {
+    name: 'large',
+    open: async () => async () => ({
+      ...makeTrace([{ origin: 'large', tokens: 0, reason: 'endpoint-error' }], undefined, 'large'),
+      stopReason: 'error' as const,
+      notes: ['the endpoint is gone'],
+    }),
+  };
+  const lonely: Arm = {
+    name: 'learned',
+    open: async () => async (problem) => {
+      const left = problem.id === 'p0' ? 'hand-back' : 'endpoint-error';
+      const trace = makeTrace([
+        { origin: 'small', tokens: 4 },
+        { origin: 'large', tokens: 1, reason: left },
+        { origin: 'small', tokens: 4, text: '\\boxed{1}', reason: 'end' },
+      ]);
+      trace.segments[1]!.detail = `connection refused ${problem.id === 'p1' ? 'once' : 'again'}`;
+      return trace;
+    },
+  };
+  const { report, written } = await evaluate(await options([arm('small', 2, 0), dead, lonely], { limit: 4 }));
+  expect(report.arms.map(({ errors }) => errors)).toEqual([
+    { runs: 0, reasons: {} },
+    { runs: 4, reasons: { 'the large model failed: no reason was given': 4 } },
+    {
+      runs: 3,
+      reasons: {
+        'the large model failed: connection refused again': 2,
+        'the large model failed: connection refused once': 1,
+      },
+    },
+  ]);
+  expect(await readFile(written.at(-1)!, 'utf8')).toContain(
+    '- learned: an error cut 3 of 4 runs short: the large model failed: connection refused again (2); the large',
+  );
+});
+
 test('an arm may be added later: a model that a call does not need fits any, a different one does not', async () => {
   const first = await options([arm('small', 8, 0)], { settings: { ...settings, large: null } });
   await evaluate(first);
@@ -268,6 +323,7 @@ test('tasks come by name or by file, and an unknown one names the known', async 
   await writeFile(file, '{"id":"a","question":"q","answer":"1"}\n');
   expect(await loadTask(file)).toMatchObject({ name: 'mine.jsonl', problems: [{ id: 'a' }] });
   await expect(loadTask(join(dir, 'none.jsonl'))).rejects.toThrow(/no such file/);
+  await expect(loadTask(dir)).rejects.toThrow(/: is a folder; a task is a \.jsonl file/);
   await expect(loadTask('no-such-task')).rejects.toThrow(/no task named "no-such-task"; known:/);
   await writeFile(file, '{"id":"a"}\n{"id":\n');
   await expect(loadTask(file)).rejects.toThrow(/^mine\.jsonl:1: .*\nmine\.jsonl:2: /);

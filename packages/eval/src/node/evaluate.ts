@@ -10,6 +10,7 @@ import { runArm } from '../runner/run-arm.ts';
 import type { ArmProgress, Solve } from '../runner/run-arm.ts';
 import { parseRunRecord, runKey } from '../runner/run-record.ts';
 import type { RunRecord } from '../runner/run-record.ts';
+import { runFailure } from '../scoring/run-failure.ts';
 import { scoreTrace } from '../scoring/score.ts';
 import type { Problem } from '../tasks/problem.ts';
 import { armFileName, withOutFolder } from './out-folder.ts';
@@ -109,7 +110,9 @@ async function runInto(
       records.set(runKey(record.id, record.sample), record);
     }
     const done = new Set(
-      [...records].filter(([, one]) => !(options.retryErrors && cutShort(one))).map(([key]) => key),
+      [...records]
+        .filter(([, one]) => !(options.retryErrors && runFailure(one.trace) !== null))
+        .map(([key]) => key),
     );
     const missing = problems.some((problem) =>
       Array.from({ length: samples }, (_, sample) => runKey(problem.id, sample)).some(
@@ -146,14 +149,6 @@ async function runInto(
   } finally {
     await log.close();
   }
-}
-
-function cutShort(record: RunRecord): boolean {
-  const { trace } = record;
-  return (
-    trace.stopReason === 'error' ||
-    trace.segments.some((segment) => segment.reason === 'endpoint-error' || segment.reason === 'small-error')
-  );
 }
 
 /** The folder may hold more (an earlier call without --limit); the report is over what this call asked for. */

@@ -16,6 +16,11 @@ export interface Task {
   sha256: string;
 }
 
+const UNREADABLE: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file',
+  EISDIR: 'is a folder; a task is a .jsonl file of {"id","question","answer"}',
+};
+
 const TASKS = fileURLToPath(new URL('../../tasks/', import.meta.url));
 
 /** Names of the tasks that ship with this package. */
@@ -35,9 +40,8 @@ export async function loadTask(nameOrFile: string): Promise<Task> {
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (isFile)
-      throw new EvalError(`${path}: ${code === 'ENOENT' ? 'no such file' : (error as Error).message}`);
+    const code = (error as NodeJS.ErrnoException).code ?? '';
+    if (isFile) throw new EvalError(`${path}: ${UNREADABLE[code] ?? (error as Error).message}`);
     throw new EvalError(
       `no task named ${JSON.stringify(nameOrFile)}; known: ${(await taskNames()).join(', ') || 'none'}, or give a FILE.jsonl of {"id","question","answer"}`,
     );

@@ -1,14 +1,14 @@
 // The folder an evaluation writes into: one trace file per arm, the settings that all runs in it share, and a lock so that
 // two processes do not write the same files.
 
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile, readdir, rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { RuntimeError } from '@baton/runtime/errors';
 import { withLock } from '@baton/runtime/node';
 
 import { EvalError } from '../eval-error.ts';
-import { writeFileWhole } from '../jsonl/index.ts';
+import { makeFolder, writeFileWhole } from '../jsonl/index.ts';
 import type { EvalSettings } from '../report/build-report.ts';
 
 const SETTINGS_SCHEMA = 'baton.eval-settings/1';
@@ -30,19 +30,27 @@ export async function withOutFolder<T>(
   settings: EvalSettings,
   work: (folder: OutFolder) => Promise<T>,
 ): Promise<T> {
-  await mkdir(dir, { recursive: true });
+  const created = await makeFolder(dir);
+  const traces = join(dir, 'traces');
   let held = false;
   const locked = async (): Promise<T> => {
     held = true;
-    await matchSettings(join(dir, 'settings.json'), dir, settings);
-    return work({
-      tracePath: (arm) => join(dir, 'traces', `${armFileName(arm)}.jsonl`),
-      file: (name) => join(dir, name),
-    });
+    const first = await matchSettings(join(dir, 'settings.json'), dir, settings);
+    try {
+      return await work({
+        tracePath: (arm) => join(traces, `${armFileName(arm)}.jsonl`),
+        file: (name) => join(dir, name),
+      });
+    } catch (error) {
+      if (first) await forgetUnused(dir, traces);
+      throw error;
+    }
   };
   try {
     return await withLock(join(dir, '.lock'), locked, LOCK_WAIT_MS);
   } catch (error) {
+    // Only those that nothing was put into.
+    for (const folder of created.reverse()) await rmdir(folder).catch(() => undefined);
     if (held) throw error;
     const { message } = error as Error;
     throw new EvalError(
@@ -53,12 +61,23 @@ export async function withOutFolder<T>(
   }
 }
 
+/** Takes back what a call began that ended before its first run; with a run in it everything stays. */
+async function forgetUnused(dir: string, traces: string): Promise<void> {
+  const files = (await readdir(traces).catch(() => [])).map((name) => join(traces, name));
+  const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
+  if (sizes.some((size) => size > 0)) return;
+  await Promise.all(files.map((file) => rm(file)));
+  await rmdir(traces).catch(() => undefined);
+  await rm(join(dir, 'settings.json'), { force: true });
+}
+
 /** An arm's name as a file name: every character outside a-z, 0-9, ".", "-" becomes "_". */
 export function armFileName(arm: string): string {
   return arm.toLowerCase().replace(/[^a-z0-9.-]+/g, '_');
 }
 
-async function matchSettings(path: string, dir: string, settings: EvalSettings): Promise<void> {
+/** Resolves with whether this call is the folder's first. */
+async function matchSettings(path: string, dir: string, settings: EvalSettings): Promise<boolean> {
   let stored: Record<string, unknown>;
   try {
     stored = JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>;
@@ -69,7 +88,7 @@ async function matchSettings(path: string, dir: string, settings: EvalSettings):
       );
     }
     await writeFileWhole(path, `${JSON.stringify({ schema: SETTINGS_SCHEMA, ...settings }, null, 2)}\n`);
-    return;
+    return true;
   }
   for (const [name, value] of Object.entries(settings)) {
     const known = stored[name];
@@ -88,4 +107,5 @@ async function matchSettings(path: string, dir: string, settings: EvalSettings):
   if (merged.small !== stored['small'] || merged.large !== stored['large']) {
     await writeFileWhole(path, `${JSON.stringify(merged, null, 2)}\n`);
   }
+  return false;
 }

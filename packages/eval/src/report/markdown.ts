@@ -237,8 +237,21 @@ function endings(arms: readonly ArmSummary[]): string {
   return table(['arm', 'runs ended by', 'segments ended by', 'answers found by'], rows);
 }
 
+/** The errors met most often, with how often. */
+function mostMet(reasons: Record<string, number>): string {
+  const sorted = Object.entries(reasons).sort(([, a], [, b]) => b - a);
+  const shown = sorted.slice(0, 3).map(([reason, times]) => `${reason} (${times})`);
+  const rest = sorted.length - shown.length;
+  return `${shown.join('; ')}${rest > 0 ? `; and ${rest} more` : ''}`;
+}
+
 function problemsFound(report: EvalReport): string {
   const lines = [
+    ...report.arms.flatMap(({ arm, runs, errors }) =>
+      errors.runs === 0
+        ? []
+        : [`- ${arm}: an error cut ${errors.runs} of ${runs} runs short: ${mostMet(errors.reasons)}`],
+    ),
     ...report.arms.flatMap((arm) =>
       arm.faulty.runs === 0
         ? []

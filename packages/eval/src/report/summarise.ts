@@ -57,6 +57,8 @@ export interface ArmSummary {
   stopReasons: Record<string, number>;
   segmentReasons: Record<string, number>;
   answerRules: Record<string, number>;
+  /** Runs that an error cut short, and their errors with how often each was met. They count as wrong or right like any other. */
+  errors: { runs: number; reasons: Record<string, number> };
   /** Runs whose bookkeeping does not add up, with the first few faults. */
   faulty: { runs: number; examples: string[] };
 }
@@ -69,6 +71,7 @@ export function summariseArm(arm: string, runs: readonly ScoredRun[]): ArmSummar
   const questions = groupByQuestion(runs);
   const samples = Math.min(...questions.map((group) => group.length));
   const faulty = runs.filter((run) => run.faults.length > 0);
+  const failures = runs.map((run) => run.failure).filter((failure) => failure !== null);
   const elapsed = runs.reduce((sum, run) => sum + run.elapsedMs, 0);
   const kept = runs.reduce((sum, run) => sum + run.smallTokens + run.largeTokens, 0);
   const costs = runs.map((run) => run.cost).filter((cost) => cost !== null);
@@ -113,6 +116,7 @@ export function summariseArm(arm: string, runs: readonly ScoredRun[]): ArmSummar
     stopReasons: count(runs.map((run) => run.stopReason)),
     segmentReasons: count(runs.flatMap((run) => run.reasons)),
     answerRules: count(runs.map((run) => run.answer?.rule ?? 'none')),
+    errors: { runs: failures.length, reasons: count(failures) },
     faulty: {
       runs: faulty.length,
       examples: faulty.slice(0, 3).map((run) => `${run.id} (sample ${run.sample}): ${run.faults[0]}`),

@@ -7,6 +7,7 @@ import type { SegmentReason, Trace, TraceSegment, TraceStopReason } from '@baton
 import { isEquivalent } from '../answers/equivalence.ts';
 import { extractAnswer } from '../answers/extract.ts';
 import type { ExtractedAnswer } from '../answers/extract.ts';
+import { runFailure } from './run-failure.ts';
 
 export interface ScoredRun {
   id: string;
@@ -37,6 +38,8 @@ export interface ScoredRun {
   cost: number | null;
   stopReason: TraceStopReason;
   reasons: SegmentReason[];
+  /** The error that cut the run short; null for a run without. */
+  failure: string | null;
   /** Where the trace contradicts itself; empty for a sound one. */
   faults: string[];
 }
@@ -75,6 +78,7 @@ export function scoreTrace(run: { id: string; sample: number; trace: Trace }, go
     cost: trace.totals.cost,
     stopReason: trace.stopReason,
     reasons: trace.segments.map((segment) => segment.reason),
+    failure: runFailure(trace),
     faults: auditTrace(trace),
   };
 }
