@@ -66,6 +66,22 @@ export function addServeOptions(command: Command): Command {
     .option('--verbose', 'log every request (method, path, status, time; never its content)');
 }
 
+/** Options that were typed and say something about a large model, where there is none. */
+export function withoutLarge(command: Command): string[] {
+  if (command.getOptionValue('large') !== undefined) return [];
+  return command.options
+    .filter((option) => RELAY.has(option.attributeName()))
+    .filter((option) => command.getOptionValueSource(option.attributeName()) === 'cli')
+    .map((option) => option.long!);
+}
+
+const RELAY: ReadonlySet<string> = new Set<keyof ServeFlags>([
+  'largeModel',
+  'apiKeyEnv',
+  'policy',
+  'maxOffload',
+]);
+
 /** What was typed, as arguments that mean the same anywhere: paths are made absolute by `resolve`. */
 export function typedArguments(
   command: Command,

@@ -16,8 +16,8 @@ beforeEach(() => {
 });
 afterEach(() => home?.remove());
 
-const serve = (model: string): ReturnType<OwnHome['start']> =>
-  home.start('serve', '--model', model, '--port', '0', '--target', 'ort-cpu');
+const serve = (model: string, ...options: string[]): ReturnType<OwnHome['start']> =>
+  home.start('serve', '--model', model, '--port', '0', '--target', 'ort-cpu', ...options);
 
 it('a model that is being compiled is given up', async () => {
   const { process, ended } = serve('demo-large');
@@ -29,6 +29,13 @@ it('a model that is being compiled is given up', async () => {
   expect(status).toBe(0);
   expect(stderr).toContain('stopping (SIGINT) before the model was open');
   expect(readdirSync(compiled)).toEqual([]);
+});
+
+it('options of a relay without a large model are said to do nothing', async () => {
+  const { process, ended } = serve('demo-large', '--policy', 'threshold:0.3');
+  await expect.poll(() => readdirSync(compiled).length).toBeGreaterThan(0);
+  process.kill('SIGINT');
+  expect((await ended).stderr).toContain('--policy does nothing without --large: no relay is served');
 });
 
 it('a model that another process compiles is not waited for', async () => {

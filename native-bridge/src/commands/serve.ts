@@ -7,7 +7,7 @@ import { lineLog, rotatingFile } from '../log.ts';
 import { forgetRunning, rememberRunning } from '../running.ts';
 import { startBridge, type Bridge, type BridgeOptions } from '../start.ts';
 import { VERSION } from '../version.ts';
-import { addServeOptions, type ServeFlags } from './serve-options.ts';
+import { addServeOptions, withoutLarge, type ServeFlags } from './serve-options.ts';
 
 interface Flags extends ServeFlags {
   service?: boolean;
@@ -26,7 +26,7 @@ export function serveCommand(): Command {
     .action(runServe);
 }
 
-async function runServe(flags: Flags): Promise<void> {
+async function runServe(flags: Flags, command: Command): Promise<void> {
   const stopped = untilSignal();
   for (const pair of flags.env ?? []) process.env[pair.split('=', 1)[0]!] = pair.slice(pair.indexOf('=') + 1);
   if (flags.envFile !== undefined) readEnvironment(flags.envFile);
@@ -35,6 +35,8 @@ async function runServe(flags: Flags): Promise<void> {
     file ? rotatingFile(file) : (line) => process.stderr.write(`${line}\n`),
     flags.verbose ?? false,
   );
+  for (const option of withoutLarge(command))
+    log.info(`${option} does nothing without --large: no relay is served`);
   const app = flags.app === false ? null : typeof flags.app === 'string' ? checkApp(flags.app) : appFolder();
   const stopping = new AbortController();
   const opening = startBridge({

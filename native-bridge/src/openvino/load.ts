@@ -28,7 +28,7 @@ function load(): Loaded {
       addon: null,
       reason: named
         ? `there is no ${ADDON_FILE} in ${named} (BATON_OPENVINO)`
-        : 'OpenVINO’s binary is missing; get it with: baton-bridge install-runtime',
+        : 'OpenVINO’s binary is missing; get it with: baton-bridge install-runtime (or baton install-runtime)',
     };
   }
   try {

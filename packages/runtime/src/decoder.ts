@@ -225,7 +225,7 @@ export class Decoder {
     return new RuntimeError(
       'context-full',
       `${more} more tokens do not fit: ${this.#tokens.length} of ${this.capacity} slots are used; ` +
-        'shorten the prompt, compile with a larger --context, or open with whenFull: "slide"',
+        'shorten the text, or compile the model with a larger context',
     );
   }
 

@@ -3,7 +3,7 @@ import { inWords, notesInWords, sentence } from './notes.ts';
 
 const TOO_LONG =
   '9400 more tokens do not fit: 0 of 2048 slots are used; ' +
-  'shorten the prompt, compile with a larger --context, or open with whenFull: "slide"';
+  'shorten the text, or compile the model with a larger context';
 const REFUSED = 'http://127.0.0.1:9/v1/models: the request failed; does it allow this origin?';
 
 describe('the notes of a run', () => {

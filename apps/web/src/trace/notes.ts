@@ -4,7 +4,7 @@
 export const UNFINISHED = 'the page was closed while this run went on';
 
 /** As the runtime says it of a context that has no room. */
-const FULL = String.raw`(\d+) more tokens do not fit: (\d+) of (\d+) slots are used; [^;]*"slide"`;
+const FULL = String.raw`(\d+) more tokens do not fit: (\d+) of (\d+) slots are used; [^;]*larger context`;
 const TOO_LONG = FULL.replace(String.raw`(\d+) of`, '0 of');
 const WARM_UPS = 'keep-warm requests stopped: ';
 

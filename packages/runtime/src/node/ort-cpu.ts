@@ -9,6 +9,7 @@ import { RuntimeError, messageOf } from '../errors.ts';
 import { OnnxBackend } from '../targets/onnx/backend.ts';
 import { halfSession } from './half-session.ts';
 import { keepFreedMemory } from './keep-freed-memory.ts';
+import { loadOnnxRuntime } from './onnxruntime.ts';
 
 export interface OrtCpuOptions {
   /** Threads inside one operator. Default: ONNX Runtime's own choice, the number of physical cores. */
@@ -20,8 +21,7 @@ export async function openOrtCpu(
   files: ModelFiles,
   options: OrtCpuOptions = {},
 ): Promise<Backend> {
-  // Loaded here, so that a machine without its native library still lists its targets.
-  const ort = await import('onnxruntime-node');
+  const ort = await loadOnnxRuntime();
   keepFreedMemory();
   const weights = files.directory === undefined ? await files.read(manifest.weightsFile) : null;
   const session: Ort.InferenceSession.SessionOptions = {

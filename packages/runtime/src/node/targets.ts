@@ -6,6 +6,7 @@ import type { TargetProbe, TargetSet } from '../targets/target-set.ts';
 import { openSimd, probeSimd } from '../targets/simd.ts';
 import { diskFacts } from './disk-facts.ts';
 import { openOrtCpu, type OrtCpuOptions } from './ort-cpu.ts';
+import { loadOnnxRuntime } from './onnxruntime.ts';
 
 export function nodeTargets(options: OrtCpuOptions = {}): TargetSet {
   return {
@@ -31,7 +32,7 @@ async function probe(target: TargetId): Promise<TargetProbe> {
     };
   }
   try {
-    const ort = await import('onnxruntime-node');
+    const ort = await loadOnnxRuntime();
     return { target, available: true, reason: `onnxruntime-node ${ort.env.versions.node ?? ''}`.trim() };
   } catch (error) {
     return {
