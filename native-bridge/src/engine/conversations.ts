@@ -1,6 +1,7 @@
 // The KV caches of several conversations: a prompt goes on in the cache that shares the longest beginning with it, and
 // the least recently used cache makes room when the memory limit or the number limit is reached.
 import { commonPrefix, type LocalModel, type LocalSession } from '@baton/runtime';
+import { underSignal } from '@baton/runtime/under-signal';
 
 export interface ConversationLimits {
   /** Bytes of KV cache over all conversations; one conversation is always allowed. */
@@ -66,7 +67,7 @@ export class Conversations {
     };
     let best = this.#closest(ids);
     for (let soon; (soon = this.#beingFilled(ids, best)); best = this.#closest(ids))
-      await orAborted(soon.back, signal);
+      await underSignal(soon.back, signal);
     if (best) {
       this.#idle = this.#idle.filter((e) => e !== best);
       return use(best.session);
@@ -170,17 +171,4 @@ function isSpared(tokens: readonly number[], shared: number): boolean {
 function returning(ids: readonly number[]): Returning {
   const { promise: back, resolve: returned } = Promise.withResolvers<void>();
   return { ids, back, returned };
-}
-
-async function orAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (!signal) return work;
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const onAbort = (): void => reject(new DOMException('the client left', 'AbortError'));
-  signal.addEventListener('abort', onAbort, { once: true });
-  if (signal.aborted) onAbort();
-  try {
-    await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }

@@ -24,7 +24,7 @@ import { SplitError, messageOf } from './split-error.ts';
 import { plainPrompt } from './text/plain-prompt.ts';
 import { TAGS, neutralise } from './text/tags.ts';
 import { timerMs } from './timer.ts';
-import { underSignal } from './under-signal.ts';
+import { underSignal } from '@baton/runtime/under-signal';
 import type { Tags } from './text/tags.ts';
 import { buildTrace } from './relay/build-trace.ts';
 import type { Trace, TraceModel, TraceStopReason } from './trace.ts';

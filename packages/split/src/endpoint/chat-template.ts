@@ -11,7 +11,7 @@
 import type { ChatMessage } from '@baton/runtime/text-model';
 
 import { EndpointError } from '../split-error.ts';
-import { underSignal } from '../under-signal.ts';
+import { underSignal } from '@baton/runtime/under-signal';
 import { apiBase } from './address.ts';
 import { requestJson } from './event-stream.ts';
 import type { HttpOptions, Signal } from './event-stream.ts';

@@ -6,7 +6,7 @@ import type { GenerateOptions, TextChunk, TextModel, TextModelCapabilities } fro
 import type { Continuation, ContinuingModel } from '../relay/large-side.ts';
 import { isContinuing } from '../relay/large-side.ts';
 import { SplitError } from '../split-error.ts';
-import { underSignal } from '../under-signal.ts';
+import { underSignal } from '@baton/runtime/under-signal';
 import { apiBase } from './address.ts';
 import { connect, connectKnown } from './connect.ts';
 import type { ConnectOptions } from './connect.ts';

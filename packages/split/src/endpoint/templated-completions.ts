@@ -4,7 +4,7 @@
 import type { GenerateOptions, TextChunk } from '@baton/runtime/text-model';
 
 import { EndpointError } from '../split-error.ts';
-import { underSignal } from '../under-signal.ts';
+import { underSignal } from '@baton/runtime/under-signal';
 import type { Continuation, ContinuingModel } from '../relay/large-side.ts';
 import { ChatFrame, addedInFront, renderedBy, withoutAdded } from './chat-template.ts';
 import type { Renderer, RenderingServer } from './chat-template.ts';
