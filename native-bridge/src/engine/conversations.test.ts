@@ -70,7 +70,7 @@ test('a client that leaves while it waits is let go', async () => {
   const control = new AbortController();
   const handOff = pool.take(idsOf(`${TEXT} First,`), { signal: control.signal });
   control.abort();
-  await expect(handOff).rejects.toThrow('the client left');
+  await expect(handOff).rejects.toThrow('the run was cancelled');
   await pool.giveBack(warm);
   await pool.close();
 });
