@@ -89,6 +89,7 @@ describe('what every conversation begins with', () => {
       ['[INST] '],
     ],
     ['nothing, where it is a word', roles('', ': '), []],
+    ['nothing, where other texts begin so too', "{{ '## ' + messages[0].content }}", []],
     ['nothing, where it is the message', '{{ messages[0].content }}', []],
   ])('is %s', (_, source, beginnings) => {
     expect(findChatTemplate(source, {})!.beginnings).toEqual(beginnings);

@@ -6,6 +6,9 @@ import type { ChatMessage } from '../text-model.ts';
 import { JinjaTemplate } from './jinja-template.ts';
 import { templateVariables } from './template-variables.ts';
 
+/** Characters: one more than the marks that Markdown begins its blocks with. */
+const LEAST_MARK = 4;
+
 export class ChatTemplate {
   readonly #source: () => string;
   readonly #file: string;
@@ -49,7 +52,7 @@ export class ChatTemplate {
 
   /**
    * What every conversation begins with, one for each kind of first message, up to its first line's end: what follows may change from
-   * day to day. Only what begins with a mark, such as `<|im_start|>user` or `[INST] `: words like `User: ` begin other texts as well.
+   * day to day. Only what begins with a mark of some length, such as `<|im_start|>user` or `[INST] `: `User: ` or `# ` begin other texts as well.
    */
   get beginnings(): readonly string[] {
     return (this.#beginnings ??= [
@@ -67,7 +70,8 @@ export class ChatTemplate {
       const [one, other] = [render('a'), render('b')];
       let same = 0;
       while (same < one.length && one[same] === other[same]) same++;
-      return /^\s*[^\s\p{L}\p{N}][^\n]*\n?/u.exec(one.slice(0, same))?.[0] ?? null;
+      const found = /^\s*[^\s\p{L}\p{N}][^\n]*\n?/u.exec(one.slice(0, same))?.[0] ?? '';
+      return found.trim().length >= LEAST_MARK ? found : null;
     } catch {
       // A template that refuses such a first message, or that cannot be rendered at all, begins no conversation with it.
       return null;
