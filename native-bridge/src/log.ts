@@ -1,7 +1,8 @@
 // The bridge's log: what happened, when and how long it took; never a prompt, an answer, a token or a query string.
 // Kept small by rotation, so that a service can run for years.
-import { appendFileSync, existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
+import { appendFileSync, renameSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { makeFolder } from '@baton/runtime/make-folder';
 
 export interface Log {
   info(line: string): void;
@@ -27,7 +28,7 @@ export function lineLog(write: (line: string) => void, requests = false): Log {
  */
 export function rotatingFile(file: string, maxBytes = 2_000_000, keep = 3): (line: string) => void {
   try {
-    makeFolder(path.dirname(path.resolve(file)));
+    makeFolder(path.dirname(file), 0o700);
     appendFileSync(file, '', { mode: 0o600 });
   } catch (cause) {
     throw new Error(`the log file ${file} cannot be written (${(cause as Error).message}); name another`, {
@@ -39,26 +40,6 @@ export function rotatingFile(file: string, maxBytes = 2_000_000, keep = 3): (lin
     if (sizeOf(file) + Buffer.byteLength(text) > maxBytes) rotate(file, keep);
     appendFileSync(file, text, { mode: 0o600 });
   };
-}
-
-/**
- * Created one by one from the nearest that exists. Node's own recursive mkdir is not used: it never returns where the
- * system answers "no such file" for a name in a folder that exists, as Linux does in /proc.
- */
-function makeFolder(folder: string): void {
-  if (isFolder(folder)) return;
-  if (existsSync(folder)) throw new Error(`${folder} is no folder`);
-  makeFolder(path.dirname(folder));
-  try {
-    mkdirSync(folder, { mode: 0o700 });
-  } catch (error) {
-    // Another process was faster.
-    if (!isFolder(folder)) throw error;
-  }
-}
-
-function isFolder(place: string): boolean {
-  return existsSync(place) && statSync(place).isDirectory();
 }
 
 function rotate(file: string, keep: number): void {

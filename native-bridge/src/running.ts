@@ -2,8 +2,8 @@
 // file whose process is gone (killed, power cut) is swept away by whoever looks.
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { folder } from './folders.ts';
 import { alive } from '@baton/runtime/process-alive';
+import { folder } from './folders.ts';
 
 export interface Running {
   pid: number;

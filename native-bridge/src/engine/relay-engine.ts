@@ -90,7 +90,7 @@ export class RelayEngine implements Engine {
     const { small, large, policy } = this.#parts;
     const control = new AbortController();
     const signal = options.signal ? AbortSignal.any([options.signal, control.signal]) : control.signal;
-    const prompt = Promise.withResolvers<string>();
+    const prompt = Promise.withResolvers<readonly number[]>();
     const events = solve(question, {
       ...asked,
       small: {
@@ -117,8 +117,8 @@ export class RelayEngine implements Engine {
   }
 
   /** A kept cache for the run; closing it puts it back. */
-  async #lease(prompt: string): Promise<TextSession> {
-    const session = await this.#conversations.take(this.#parts.small.tokenizer.encodeSequence(prompt));
+  async #lease(prompt: readonly number[]): Promise<TextSession> {
+    const session = await this.#conversations.take(prompt);
     return {
       encode: (text) => session.encode(text),
       beginnings: (text) => session.beginnings(text),
@@ -138,7 +138,7 @@ export class RelayEngine implements Engine {
   async *#chunks(
     events: AsyncIterable<SolveEvent>,
     options: GenerateOptions,
-    started: (prompt: string) => void,
+    started: (prompt: readonly number[]) => void,
     stop: () => void,
   ): AsyncGenerator<EngineChunk> {
     const stops = new StopStrings(options.stop ?? []);
@@ -148,8 +148,9 @@ export class RelayEngine implements Engine {
     let stopped: string | undefined;
     for await (const event of events) {
       if (event.type === 'start') {
-        started(event.prompt);
-        promptTokens = this.#parts.small.tokenizer.encodeSequence(event.prompt).length;
+        const prompt = this.#parts.small.tokenizer.encodeSequence(event.prompt);
+        promptTokens = prompt.length;
+        started(prompt);
       } else if (event.type === 'text' && stopped === undefined) {
         tokens += event.tokens;
         origin = event.origin;

@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { folder } from '../folders.ts';
 import { alive } from '@baton/runtime/process-alive';
+import { folder } from '../folders.ts';
 import { answers, listRunning, type Running } from '../running.ts';
 import type { Installed } from './installed.ts';
 

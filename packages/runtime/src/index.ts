@@ -21,4 +21,5 @@ export { OnnxBackend, type OnnxHost } from './targets/onnx/backend.ts';
 export type { TargetProbe, TargetSet } from './targets/target-set.ts';
 export { StopStrings } from './text/stop-strings.ts';
 export { ChatTemplate } from './text/chat-template.ts';
+export { loadText } from './text/load-tokenizer.ts';
 export { Tokenizer } from './text/tokenizer.ts';

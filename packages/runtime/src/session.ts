@@ -219,7 +219,6 @@ export class LocalSession implements TextSession {
     const stream = (this.#stream ??= tokenizer.stream(began === 0));
     const ahead: Chosen[] = [];
     let produced = 0;
-    let length = began;
     let shown = began;
     const end = (finishReason: FinishReason, text = '', stopped?: string): SessionChunk => ({
       text,
@@ -244,9 +243,8 @@ export class LocalSession implements TextSession {
         shown += found.text.length;
         const chunk = this.#describe(id, found.text, logits, options);
         if (!stored) this.#pending.push(id);
-        length += piece.length;
         this.#text += piece;
-        this.#ends.push(stream.midCharacter ? -1 : length);
+        this.#ends.push(stream.midCharacter ? -1 : this.#text.length);
         if (found.match !== undefined) {
           return yield* this.#stopAt(shown, found.match, chunk, options.includeStop ?? false, end);
         }

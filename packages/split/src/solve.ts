@@ -4,6 +4,7 @@
 import { turnOfEventLoop } from '@baton/runtime/event-loop';
 import { renderContinued } from '@baton/runtime/render-continued';
 import type { ChatMessage, Sampling, TextModel } from '@baton/runtime/text-model';
+import { underSignal } from '@baton/runtime/under-signal';
 
 import { Channel } from './channel.ts';
 import type { SolveEvent } from './events.ts';
@@ -24,7 +25,6 @@ import { SplitError, messageOf } from './split-error.ts';
 import { plainPrompt } from './text/plain-prompt.ts';
 import { TAGS, neutralise } from './text/tags.ts';
 import { timerMs } from './timer.ts';
-import { underSignal } from '@baton/runtime/under-signal';
 import type { Tags } from './text/tags.ts';
 import { buildTrace } from './relay/build-trace.ts';
 import type { Trace, TraceModel, TraceStopReason } from './trace.ts';

@@ -11,8 +11,8 @@ import {
   type Widths,
 } from '@baton/runtime/bench';
 import { Command } from 'commander';
-import { positiveNumber, positiveNumbers } from '../number-arguments.ts';
-import { list } from './bench-arguments.ts';
+import { positiveNumber } from '../number-arguments.ts';
+import { contextOption, list } from './bench-arguments.ts';
 
 interface PeersFlags {
   shape: (keyof typeof SHAPES)[];
@@ -39,12 +39,7 @@ export function peersCommand(): Command {
     .option('--place <places>', 'where to compare, comma-separated', list(PLACES), [...PLACES])
     .option('--widths <kinds>', 'quantised, float or both', list(WIDTHS), [...WIDTHS])
     .option('--only <parts>', 'runtimes whose names contain one of these, comma-separated', words, [])
-    .option(
-      '--context <tokens>',
-      'context lengths to decode at, comma-separated',
-      positiveNumbers,
-      [128, 512, 1000],
-    )
+    .addOption(contextOption())
     .option('--rounds <n>', 'most rounds in which they take turns', positiveNumber, 12)
     .option('--minutes <n>', 'minutes after which a comparison begins no new round', positiveNumber, 5)
     .option('--threads <n>', 'threads of each (default: all cores)', positiveNumber)

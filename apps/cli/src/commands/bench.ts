@@ -7,9 +7,9 @@ import { bench, SHAPES, type Bench, type BenchOptions } from '@baton/runtime/ben
 import { resolveModel } from '@baton/runtime/node';
 import { Command, Option } from 'commander';
 import { checkLocalModel } from '../model-argument.ts';
-import { positiveNumber, positiveNumbers } from '../number-arguments.ts';
+import { positiveNumber } from '../number-arguments.ts';
 import { checkOutFile } from '../out-argument.ts';
-import { list, print } from './bench-arguments.ts';
+import { contextOption, list, print } from './bench-arguments.ts';
 import { pageCommand, peersCommand } from './bench-peers.ts';
 import { relayCommand } from './bench-relay.ts';
 
@@ -48,12 +48,7 @@ export function benchCommand(): Command {
       'f32',
     ])
     .option('--target <ids>', 'execution targets, comma-separated', list(TARGETS), ['wasm-simd', 'ort-cpu'])
-    .option(
-      '--context <tokens>',
-      'context lengths to decode at, comma-separated',
-      positiveNumbers,
-      [128, 512, 1000],
-    )
+    .addOption(contextOption())
     .option('--rounds <n>', 'rounds in which the targets take turns', positiveNumber, 8)
     .option('--threads <n>', 'threads of every target (default: their own choice)', positiveNumber)
     .option('--out <file>', 'also write the JSON here')

@@ -1,9 +1,11 @@
 // An append-only file of JSON lines that survives being killed at any moment: every row is one write of one whole line,
 // synced before the append returns, and a line torn by a crash is cut off when the file is opened again. Node only.
 
-import { open, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { open, readFile, truncate } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
+
+import { writeWhole } from '@baton/runtime/write-whole';
 
 import { EvalError } from '../eval-error.ts';
 import { makeFolder } from './make-folder.ts';
@@ -88,15 +90,8 @@ export async function openJsonlLog(path: string): Promise<JsonlLog> {
   };
 }
 
-/** Replaces a file as a whole: a reader, and a crash, see the old contents or the new, never a part. */
+/** Replaces a file as a whole, and makes its folder. */
 export async function writeFileWhole(path: string, contents: string): Promise<void> {
   await makeFolder(dirname(path));
-  const unfinished = `${path}.${process.pid}.tmp`;
-  try {
-    await writeFile(unfinished, contents);
-    await rename(unfinished, path);
-  } catch (error) {
-    await rm(unfinished, { force: true });
-    throw error;
-  }
+  await writeWhole(path, contents);
 }

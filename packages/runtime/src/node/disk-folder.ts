@@ -1,12 +1,13 @@
 // The model store's place on disk.
 
-import { mkdir, open, readdir, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { RuntimeError } from '../errors.ts';
 import { ModelStore } from '../store/model-store.ts';
 import type { StoreFolder } from '../store/folder.ts';
 import { cacheRoot } from './compile-cache.ts';
 import { withLock } from './lock.ts';
+import { writeWhole } from './write-whole.ts';
 
 /** The store of downloaded models in Node, under BATON_CACHE or ~/.cache/baton. */
 export function diskStore(root = path.join(cacheRoot(), 'models')): ModelStore {
@@ -71,14 +72,7 @@ export function diskFolder(root: string): StoreFolder {
     },
     writeWhole: async (file, bytes) => {
       await parent(file);
-      const scratch = `${at(file)}.${process.pid}.tmp`;
-      try {
-        await writeFile(scratch, bytes);
-        await rename(scratch, at(file));
-      } catch (error) {
-        await rm(scratch, { force: true });
-        throw error;
-      }
+      await writeWhole(at(file), bytes);
     },
     rename: (from, to) => rename(at(from), at(to)),
     remove: (file) => rm(at(file), { recursive: true, force: true }),

@@ -39,7 +39,10 @@ function parse(name: string, text: string): Record<string, unknown> {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new RuntimeError('bad-tokenizer', `${name} is not JSON: ${messageOf(error)}`, { cause: error });
+    const why = text === '' ? 'it is empty' : messageOf(error);
+    throw new RuntimeError('bad-tokenizer', `${name} is not JSON (${why}); copy the checkpoint's own again`, {
+      cause: error,
+    });
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value))
     return value as Record<string, unknown>;

@@ -9,9 +9,9 @@
 // a server adds it is asked once, and that is then left out of what it is sent. vLLM is told to add nothing (presets.ts).
 
 import type { ChatMessage } from '@baton/runtime/text-model';
+import { underSignal } from '@baton/runtime/under-signal';
 
 import { EndpointError } from '../split-error.ts';
-import { underSignal } from '@baton/runtime/under-signal';
 import { apiBase } from './address.ts';
 import { requestJson } from './event-stream.ts';
 import type { HttpOptions, Signal } from './event-stream.ts';

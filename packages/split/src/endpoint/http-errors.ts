@@ -5,6 +5,7 @@ import { EndpointError } from '../split-error.ts';
 import type { EndpointErrorKind } from '../split-error.ts';
 import { bodyText } from './body-text.ts';
 import type { HttpAnswer } from './node-request.ts';
+import { inOneLine } from './wire.ts';
 
 /** Node's fetch hides the reason in `cause`; browsers give none (the page may not see why a request failed). */
 export function fromFetchFailure(error: unknown, url: string): EndpointError {
@@ -71,7 +72,7 @@ async function errorMessage(response: HttpAnswer, query: string): Promise<string
   }
   // "Cannot POST /v1/completions?key=..." is how servers say that they have no such address.
   if (query !== '') text = text.replaceAll(query, '');
-  return text.replace(/\s+/g, ' ').trim().slice(0, 300);
+  return inOneLine(text);
 }
 
 /** Retry-After in milliseconds: seconds or an HTTP date (RFC 9110, 10.2.3). */

@@ -2,11 +2,11 @@
 // comes out where the relay expects it, at the hand-off. A run with a dead endpoint so still ends in the small model's answer.
 
 import type { GenerateOptions, TextChunk, TextModel, TextModelCapabilities } from '@baton/runtime/text-model';
+import { underSignal } from '@baton/runtime/under-signal';
 
 import type { Continuation, ContinuingModel } from '../relay/large-side.ts';
 import { isContinuing } from '../relay/large-side.ts';
 import { SplitError } from '../split-error.ts';
-import { underSignal } from '@baton/runtime/under-signal';
 import { apiBase } from './address.ts';
 import { connect, connectKnown } from './connect.ts';
 import type { ConnectOptions } from './connect.ts';

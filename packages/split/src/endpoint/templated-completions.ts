@@ -2,9 +2,9 @@
 // small model's, and goes on with the answer from there.
 
 import type { GenerateOptions, TextChunk } from '@baton/runtime/text-model';
+import { underSignal } from '@baton/runtime/under-signal';
 
 import { EndpointError } from '../split-error.ts';
-import { underSignal } from '@baton/runtime/under-signal';
 import type { Continuation, ContinuingModel } from '../relay/large-side.ts';
 import { ChatFrame, addedInFront, renderedBy, withoutAdded } from './chat-template.ts';
 import type { Renderer, RenderingServer } from './chat-template.ts';
