@@ -44,6 +44,12 @@ test.each([
   ['\\left(\\frac{3}{5},\\frac{8}{3}\\right]', '(0.6, 8/3]'],
   ['\\begin{pmatrix} 1 \\\\ 2 \\end{pmatrix}', '\\begin{pmatrix}1\\\\2\\end{pmatrix}'],
   ['123456789012345678901234567890', '123456789012345678901234567890.0'],
+  ['x\u00b2 + 1', 'x^2+1'],
+  ['10\u207b\u00b3', '0.001'],
+  ['2\u00b9\u2070', '1024'],
+  ['3\u00bd', '3.5'],
+  ['\u00be', '3/4'],
+  ['1\u20442', '0.5'],
 ])('%s equals %s', (a, b) => {
   expect(isEquivalent(a, b)).toBe(true);
   expect(isEquivalent(b, a)).toBe(true);
@@ -69,6 +75,9 @@ test.each([
   ['', ''],
   ['5', ''],
   ['2', '-2'],
+  ['x\u00b2', '2x'],
+  ['2\u00b3', '23'],
+  ['10\u207b\u00b3', '7'],
 ])('%j does not equal %j', (a, b) => {
   expect(isEquivalent(a, b)).toBe(false);
   expect(isEquivalent(b, a)).toBe(false);

@@ -10,7 +10,7 @@ const SPACING =
 
 /** Removes what has no bearing on the value: dollars, spacing macros, \text, degree and percent signs, units, final stops. */
 export function tidyLatex(text: string): string {
-  let tidy = text
+  let tidy = withoutSmallDigits(text)
     .normalize('NFKC')
     .replace(/\\\$/g, '')
     .replace(/\$|\\\(|\\\)|\\\[|\\\]/g, '')
@@ -35,6 +35,23 @@ export function tidyLatex(text: string): string {
     .trim()
     .replace(/[.,;]+$/, '')
     .trim();
+}
+
+const SUPERSCRIPTS = '\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207a\u207b';
+
+/** Raised digits as powers and characters such as one half as fractions: NFKC would make "2\u00b3" 23 and "2\u00bd" 21/2. */
+function withoutSmallDigits(text: string): string {
+  return text
+    .replace(new RegExp(`[${SUPERSCRIPTS}]+`, 'g'), (digits) => `^{${raised(digits)}}`)
+    .replace(
+      /[\u00bc-\u00be\u2150-\u215e]/g,
+      (one) => `\\frac{${one.normalize('NFKC').replace('\u2044', '}{')}}`,
+    )
+    .replaceAll('\u2044', '/');
+}
+
+function raised(digits: string): string {
+  return Array.from(digits, (one) => '0123456789+-'[SUPERSCRIPTS.indexOf(one)]).join('');
 }
 
 /** A unit after a number says nothing about the value: "12 \text{ cm}^2", "12 apples". */
