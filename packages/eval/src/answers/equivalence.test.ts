@@ -50,6 +50,8 @@ test.each([
   ['3\u00bd', '3.5'],
   ['\u00be', '3/4'],
   ['1\u20442', '0.5'],
+  ['2 pi', '2\\pi'],
+  ['1 and x', 'x, 1'],
 ])('%s equals %s', (a, b) => {
   expect(isEquivalent(a, b)).toBe(true);
   expect(isEquivalent(b, a)).toBe(true);
@@ -78,6 +80,11 @@ test.each([
   ['x\u00b2', '2x'],
   ['2\u00b3', '23'],
   ['10\u207b\u00b3', '7'],
+  ['2 pi', '2'],
+  ['0 or pi', '0'],
+  ['1 and x', '1'],
+  ['2 sqrt(3)', '2'],
+  ['2 million', '2'],
 ])('%j does not equal %j', (a, b) => {
   expect(isEquivalent(a, b)).toBe(false);
   expect(isEquivalent(b, a)).toBe(false);

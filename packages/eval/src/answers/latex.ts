@@ -54,11 +54,15 @@ function raised(digits: string): string {
   return Array.from(digits, (one) => '0123456789+-'[SUPERSCRIPTS.indexOf(one)]).join('');
 }
 
+/** A number and the words behind it; a word that changes the value is no unit. */
+const PLAIN_UNIT =
+  /^(\s*[-+]?\d[\d.,/]*)\s+(?!(?:and|or|pi|sqrt|hundred|thousand|million|billion|trillion|dozen)(?![a-z]))[a-zA-Z]{2,}(?:\s+[a-zA-Z]+)*\s*\.?\s*$/i;
+
 /** A unit after a number says nothing about the value: "12 \text{ cm}^2", "12 apples". */
 function dropUnits(text: string): string {
   return text
     .replace(/([\d})])\s*\\(?:text|mathrm|mbox)\s*\{[^{}]*\}(?:\s*\^\s*\{?\d\}?)?\s*\.?\s*$/, '$1')
-    .replace(/^(\s*[-+]?\d[\d.,/]*)\s+[a-zA-Z]{2,}(?:\s+[a-zA-Z]+)*\s*\.?\s*$/, '$1');
+    .replace(PLAIN_UNIT, '$1');
 }
 
 type Token = { kind: 'operand' | 'integer' | 'mixed' | 'operator' | 'open' | 'close'; text: string };
