@@ -47,14 +47,14 @@ interface AnswerList {
 const isInterval = (list: AnswerList): boolean =>
   list.items.length > 1 && (list.open === '(' || list.open === '[');
 
-/** "(1, 2)", "[0, 1)", "\{1, 2\}", "1 and 2", "1 \pm 2". A thousands comma ("1,234") is part of a number. */
+/** "(1, 2)", "[0, 1)", "\{1, 2\}", "1 and 2", "1 \pm 2". A thousands comma ("1,234") is part of a number, but not in brackets. */
 function readList(text: string): AnswerList {
   const set = /^\\\{(.*)\\\}$/s.exec(text);
   const inside = set ? set[1]! : /^[([].*[)\]]$/s.test(text) && wraps(text) ? text.slice(1, -1) : text;
   const bare = inside === text;
   const open = set ? '{' : bare ? '' : (text[0] as '(' | '[');
   const close = set ? '}' : bare ? '' : (text.at(-1) as ')' | ']');
-  const items = splitTop(inside).flatMap(plusMinus);
+  const items = splitTop(inside, bare).flatMap(plusMinus);
   if (items.length === 1 && !set) return { open: '', close: '', items: [bare ? items[0]! : text] };
   return { open, close, items };
 }
@@ -69,8 +69,8 @@ function wraps(text: string): boolean {
   return false;
 }
 
-function splitTop(text: string): string[] {
-  if (/^[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?$/.test(text.trim())) return [text.trim()];
+function splitTop(text: string, thousands: boolean): string[] {
+  if (thousands && /^[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?$/.test(text.trim())) return [text.trim()];
   const parts: string[] = [];
   let depth = 0;
   let start = 0;
