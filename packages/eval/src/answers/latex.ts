@@ -125,7 +125,7 @@ class Reader {
     this.at++;
     if ('([|'.includes(character) && character !== '|') return { kind: 'open', text: '(' };
     if (')]'.includes(character)) return { kind: 'close', text: ')' };
-    if (character === '^') return { kind: 'operator', text: `^(${this.sub(this.argument())})` };
+    if (character === '^') return { kind: 'operator', text: `^(${this.sub(this.exponent())})` };
     if ('+-*/'.includes(character)) return { kind: 'operator', text: character };
     if (/[a-zA-Z]/.test(character)) {
       if (rest.startsWith('pi')) {
@@ -174,6 +174,14 @@ class Reader {
       kind: 'operand',
       text: degree ? `nthRoot(${inside}, ${this.sub(degree[1]!)})` : `sqrt(${inside})`,
     };
+  }
+
+  /** As an argument; but "2^10", which TeX would set as a 2^1 and a 0, is how people write 1024. */
+  private exponent(): string {
+    const digits = /^\s*-?\d{2,}/.exec(this.source.slice(this.at))?.[0];
+    if (digits === undefined) return this.argument();
+    this.at += digits.length;
+    return digits.trim();
   }
 
   /** The next macro argument: a braced group, a bracketed one, one macro, or one character. */
