@@ -24,7 +24,18 @@ export function isEquivalent(left: string, right: string): boolean {
   const [listA, listB] = [readList(a), readList(b)];
   if (listA.items.length !== 1 || listB.items.length !== 1) return sameList(listA, listB);
   if (listA.open !== listB.open && (isInterval(listA) || isInterval(listB))) return false;
-  return sameExpression(listA.items[0]!, listB.items[0]!);
+  const [itemA, itemB] = [listA.items[0]!, listB.items[0]!];
+  return sameExpression(itemA, itemB) || sameExpression(fromScientific(itemA), fromScientific(itemB));
+}
+
+/** "1.5e-3" as programs write it. "2e-3" may also be twice Euler's number less three, so either reading counts. */
+function fromScientific(text: string): string {
+  return text.replace(
+    /^([-+]?(?:\d+(?:\.\d*)?|\.\d+))[eE]([-+]?\d{1,4})$/,
+    (_, digits: string, power: string) => {
+      return `${digits}*10^{${power.replace('+', '')}}`;
+    },
+  );
 }
 
 function sameWords(a: string, b: string): boolean {

@@ -22,6 +22,10 @@ export function tidyLatex(text: string): string {
     .replace(/\u03c0/g, '\\pi ')
     .replace(/\u221a/g, '\\sqrt ')
     .replace(/\u221e/g, '\\infty ')
+    .replace(/\u2264\s*|\\leq?(?![a-zA-Z])\s*/g, '\\leq ')
+    .replace(/\u2265\s*|\\geq?(?![a-zA-Z])\s*/g, '\\geq ')
+    .replace(/\u2205|\\varnothing(?![a-zA-Z])/g, '\\emptyset ')
+    .replace(/(^|[,(]\s*)\+\s*(?=\\infty)/g, '$1')
     .replace(/\^\s*\{?\s*\\circ\s*\}?|\u00b0|\\degree(?![a-zA-Z])/g, '')
     .replace(/\\?%/g, '')
     .replace(SPACING, ' ');
