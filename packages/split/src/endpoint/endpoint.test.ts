@@ -5,6 +5,7 @@ import type { TextChunk, TextModel } from '@baton/runtime/text-model';
 import { cleanups, server } from '../../test/cleanups.ts';
 import { finish, json, silence, status, stream } from '../../test/fault-server.ts';
 import type { FaultServer, Script } from '../../test/fault-server.ts';
+import { ngramModel, promptOf } from '../../test/ngram-model.ts';
 import { ANSWER, QUESTION, SPAN, largeModel, smallModel } from '../../test/pair.ts';
 import { serveModel } from '../bench/model-endpoint.ts';
 import { isContinuing } from '../relay/large-side.ts';
@@ -331,6 +332,33 @@ describe('a pool', () => {
     const none = await solveToTrace(QUESTION, { ...options, large: pool([talker]) });
     expect(none.notes.join()).toMatch(/gives no log-probabilities of a prompt/);
   });
+
+  it.each([{ completion_tokens: 0, prompt_tokens: 9 }, undefined])(
+    'drafts exactly where a server lists no token behind the end of its text (usage %j)',
+    async (usage) => {
+      // Each character is a token, and only the answer is likely.
+      const whole = promptOf(QUESTION) + ANSWER;
+      const large = await server((response, body, request) => {
+        const prompt = String(body.prompt);
+        const next = whole.slice(prompt.length, prompt.length + 1);
+        if (body.echo !== true) return stream([next])(response, body, request);
+        const tokens = [...(prompt + next)];
+        const logprobs = {
+          tokens,
+          token_logprobs: tokens.map(() => -1),
+          top_logprobs: tokens.map((_, i) => ({ [whole[i]!]: -0.1 })),
+        };
+        const choice = { text: prompt + next, finish_reason: next === '' ? 'stop' : 'length', logprobs };
+        json(response, 200, { choices: [choice], ...(next === '' && usage ? { usage } : {}) });
+      });
+      const small = ngramModel({ documents: [whole] });
+      cleanups.push(() => small.close());
+      const model = new OpenAICompletionsModel({ url: large.url, model: 'm' });
+      const options = { small, large: model, policy: 'speculative:8', keepWarm: false };
+      const trace = await solveToTrace(QUESTION, options);
+      expect(trace.text).toBe(ANSWER);
+    },
+  );
 
   it('waits no longer for an answer to begin than another endpoint is worth', async () => {
     const [mute, good] = [await server(silence), await server(stream(['fine']))];

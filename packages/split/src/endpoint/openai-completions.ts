@@ -183,12 +183,18 @@ export class OpenAICompletionsModel implements TextModel, PromptStreaming {
     const event = parseEvent(JSON.stringify(json), url);
     if (event.logprobs === undefined || event.logprobs.length < 2)
       throw new EndpointError('bad-request', `${url}: the server gives no prompt log-probabilities (echo)`);
+    // Where the model ends the text there, some servers list the end and others nothing.
+    const listed = event.usage?.completionTokens === 0 || joined(event.logprobs) === text ? 0 : 1;
     return {
-      tokens: event.logprobs.slice(0, -1),
-      next: event.finishReason === 'stop' ? null : (event.logprobs.at(-1)?.text ?? null),
+      tokens: event.logprobs.slice(0, event.logprobs.length - listed),
+      next: event.finishReason === 'stop' || listed === 0 ? null : (event.logprobs.at(-1)?.text ?? null),
       usage: event.usage ?? null,
     };
   }
+}
+
+function joined(tokens: readonly { text: string }[]): string {
+  return tokens.map((token) => token.text).join('');
 }
 
 /** What is asked for where there is no limit: what an answer gets by default (relay/budget.ts). */

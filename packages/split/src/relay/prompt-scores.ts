@@ -51,7 +51,18 @@ export async function scorePiece(
     left -= tokens[i]!.text.length;
     if (left >= 0) covering.unshift(tokens[i]!);
   }
-  return { tokens: covering, next, covered: left === 0 };
+  return { tokens: covering, next, covered: left === 0 && reads(covering, piece) };
+}
+
+/** Whether the tokens are the piece's own, as far as their texts say: parts of characters name none. */
+function reads(tokens: readonly PromptToken[], piece: string): boolean {
+  let at = 0;
+  for (const { text } of tokens) {
+    if (text.includes('\uFFFD') || text.startsWith('bytes:')) return true;
+    if (!piece.startsWith(text, at)) return false;
+    at += text.length;
+  }
+  return true;
 }
 
 async function scored(
