@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { cleanups, server } from '../test/cleanups.ts';
 import { cut, event, silence, status } from '../test/fault-server.ts';
 import type { FaultServer, Script } from '../test/fault-server.ts';
+import { ngramModel, promptOf } from '../test/ngram-model.ts';
 import { ANSWER, QUESTION, SPAN, largeModel, smallModel } from '../test/pair.ts';
 import { OpenAICompletionsModel, auditTrace, recordedLarge, solveToTrace, endpointPool } from './index.ts';
 import type { PoolMember, SolveOptions, Trace } from './index.ts';
@@ -206,6 +207,33 @@ describe('deadlines', () => {
     const trace = await solveToTrace(QUESTION, { small, large: keep(largeModel()) });
     expect(trace.stopReason).toBe('error');
     expect(trace.notes.join('\n')).toMatch(/the template is broken/);
+  });
+});
+
+describe('keep-warm requests', () => {
+  it.each([{ maxCost: 0 }, { maxCost: 1e-5 }, { maxOffload: 0 }, { maxSpans: 0 }, { maxLargeTokens: 0 }])(
+    'are not sent where %j lets no hand-off follow',
+    async (budget) => {
+      const { url, bodies } = await server(answers(['x'], usage(11, 1)));
+      const trace = await run(url, { budget, keepWarm: true });
+      expect(bodies).toEqual([]);
+      expect(trace.totals.cost).toBe(0);
+    },
+  );
+
+  it('leave the money for the hand-off that they are for', async () => {
+    const { url } = await server(answers(['x'], usage(100, 1)));
+    const lines = Array.from(
+      { length: 20 },
+      (_, i) => `${i ** 5} is line ${i} of a text that goes on alone.\n`,
+    );
+    const small = keep(
+      ngramModel({ documents: [promptOf(QUESTION) + lines.join('')], latency: { pass: 1, token: 0 } }),
+    );
+    const budget = { maxCost: 0.001 };
+    const trace = await run(url, { small, budget, keepWarm: true });
+    expect(trace.totals.warmUp?.requests).toBeGreaterThan(0);
+    expect(trace.totals.cost).toBeLessThanOrEqual(budget.maxCost);
   });
 });
 

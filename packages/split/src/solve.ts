@@ -13,13 +13,13 @@ import { parsePolicy } from './policies/parse.ts';
 import { runPolicy } from './policies/policy.ts';
 import type { Policy } from './policies/policy.ts';
 import { seededRandom } from './random.ts';
-import { checkBudget } from './relay/budget.ts';
+import { admit, checkBudget } from './relay/budget.ts';
 import type { Budget } from './relay/budget.ts';
 import { KeepWarm } from './relay/keep-warm.ts';
 import { LargeSide } from './relay/large-side.ts';
 import { Ledger } from './relay/ledger.ts';
 import type { Prices } from './relay/prices.ts';
-import { OUT_OF_TIME, Relay } from './relay/relay.ts';
+import { OUT_OF_TIME, Relay, spentMoney } from './relay/relay.ts';
 import { SmallSide } from './relay/small-side.ts';
 import { SplitError, messageOf } from './split-error.ts';
 import { plainPrompt } from './text/plain-prompt.ts';
@@ -222,7 +222,12 @@ async function start(
     : null;
   const warm =
     large && policy.needs.large && (options.keepWarm ?? !large.model.capabilities.billed)
-      ? new KeepWarm(large, (line) => ledger.note(line), now)
+      ? new KeepWarm(
+          large,
+          (line) => ledger.note(line),
+          now,
+          (answer) => leavesHandOff(budget, ledger, large, answer, options.prices !== undefined),
+        )
       : null;
   // Before anything else: what the large side has to read of it is what a hand-off that comes soon waits for.
   const atOnce = failed === null && !options.gate && policy.needs.small;
@@ -290,6 +295,27 @@ async function start(
   // Closing must neither delay the trace nor fail it.
   void Promise.allSettled([closeLarge(), small?.dispose()]);
   return trace;
+}
+
+/** Whether the budget still lets a hand-off behind `answer` come where its text is read, and paid for, once before. */
+function leavesHandOff(
+  budget: Budget,
+  ledger: Ledger,
+  large: LargeSide,
+  answer: string,
+  priced: boolean,
+): boolean {
+  const next = priced ? large.nextCost(answer) : null;
+  const spent = {
+    smallTokens: ledger.tokens('small'),
+    largeTokens: ledger.tokens('large'),
+    discardedTokens: ledger.discarded,
+    spans: ledger.spans,
+    cost: spentMoney(ledger, large) + (next?.input ?? 0),
+    elapsedMs: 0,
+  };
+  const admission = admit(budget, spent, next);
+  return admission.admitted || !admission.lasting;
 }
 
 /** Opened under the run's signal: a model behind a network may keep one waiting. */

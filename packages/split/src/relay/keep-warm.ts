@@ -39,6 +39,7 @@ export class KeepWarm {
   readonly #large: LargeSide;
   readonly #onNote: (line: string) => void;
   readonly #now: () => number;
+  readonly #isWorth: (answer: string) => boolean;
   readonly #busy = new Map<Sent, Promise<void>>();
   #control = new AbortController();
   #sent: string | null = null;
@@ -46,8 +47,15 @@ export class KeepWarm {
   readonly #server: Server;
   #off = false;
 
-  constructor(large: LargeSide, onNote: (line: string) => void, now: () => number) {
+  /** `isWorth`: whether a hand-off behind this answer can still come when the large side has read it, budgets considered. */
+  constructor(
+    large: LargeSide,
+    onNote: (line: string) => void,
+    now: () => number,
+    isWorth: (answer: string) => boolean = () => true,
+  ) {
     this.#large = large;
+    this.#isWorth = isWorth;
     this.#onNote = onNote;
     this.#now = now;
     this.#server = servers.get(large.model) ?? {
@@ -60,6 +68,7 @@ export class KeepWarm {
 
   /** The text has grown to `answer`. `urgent`: a hand-off is likely soon, so a few characters are enough. */
   offer(answer: string, urgent = false): void {
+    if (!this.#off && !this.#isWorth(answer)) return;
     if (!this.#off && this.#large.extendPrompt(answer)) return;
     const grown = this.#sent === null ? Infinity : answer.length - this.#sent.length;
     const readMs = this.#server.pace.msPerCharacter;

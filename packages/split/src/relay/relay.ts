@@ -116,9 +116,7 @@ export class Relay {
 
   /** Money spent so far, 0 where nothing has a price. */
   get cost(): number {
-    const { large } = this.parts;
-    const side = large ? large.otherCost + large.pendingCost : 0;
-    return this.ledger.segments.reduce((sum, s) => sum + (s.cost ?? 0), side);
+    return spentMoney(this.ledger, this.parts.large);
   }
 
   /** Whether a span may start now; `pending` where it would not follow on the answer as it stands. */
@@ -243,6 +241,12 @@ export class Relay {
     this.overhead.largeTokens += stream.tokens;
     this.overhead.requests++;
   }
+}
+
+/** What all requests so far cost. */
+export function spentMoney(ledger: Ledger, large: LargeSide | null): number {
+  const side = large ? large.otherCost + large.pendingCost : 0;
+  return ledger.segments.reduce((sum, s) => sum + (s.cost ?? 0), side);
 }
 
 /** How the note ends that tells of a large model lost for good. */
