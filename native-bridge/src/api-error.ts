@@ -1,7 +1,7 @@
 // What a client is told when a request cannot be served, in OpenAI's error shape, so that its official clients raise
 // their own error classes. Messages never hold prompts, paths or tokens.
 import { RuntimeError } from '@baton/runtime';
-import { SplitError } from '@baton/split';
+import { EndpointError, SplitError } from '@baton/split';
 
 export interface ApiErrorDetails {
   /** The field at fault. */
@@ -31,6 +31,13 @@ export class ApiError extends Error {
   }
 }
 
+/** Of a limit that a large endpoint told: clients wait as long as it asks for, and then ask again by themselves. */
+export function rateLimit(retryAfterMs: number | undefined): ApiErrorDetails {
+  const code = 'rate_limit_exceeded';
+  if (retryAfterMs === undefined) return { code };
+  return { code, headers: { 'retry-after': String(Math.ceil(retryAfterMs / 1000)) } };
+}
+
 /** Anything thrown, as an ApiError; what is not the client's business becomes a plain 500. */
 export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
@@ -44,6 +51,8 @@ export function toApiError(error: unknown): ApiError {
     if (error.code === 'closed' || error.code === 'target-unavailable')
       return new ApiError(503, error.message, { code: 'model_unavailable' });
   }
+  if (error instanceof EndpointError && error.kind === 'rate-limit')
+    return new ApiError(429, error.message, rateLimit(error.retryAfterMs));
   if (error instanceof SplitError && error.code === 'bad-input') return new ApiError(400, error.message);
   return new ApiError(500, 'the server failed on this request; its log says why', { code: 'internal' });
 }

@@ -1,5 +1,7 @@
 // `baton serve --large URL`: the same endpoints answer with the two-model trace, over real HTTP to a second, really
 // started server, through the unmodified `openai` client.
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import OpenAI from 'openai';
 import type { Trace } from '@baton/split/trace';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -176,5 +178,43 @@ test('a run that fails leaves its trace', async () => {
     };
     expect(error.message).toMatch(/large endpoint/);
     expect(trace).toMatchObject({ stopReason: 'error', question: messages[0]!.content });
+  }
+});
+
+test.each([
+  ['17', '17'],
+  [new Date(Date.now() + 90_000).toUTCString(), expect.stringMatching(/^[78]\d$|^90$/)],
+])('a large endpoint that has had enough says when to ask again (%s)', async (given, told) => {
+  // It answers what an endpoint is asked before any text, and refuses to write.
+  const busy = createServer((request, response) => {
+    request.resume();
+    const lists = request.method === 'GET';
+    response.writeHead(lists ? 200 : 429, {
+      'content-type': 'application/json',
+      ...(lists ? {} : { 'retry-after': given }),
+    });
+    response.end(JSON.stringify(lists ? { data: [{ id: 'm' }] } : { error: { message: 'slow down' } }));
+  });
+  await new Promise<void>((resolve) => busy.listen(0, '127.0.0.1', resolve));
+  const { port } = busy.address() as AddressInfo;
+  const address = `http://127.0.0.1:${port}/v1`;
+  const server = await serve(['--no-pairing', '--large', address, '--policy', 'large'], 'demo-small');
+  try {
+    for (const stream of [false, true]) {
+      const response = await fetch(`${server.url}/v1/chat/completions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ model: server.model, messages, stream }),
+      });
+      expect(response.status).toBe(429);
+      expect(response.headers.get('retry-after')).toEqual(told);
+      expect(await response.json()).toMatchObject({
+        error: { type: 'rate_limit_error', message: expect.stringMatching(/slow down/) },
+      });
+    }
+  } finally {
+    await server.stop();
+    busy.closeAllConnections();
+    busy.close();
   }
 });

@@ -1,7 +1,7 @@
 // One request's life around its generation: a place in the queue, cancellation when the client leaves, the first chunk
 // awaited before the status is sent (so that a refused prompt is a 400 and not a broken stream), usage summed up.
 import type { Usage } from '@baton/runtime/text-model';
-import { ApiError } from '../api-error.ts';
+import { ApiError, rateLimit } from '../api-error.ts';
 import type { EngineChunk } from '../engine/engine.ts';
 import type { RequestQueue } from '../engine/queue.ts';
 
@@ -77,12 +77,13 @@ export class UsageSum {
 /** OpenAI's finish_reason for the end of a choice; an aborted one has nobody left to read it. */
 export function finishReason(chunk: EngineChunk): 'stop' | 'length' | null {
   if (chunk.finishReason === undefined) return null;
-  if (chunk.finishReason === 'error')
-    throw new ApiError(
-      500,
-      chunk.notes?.at(-1) ?? 'the model failed while it was writing',
-      chunk.trace && { trace: chunk.trace },
-    );
+  if (chunk.finishReason === 'error') {
+    const { trace } = chunk;
+    const message = chunk.notes?.at(-1) ?? 'the model failed while it was writing';
+    const refused = trace?.segments.at(-1)?.refused;
+    const wait = refused?.status === 429 ? rateLimit(refused.retryAfterMs) : null;
+    throw new ApiError(wait ? 429 : 500, message, { ...wait, ...(trace && { trace }) });
+  }
   return chunk.finishReason === 'length' || chunk.finishReason === 'context' ? 'length' : 'stop';
 }
 

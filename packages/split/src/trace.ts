@@ -45,6 +45,8 @@ export interface TraceSegment {
   reason: SegmentReason;
   /** One line of detail for errors and rejections. */
   detail?: string;
+  /** How the endpoint refused the request, where it did so by an HTTP status. */
+  refused?: { status: number; retryAfterMs?: number };
   /** Prompt tokens sent for this segment, and how many the endpoint served from its cache. */
   promptTokens?: number;
   cachedTokens?: number;

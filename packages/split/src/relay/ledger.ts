@@ -10,6 +10,7 @@ export type SegmentDetails = Partial<
     | 'discardedTokens'
     | 'discardedText'
     | 'detail'
+    | 'refused'
     | 'promptTokens'
     | 'cachedTokens'
     | 'decisionLogprob'

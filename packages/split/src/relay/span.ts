@@ -268,11 +268,19 @@ function settle(
     ...(cost === undefined ? {} : { cost }),
     ...(progress.decision?.logprob === undefined ? {} : { decisionLogprob: progress.decision.logprob }),
     ...(detail === undefined ? {} : { detail }),
+    ...(reason === 'endpoint-error' ? refusalOf(stream.error) : {}),
     ...(stream.endpoint === null ? {} : { model: stream.endpoint }),
   });
   relay.smallText += options.markers.close;
   parts.keepWarm?.seen(relay.answer);
   return result;
+}
+
+/** What whoever asked for the run is told of a refusal: when to ask again. */
+function refusalOf(error: unknown): { refused?: { status: number; retryAfterMs?: number } } {
+  if (!(error instanceof EndpointError) || error.status === undefined) return {};
+  const { status, retryAfterMs } = error;
+  return { refused: { status, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) } };
 }
 
 /** Tokens that only the usage tells of. */
