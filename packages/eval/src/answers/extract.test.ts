@@ -14,6 +14,8 @@ test.each([
   ['steps\n#### 1,234\n', '1,234', 'hash'],
   ['The answer is 3.5.', '3.5', 'phrase'],
   ['**Answer:** 12', '** 12', 'phrase'],
+  ['**Answer**: 12', '12', 'phrase'],
+  ['**Final Answer**: **7**.', '7', 'phrase'],
   ['the answer is 1 maybe</think>The final answer is: 2.', '2', 'phrase'],
   ['Answer: 5\nAnswer: 6', '6', 'phrase'],
 ])('%j states %j by rule %s', (text, answer, rule) => {

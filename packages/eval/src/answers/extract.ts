@@ -26,7 +26,7 @@ export function extractAnswer(text: string): ExtractedAnswer | null {
   if (hash !== null) return { text: hash, rule: 'hash' };
   const end = text.lastIndexOf('</think>');
   const spoken = end === -1 ? text : text.slice(end + '</think>'.length);
-  const phrase = lastMatch(spoken, /\banswer(?:[ \t]+is[ \t]*:?|[ \t]*[:=])[ \t]*(\S[^\n]*)/gi);
+  const phrase = lastMatch(spoken, /\banswer(?:\*\*|__)?(?:[ \t]+is[ \t]*:?|[ \t]*[:=])[ \t]*(\S[^\n]*)/gi);
   const cleaned = phrase === null ? '' : endOfSentence(phrase);
   return cleaned === '' ? null : { text: cleaned, rule: 'phrase' };
 }
