@@ -97,6 +97,21 @@ test('a stopped run goes on where it stopped; a changed trace or another method 
   expect(await readRows(options.out)).toHaveLength(12);
 });
 
+test('a stopped run by another method leaves no row of the first in the training file', async () => {
+  const options = await setUp({ concurrency: 1 });
+  await annotateFile(options);
+  const stop = new AbortController();
+  const stopping: Annotate = async (row, signal) => {
+    if (row.id === 'r4') stop.abort();
+    signal.throwIfAborted();
+    return { spans: [], calls: 1, notes: [] };
+  };
+  const other = { ...options, method: 'other', annotate: stopping, signal: stop.signal };
+  const result = await annotateFile(other);
+  expect(result).toMatchObject({ annotated: 4, missing: 8, statistics: { rows: 4, spans: 0 } });
+  expect((await readRows(result.files.sft)).map((row) => row['id'])).toEqual(['r0', 'r1', 'r2', 'r3']);
+});
+
 test('a row that fails is reported with its reason and tried again next time, the others are kept', async () => {
   const failing: Annotate = async (row, signal) => {
     if (row.id === 'r3') throw new AnnotateError('no annotation after 3 attempts: refused\nstack');

@@ -60,6 +60,10 @@ export async function annotateFile(options: AnnotateFileOptions): Promise<Annota
   };
   const log = await openJsonlLog(options.out);
   const annotated = new Map<string, AnnotatedRow>();
+  const current = (row: ReasoningRow): boolean => {
+    const known = annotated.get(row.id);
+    return known?.sha256 === sha256(row) && known.method === options.method;
+  };
   let rejected: RejectedRow[];
   let reused: number;
   try {
@@ -67,10 +71,6 @@ export async function annotateFile(options: AnnotateFileOptions): Promise<Annota
       const row = parseAnnotated(value, `${options.out}:${line}`);
       annotated.set(row.id, row);
     }
-    const current = (row: ReasoningRow): boolean => {
-      const known = annotated.get(row.id);
-      return known?.sha256 === sha256(row) && known.method === options.method;
-    };
     const todo = rows.filter((row) => !current(row));
     reused = rows.length - todo.length;
     rejected = await annotateAll(todo, options, async (row) => {
@@ -84,8 +84,9 @@ export async function annotateFile(options: AnnotateFileOptions): Promise<Annota
   const kept: AnnotatedRow[] = [];
   const training: string[] = [];
   for (const row of rows) {
-    const result = annotated.get(row.id);
-    if (!result || failed.has(row.id) || result.sha256 !== sha256(row)) continue;
+    // A run that was stopped leaves rows of another method: they count as missing, and are in no training file.
+    if (failed.has(row.id) || !current(row)) continue;
+    const result = annotated.get(row.id)!;
     const sft = toSftRow(result);
     if (typeof sft === 'string') {
       rejected.push({ id: row.id, reason: sft });
