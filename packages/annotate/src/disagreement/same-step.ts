@@ -18,6 +18,11 @@ function squeeze(text: string): string {
   return text.replace(/\s+/g, ' ').trim();
 }
 
+/** A minus directly before a number and not directly behind something ("7-5", "7 - 5": no sign); commas between thousands only. */
+const NUMBER = /((?<![\p{L}\p{N}.)\]}!%])[-\u2212])?(\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?|\d+(?:\.\d+)?)/gu;
+
 function numbersOf(text: string): string[] {
-  return [...text.matchAll(/\d[\d,]*(?:\.\d+)?/g)].map((match) => match[0].replaceAll(',', ''));
+  return [...text.matchAll(NUMBER)].map(
+    ([, minus, digits]) => (minus ? '-' : '') + digits!.replaceAll(',', ''),
+  );
 }
