@@ -41,13 +41,24 @@ test('one trace per row is sent, the model that answered is named, each result s
     const argv = [input, '--out', out, '--annotator', url, '--annotator-model', 'teacher', '--json'];
     await annotateCommand().parseAsync(argv, { from: 'user' });
     expect(JSON.parse(printed.mock.calls[0]![0] as string)).toMatchObject({ annotated: 6, rejected: [] });
+    // Other spans come of another gap.
+    const wider = [...argv, '--limit', '1', '--merge-gap', '30'];
+    wider[2] = path.join(dir, 'other.jsonl');
+    for (const gap of ['30', '31', '31']) {
+      wider[wider.length - 1] = gap;
+      await annotateCommand().parseAsync(wider, { from: 'user' });
+    }
+    const reused = printed.mock.calls
+      .slice(1)
+      .map(([line]) => (JSON.parse(line as string) as { reused: number }).reused);
+    expect(reused).toEqual([0, 0, 1]);
   } finally {
     printed.mockRestore();
     server.closeAllConnections();
     server.close();
   }
   // Only the last turn is annotated, once.
-  expect(asked).toHaveLength(6);
+  expect(asked).toHaveLength(8);
   expect(asked.every((text) => !text.includes('A first try'))).toBe(true);
   const lines = (await readFile(out, 'utf8')).trim().split('\n');
   const annotated = lines.map((line) => JSON.parse(line) as { id: string; method: string });

@@ -135,7 +135,7 @@ async function byModel(options: AnnotateCommandOptions, keep: Keep): Promise<Met
   const model = await keep(openChatArgument(annotator!, { modelId, apiKeyEnv, target }));
   const identity = await identifyModelArgument(annotator!, { modelId, target });
   return {
-    name: `annotator ${identity}, share ${options.share}`,
+    name: `annotator ${identity}, share ${options.share}${mergedBy(mergeGap)}`,
     annotate: modelAnnotator(model, {
       share: options.share,
       ...(mergeGap === undefined ? {} : { mergeGap }),
@@ -162,7 +162,7 @@ async function byDisagreement(options: AnnotateCommandOptions, keep: Keep): Prom
   });
   const counter = await tokenCounter(small);
   return {
-    name: `disagreement (${compare}, from ${from}) of ${await identifyModelArgument(options.small, { target })} with ${against}`,
+    name: `disagreement (${compare}, from ${from}) of ${await identifyModelArgument(options.small, { target })} with ${against}${mergedBy(mergeGap)}`,
     annotate: compared.annotate,
     ...(counter ? { countTokens: counter.count } : {}),
     close: async () => {
@@ -170,6 +170,11 @@ async function byDisagreement(options: AnnotateCommandOptions, keep: Keep): Prom
       await counter?.close();
     },
   };
+}
+
+/** Part of a method's name: spans merged otherwise are other spans, and rows that have them are made again. */
+function mergedBy(gap: number | undefined): string {
+  return gap === undefined ? '' : `, merge gap ${gap}`;
 }
 
 /** Tokens as the small model counts them, where it has a tokenizer here. */
