@@ -41,5 +41,5 @@ export { replayLatency } from './replay/replay-latency.ts';
 export type { ArmLatency, LatencyReplay } from './replay/replay-latency.ts';
 export { PROTOCOLS, simulate } from './replay/simulate.ts';
 export type { Protocol, SerialParameters, SimulatedTime } from './replay/simulate.ts';
-export { matchedProfile, matchedRandom } from './arms/matched-random.ts';
+export { matchedName, matchedProfile, matchedRandom } from './arms/matched-random.ts';
 export type { MatchedProfile } from './arms/matched-random.ts';

@@ -85,6 +85,14 @@ test('four arms end in one sound report, and the same command again runs nothing
   expect(await readFile(path.join(out, 'report.md'), 'utf8')).toContain('| random:matched |');
 });
 
+test('a control is not taken for that of another policy', async () => {
+  const other = await evaluate('--policy', 'random:0.6:8', '--policy', 'random:matched');
+  expect(other.code).not.toBe(0);
+  expect(other.stderr).toMatch(
+    /random_matched\.jsonl holds runs of random:matched to random:0\.4:8, this call has random:matched to random:0\.6:8/,
+  );
+});
+
 test('a model never disagrees with its own greedy trace; the other one is compared step by step', async () => {
   const input = path.join(out, 'traces', 'large.jsonl');
   const own = path.join(dir, 'own.jsonl');

@@ -3,7 +3,7 @@
 
 import { evaluate, loadTask } from '@baton/eval/node';
 import type { Arm } from '@baton/eval/node';
-import { matchedProfile, matchedRandom } from '@baton/eval';
+import { matchedName, matchedProfile, matchedRandom } from '@baton/eval';
 import type { ArmProgress, ArmRuns, EvalReport } from '@baton/eval';
 import { TARGETS } from '@baton/runtime';
 import type { TargetId } from '@baton/runtime';
@@ -204,8 +204,13 @@ function modelPair(options: EvalCommandOptions, needs: { small: boolean; large: 
 function arm(name: string, fixed: Policy | null, pair: ModelPair, options: EvalCommandOptions): Arm {
   return {
     name,
+    policyAfter(finished) {
+      const matched = fixed ? undefined : lastThatHandsOff(finished);
+      return matched ? matchedName(matched.arm) : null;
+    },
     async open(finished) {
-      const policy = fixed ?? matchedRandom(matchedProfile(lastThatHandsOff(finished)));
+      const matched = lastThatHandsOff(finished);
+      const policy = fixed ?? matchedRandom(matchedProfile(matched?.traces ?? []), matched?.arm ?? '');
       // The large model alone is asked with the small one's rendering too, so that all arms answer the same prompt.
       const small = await pair.small();
       const large = policy.needs.large ? await pair.large() : null;
@@ -233,11 +238,10 @@ function samplingOf(options: EvalCommandOptions, seed: number): Sampling {
   return { temperature, seed, ...(topP === undefined ? {} : { topP }) };
 }
 
-function lastThatHandsOff(finished: readonly ArmRuns[]): ArmRuns['traces'] {
-  const matched = finished.findLast(({ scored }) =>
+function lastThatHandsOff(finished: readonly ArmRuns[]): ArmRuns | undefined {
+  return finished.findLast(({ scored }) =>
     scored.some((run) => run.offloadRatio > 0 && run.offloadRatio < 1),
   );
-  return matched?.traces ?? [];
 }
 
 /** Ctrl-C ends the run in good order; a second one ends the process at once. */

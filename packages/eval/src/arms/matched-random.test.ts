@@ -25,7 +25,7 @@ const run = (seed: number): Promise<Trace> =>
   solveToTrace(QUESTION, {
     small: model(),
     large: model(),
-    policy: matchedRandom(profile),
+    policy: matchedRandom(profile, 'learned'),
     sampling: { seed },
     keepWarm: false,
   });
@@ -49,7 +49,7 @@ test('runs hand off as often and as long as the profile says, at places of chanc
   expect(new Set(traces.map((trace) => trace.segments[0]!.tokens)).size).toBeGreaterThan(10);
   for (const trace of traces) {
     expect(auditTrace(trace)).toEqual([]);
-    expect(trace).toMatchObject({ policy: 'random:matched', answer: '1', stopReason: 'end' });
+    expect(trace).toMatchObject({ policy: 'random:matched to learned', answer: '1', stopReason: 'end' });
   }
   const again = await run(7);
   expect(again.segments.map((one) => one.text)).toEqual(traces[7]!.segments.map((one) => one.text));

@@ -30,10 +30,15 @@ export function matchedProfile(traces: readonly Trace[]): MatchedProfile {
 
 const NO_TAGS = { open: '', close: '' };
 
+/** Name of the policy that is matched to an arm's traces. */
+export function matchedName(arm: string): string {
+  return `random:matched to ${arm}`;
+}
+
 /** The policy for a profile. The large model failing ends the run as an error, since alone it would match nothing. */
-export function matchedRandom(profile: MatchedProfile): Policy {
+export function matchedRandom(profile: MatchedProfile, arm: string): Policy {
   return {
-    name: 'random:matched',
+    name: matchedName(arm),
     needs: { small: true, large: true },
     fixedShare: true,
     async run(relay) {

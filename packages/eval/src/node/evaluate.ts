@@ -22,6 +22,8 @@ export interface Arm {
   name: string;
   /** Called once, when there is something to run; `finished` holds the arms before this one. */
   open(finished: readonly ArmRuns[]): Promise<Solve>;
+  /** The policy that its traces name, where that depends on the arms before it; null where they name none. */
+  policyAfter?(finished: readonly ArmRuns[]): string | null;
 }
 
 export interface EvaluateOptions {
@@ -109,6 +111,9 @@ async function runInto(
       const record = parseRunRecord(value, `${path}:${line}`);
       records.set(runKey(record.id, record.sample), record);
     }
+    const mixed = foreignPolicy(records, arm, finished);
+    if (mixed !== null)
+      return { records: new Map(), failed: [{ id: 'all', sample: 0, message: `${path} ${mixed}` }] };
     const done = new Set(
       [...records]
         .filter(([, one]) => !(options.retryErrors && runFailure(one.trace) !== null))
@@ -149,6 +154,19 @@ async function runInto(
   } finally {
     await log.close();
   }
+}
+
+/** What is wrong with runs that were made after other arms than these: a control of one policy says nothing of another. */
+function foreignPolicy(
+  records: ReadonlyMap<string, RunRecord>,
+  arm: Arm,
+  finished: readonly ArmRuns[],
+): string | null {
+  const own = arm.policyAfter?.(finished) ?? null;
+  // Traces of before the name told it.
+  const other = [...records.values()].find(({ trace }) => trace.policy !== own && trace.policy !== arm.name);
+  if (own === null || !other) return null;
+  return `holds runs of ${other.trace.policy}, this call has ${own}; choose another --out for it`;
 }
 
 /** The folder may hold more (an earlier call without --limit); the report is over what this call asked for. */
