@@ -210,6 +210,34 @@ describe('deadlines', () => {
   });
 });
 
+describe('the last token of a budget', () => {
+  it('may be the end of a tag that is taken out: the segment in front of it is in the trace', async () => {
+    // Two characters and a tag of ten, each of them a token.
+    const documents = [`${promptOf(QUESTION)}ab<bigmodel>cd`];
+    const small = keep(ngramModel({ documents, specialTags: false }));
+    const { url } = await server(answers(['x']));
+    for (const policy of ['random:0:4', 'small', 'call', 'cues', 'learned']) {
+      const trace = await run(url, { small, policy, budget: { maxTokens: 12 }, earlyRequest: false });
+      expect([policy, trace.text]).toEqual([policy, 'ab']);
+      expect(trace.segments.map((s) => s.text).join('')).toBe('ab');
+    }
+  });
+
+  it('holds where a rewrite is paid for, says nothing, and the step stands', async () => {
+    const small = keep(
+      ngramModel({ documents: [`${promptOf(QUESTION)}A step of more than twenty tokens.`] }),
+    );
+    const { url } = await server((response, body, request) =>
+      answers([String(body.prompt).endsWith('Rating: ') ? '0' : '<bigmodel>'])(response, body, request),
+    );
+    const trace = await run(url, { small, policy: 'spec-reason:5', budget: { maxTokens: 20 } });
+    const { smallTokens, largeTokens, overhead } = trace.totals;
+    expect(smallTokens + largeTokens).toBe(20);
+    // The one token of the step that found no room, and no other twice.
+    expect(smallTokens + overhead!.smallTokens).toBe(20);
+  });
+});
+
 describe('keep-warm requests', () => {
   it.each([{ maxCost: 0 }, { maxCost: 1e-5 }, { maxOffload: 0 }, { maxSpans: 0 }, { maxLargeTokens: 0 }])(
     'are not sent where %j lets no hand-off follow',

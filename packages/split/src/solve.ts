@@ -274,6 +274,8 @@ async function start(
     if (!atOnce && chosen.needs.small && chosen.needs.large)
       void turnOfEventLoop().then(() => warm?.offer(relay.answer));
     stopReason = await runPolicy(chosen, relay);
+    // A policy may end between two pieces of one segment.
+    ledger.end(stopReason === 'error' ? 'small-error' : stopReason);
   } catch (error) {
     stopReason = signal.aborted ? relay.stopReason() : 'error';
     if (stopReason === 'error') ledger.note(`stopped: ${messageOf(error)}`);

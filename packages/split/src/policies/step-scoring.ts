@@ -74,7 +74,12 @@ export function stepScoring(options: StepScoringOptions): Policy {
         if (result.kind === 'large-failed') return largeGone(relay, result.error);
         if (result.kind === 'small-failed') return relay.smallFailed(result.error);
         // The large model had nothing to say either: the small one's step stands.
-        if (result.empty) acceptDraft(relay, step.text, step.tokens, step);
+        if (result.empty) {
+          // It may have been paid for all the same, with tokens that the limit had left for the step.
+          const tokens = Math.min(step.tokens, relay.tokensLeft);
+          relay.overhead.smallTokens -= tokens;
+          acceptDraft(relay, step.text, tokens, step);
+        }
         if (result.empty && step.end === 'stop') return ended(relay, 'end');
       }
     },
