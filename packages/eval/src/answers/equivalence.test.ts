@@ -51,6 +51,7 @@ test.each([
   ['\u00be', '3/4'],
   ['1\u20442', '0.5'],
   ['1.5e-3', '0.0015'],
+  ['101_2', '101_{2}'],
   ['-2E+03', '-2000'],
   ['2e-3', '-3+2e'],
   ['x \\le 3', 'x\\leq3'],
@@ -101,6 +102,7 @@ test.each([
   ['1 and x', '1'],
   ['2 sqrt(3)', '2'],
   ['2 million', '2'],
+  ['2 \\text{ million}', '2'],
 ])('%j does not equal %j', (a, b) => {
   expect(isEquivalent(a, b)).toBe(false);
   expect(isEquivalent(b, a)).toBe(false);

@@ -28,6 +28,7 @@ export function tidyLatex(text: string): string {
     .replace(/(^|[,(]\s*)\+\s*(?=\\infty)/g, '$1')
     .replace(/\^\s*\{?\s*\\circ\s*\}?|\u00b0|\\degree(?![a-zA-Z])/g, '')
     .replace(/\\?%/g, '')
+    .replace(/_\s*\{(\w+)\}/g, '_$1')
     .replace(SPACING, ' ');
   tidy = dropUnits(tidy).replace(
     /\\(?:text|textbf|textit|mathrm|mathbf|mathit|mbox|operatorname)\s*\{([^{}]*)\}/g,
@@ -58,15 +59,20 @@ function raised(digits: string): string {
   return Array.from(digits, (one) => '0123456789+-'[SUPERSCRIPTS.indexOf(one)]).join('');
 }
 
-/** A number and the words behind it; a word that changes the value is no unit. */
-const PLAIN_UNIT =
-  /^(\s*[-+]?\d[\d.,/]*)\s+(?!(?:and|or|pi|sqrt|hundred|thousand|million|billion|trillion|dozen)(?![a-z]))[a-zA-Z]{2,}(?:\s+[a-zA-Z]+)*\s*\.?\s*$/i;
+/** Words behind a number that change its value, so that they are no unit. */
+const NO_UNIT = String.raw`(?!\s*(?:and|or|pi|sqrt|hundred|thousand|million|billion|trillion|dozen)(?![a-z]))`;
+const PLAIN_UNIT = new RegExp(
+  String.raw`^(\s*[-+]?\d[\d.,/]*)\s+${NO_UNIT}[a-z]{2,}(?:\s+[a-z]+)*\s*\.?\s*$`,
+  'i',
+);
+const TEXT_UNIT = new RegExp(
+  String.raw`([\d})])\s*\\(?:text|mathrm|mbox)\s*\{${NO_UNIT}[^{}]*\}(?:\s*\^\s*\{?\d\}?)?\s*\.?\s*$`,
+  'i',
+);
 
 /** A unit after a number says nothing about the value: "12 \text{ cm}^2", "12 apples". */
 function dropUnits(text: string): string {
-  return text
-    .replace(/([\d})])\s*\\(?:text|mathrm|mbox)\s*\{[^{}]*\}(?:\s*\^\s*\{?\d\}?)?\s*\.?\s*$/, '$1')
-    .replace(PLAIN_UNIT, '$1');
+  return text.replace(TEXT_UNIT, '$1').replace(PLAIN_UNIT, '$1');
 }
 
 type Token = { kind: 'operand' | 'integer' | 'mixed' | 'operator' | 'open' | 'close'; text: string };
