@@ -210,6 +210,19 @@ describe('deadlines', () => {
   });
 });
 
+describe('a trace whose large model wrote the close tag', () => {
+  it('is played back to the same trace', async () => {
+    const small = keep(smallModel());
+    const { url } = await server(answers(['12', '+', '</bigmodel>', 'lost']));
+    const options = { small, policy: 'random:0.5:6', budget: { maxTokens: 40 }, sampling: { seed: 2 } };
+    const trace = await run(url, options);
+    const again = await solveToTrace(QUESTION, { ...options, large: recordedLarge(trace) });
+    const essence = ({ segments }: Trace): unknown => segments.map((s) => [s.origin, s.text, s.reason]);
+    expect(trace.totals.offloadSpans).toBeGreaterThan(1);
+    expect(essence(again)).toEqual(essence(trace));
+  });
+});
+
 describe('the last token of a budget', () => {
   it('may be the end of a tag that is taken out: the segment in front of it is in the trace', async () => {
     // Two characters and a tag of ten, each of them a token.

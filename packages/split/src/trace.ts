@@ -23,6 +23,9 @@ export type SegmentReason =
 /** A piece of text as it became part of a segment: when (milliseconds since the trace began), tokens, UTF-16 units. */
 export type TracePiece = readonly [atMs: number, tokens: number, characters: number];
 
+/** Detail of a span whose end was the large model's own close tag. */
+export const CLOSED_ITSELF = 'the large model wrote the close tag itself';
+
 export interface TraceSegment {
   origin: Origin;
   /** Text kept in the answer, without tags. */

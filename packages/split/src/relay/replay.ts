@@ -5,8 +5,10 @@ import type { GenerateOptions, TextChunk, TextModel } from '@baton/runtime/text-
 
 import type { SolveEvent } from '../events.ts';
 import { lastBoxed } from '../text/boxed.ts';
-import { TRACE_SCHEMA } from '../trace.ts';
+import { CLOSED_ITSELF, TRACE_SCHEMA } from '../trace.ts';
 import type { Trace, TracePiece, TraceSegment } from '../trace.ts';
+import { TAGS } from '../text/tags.ts';
+import type { Tags } from '../text/tags.ts';
 import { emptySegment } from './ledger.ts';
 import { EndpointError } from '../split-error.ts';
 
@@ -74,9 +76,9 @@ export function traceFromEvents(events: Iterable<SolveEvent>): Trace {
 /**
  * The large model of a trace, played back: at each place where it was asked it writes what it wrote then, discarded text
  * included, piece by piece and without delay. With the same small model, seed and policy the run comes to the same answer.
- * Throws EndpointError `bad-request` where the trace never was.
+ * Throws EndpointError `bad-request` where the trace never was. `tags`: those of the run, whose close tag it may have written.
  */
-export function recordedLarge(trace: Trace): TextModel {
+export function recordedLarge(trace: Trace, tags: Tags = TAGS): TextModel {
   const { id = 'recorded', location = 'trace' } = trace.models.large ?? {};
   /** Requests so far, by the text that they follow on: a span that the small model could not read is asked for again. */
   const asked = new Map<string, number>();
@@ -92,10 +94,15 @@ export function recordedLarge(trace: Trace): TextModel {
       const segment = here[times % here.length];
       if (!segment) throw new EndpointError('bad-request', 'the trace has no large segment at this place');
       const whole = segment.text + (segment.discardedText ?? '');
+      const closing = segment.detail === CLOSED_ITSELF ? tags.close : '';
       let from = 0;
-      for (const [tokens, length] of chunksOf(segment)) {
+      const chunks = chunksOf(segment);
+      // The tag's tokens are among those of the last chunk.
+      if (chunks.length === 0 && closing !== '') chunks.push([0, 0]);
+      for (const [i, [tokens, length]] of chunks.entries()) {
         options.signal?.throwIfAborted();
-        yield { text: whole.slice(from, from + length), tokenIds: Array.from({ length: tokens }, () => -1) };
+        const text = whole.slice(from, from + length) + (i === chunks.length - 1 ? closing : '');
+        yield { text, tokenIds: Array.from({ length: tokens }, () => -1) };
         from += length;
       }
       if (segment.reason === 'endpoint-error')

@@ -4,6 +4,7 @@
 import type { WatchedPosition } from '@baton/runtime/text-model';
 
 import { EndpointError, isAbort, messageOf } from '../split-error.ts';
+import { CLOSED_ITSELF } from '../trace.ts';
 import type { SegmentReason, TracePiece } from '../trace.ts';
 import { findHandBack, withoutEnd } from './hand-back.ts';
 import type { HandBackDecision, HandBackRule } from './hand-back.ts';
@@ -314,8 +315,7 @@ function outcome(
     const detail = messageOf(stream.error);
     return { reason: 'endpoint-error', detail, result: { kind: 'large-failed', error: stream.error } };
   }
-  if (stream.ended === 'tag')
-    return { reason: 'hand-back', detail: 'the large model wrote the close tag itself', result: back };
+  if (stream.ended === 'tag') return { reason: 'hand-back', detail: CLOSED_ITSELF, result: back };
   const silent = stream.ended === 'end' && stream.text === '';
   if (silent && options.rule.kind === 'end' && !progress.unread) {
     const error = new EndpointError('malformed', `${writer(relay, stream)}: the answer is empty`);
