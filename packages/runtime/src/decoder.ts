@@ -89,6 +89,17 @@ export class Decoder {
   }
 
   /**
+   * How long a sequence of `length` tokens can get with its keys rotated as they are: `capacity`, or less where rotation goes by the
+   * length. What is only guessed must not go beyond it: the tokens before it would come out otherwise.
+   */
+  steadyTo(length: number): number {
+    const from = this.#fitting(length);
+    const next = this.#backend.rotationChanges?.find((c) => from !== undefined && c > from);
+    if (next === undefined) return this.capacity;
+    return this.#backend.capacities.findLast((c) => c < next)!;
+  }
+
+  /**
    * Logits after the newest token, f32 [vocabSize], good until the next ingest; null for an empty sequence, after a rollback,
    * and after an ingest that did not ask for them.
    */
@@ -98,17 +109,17 @@ export class Decoder {
 
   /**
    * Appends tokens, in chunks of the backend's size. Throws `context-full` before any work if they do not fit. When it
-   * throws or is aborted later, the sequence holds the chunks that were done.
+   * throws or is aborted later, the sequence holds the chunks that were done. `ahead`: how many more are sure to follow in
+   * calls of their own, so that rotation that goes by the length is that of all.
    */
   async ingest(
     tokens: readonly number[],
-    options: { logits?: Wanted; signal?: AbortSignal | undefined } = {},
+    options: { logits?: Wanted; signal?: AbortSignal | undefined; ahead?: number } = {},
   ): Promise<IngestResult> {
     const wanted = options.logits ?? 'none';
     this.#check(tokens);
+    await this.#rotateFor(this.#tokens.length + tokens.length + (options.ahead ?? 0));
     await this.#catchUp(options.signal);
-    // A growth that runs the tokens again is not left for half-way.
-    if (this.#backend.rotationChanges?.length) await this.#grow(this.#live + tokens.length);
     const watched: WatchedRow[] = [];
     const rows: Float32Array[] = [];
     for (let done = 0; done < tokens.length;) {
@@ -135,7 +146,7 @@ export class Decoder {
 
   /**
    * Keeps the first `length` tokens. Costs nothing: later rows are dead until they are overwritten. Only rolling back
-   * to before what sliding dropped makes the next ingest run the missing tokens again.
+   * to before what sliding dropped, or to where keys are rotated otherwise, makes the next ingest run tokens again.
    */
   rollback(length: number): void {
     if (!Number.isInteger(length) || length < 0 || length > this.#tokens.length) {
@@ -229,6 +240,28 @@ export class Decoder {
     );
   }
 
+  /**
+   * Where rotation goes by the length, keys become those of a fresh sequence of `length` tokens: all at once, and also on the
+   * way back, so that what was in the cache before says nothing of the numbers.
+   */
+  async #rotateFor(length: number): Promise<void> {
+    if (!this.#backend.rotationChanges?.length || this.#dropped > 0) return;
+    const next = this.#fitting(length);
+    if (next !== undefined && this.#turns(this.#sequence.capacity, next)) await this.#replace(next);
+  }
+
+  /** The capacity that a fresh sequence of `length` tokens gets to; undefined where none is allowed. */
+  #fitting(length: number): number | undefined {
+    const need = Math.min(Math.max(length, this.#options.capacity ?? 0), this.capacity);
+    return this.#backend.capacities.find((c) => c >= need && c <= this.capacity);
+  }
+
+  /** Whether caches of the two capacities hold keys that are rotated otherwise. */
+  #turns(a: number, b: number): boolean {
+    const [less, more] = [Math.min(a, b), Math.max(a, b)];
+    return this.#backend.rotationChanges?.some((c) => c > less && c <= more) ?? false;
+  }
+
   async #makeRoom(rows: number): Promise<void> {
     const need = this.#live + rows;
     if (need <= this.#sequence.capacity || (await this.#grow(need))) return;
@@ -243,15 +276,20 @@ export class Decoder {
     if (need <= old.capacity) return true;
     const larger = this.#backend.capacities.find((c) => c >= need && c <= this.capacity);
     if (larger === undefined) return false;
-    const turned = this.#backend.rotationChanges?.some((c) => c > old.capacity && c <= larger) ?? false;
-    if (old.resize && !turned) {
+    if (old.resize && !this.#turns(old.capacity, larger)) {
       await room(this.#backend, larger, () => old.resize!(larger, this.#live));
-      return true;
+    } else {
+      await this.#replace(larger);
     }
-    this.#sequence = await room(this.#backend, larger, () => this.#backend.createSequence(larger));
+    return true;
+  }
+
+  /** Goes on in a new cache, with the tokens run again. */
+  async #replace(capacity: number): Promise<void> {
+    const old = this.#sequence;
+    this.#sequence = await room(this.#backend, capacity, () => this.#backend.createSequence(capacity));
     await old.close();
     await this.#reingest(this.#kept());
-    return true;
   }
 
   /** Drops half of what lies between the sinks and the end, so that sliding happens once per many tokens. */

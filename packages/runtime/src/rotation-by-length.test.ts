@@ -10,6 +10,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Backend } from './backend.ts';
 import { Decoder } from './decoder.ts';
 import { openOrtCpu } from './node/ort-cpu.ts';
+import { Sampler } from './sampling/sampler.ts';
+import { scoreTokens } from './score.ts';
+import { speculate } from './speculate.ts';
 import { openWasmSimd } from './targets/wasm-simd/index.ts';
 
 const FIXTURES = fileURLToPath(new URL('../../compiler/test/fixtures', import.meta.url));
@@ -76,6 +79,58 @@ test.each(CASES)('$target with $attention attention follows the sequence', async
       expect(relativeError(result.logits!, expected), `${length} tokens`).toBeLessThan(2e-3);
       await fresh.close();
     }
+  } finally {
+    await backend.close();
+  }
+});
+
+/** Logits of a fresh sequence of `tokens`, a row for each. */
+async function fresh(backend: Backend, tokens: readonly number[]): Promise<Float32Array[]> {
+  const decoder = await Decoder.create(backend);
+  const { logits } = await decoder.ingest(tokens, { logits: 'all' });
+  await decoder.close();
+  const size = backend.vocabSize;
+  return tokens.map((_, i) => logits!.slice(i * size, (i + 1) * size));
+}
+
+test.each(CASES)('$target with $attention attention keeps nothing of what was rolled back', async (form) => {
+  const backend = await open(form);
+  try {
+    const ids = reference.ids.slice(0, 50);
+    const [short, long] = [await fresh(backend, ids.slice(0, 20)), await fresh(backend, ids)];
+    const decoder = await Decoder.create(backend);
+    await decoder.ingest(ids);
+    for (const from of [0, 12, 19]) {
+      decoder.rollback(from);
+      const { logits } = await decoder.ingest(ids.slice(from, 20), { logits: 'last' });
+      expect(relativeError(logits!, [...short[19]!]), `back at ${from}`).toBeLessThan(2e-3);
+      const again = await decoder.ingest(ids.slice(20), { logits: 'last' });
+      expect(relativeError(again.logits!, [...long[49]!]), `from ${from} on`).toBeLessThan(2e-3);
+    }
+    // The scores of a text are those of one pass over it, though it is read in chunks.
+    const scored = await scoreTokens(decoder, ids, 1);
+    scored.slice(1).forEach(({ top }, i) => {
+      const row = long[i]!;
+      const sum = Math.log(row.reduce((all, x) => all + Math.exp(x), 0));
+      expect(top[0]!.logprob, `token ${i + 1}`).toBeCloseTo(Math.max(...row) - sum, 2);
+    });
+  } finally {
+    await backend.close();
+  }
+});
+
+test('a guess reaches no further than the length where the factors change', async () => {
+  const backend = await open(CASES[1]);
+  try {
+    const change = backend.rotationChanges![0]!;
+    const last = backend.capacities.findLast((c) => c < change)!;
+    const loop = reference.ids.slice(0, 5);
+    const tokens = Array.from({ length: last - 2 }, (_, i) => loop[i % loop.length]!);
+    const rows = await fresh(backend, tokens);
+    const decoder = await Decoder.create(backend);
+    await decoder.ingest(tokens.slice(0, -1));
+    const chosen = await speculate(decoder, new Sampler(), tokens.slice(-1), 8, new Set<number>(), undefined);
+    expect(relativeError(chosen![0]!.logits, [...rows.at(-1)!])).toBeLessThan(2e-3);
   } finally {
     await backend.close();
   }

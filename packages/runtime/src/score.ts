@@ -32,7 +32,7 @@ export async function scoreTokens(
   const chunk = decoder.backend.maxRows;
   for (let at = 0; at < ids.length; at += chunk) {
     const part = ids.slice(at, at + chunk);
-    const { logits } = await decoder.ingest(part, { logits: 'all' });
+    const { logits } = await decoder.ingest(part, { logits: 'all', ahead: ids.length - at - part.length });
     for (let r = 0; r < part.length && at + r + 1 < ids.length; r++) {
       const row = logits!.subarray(r * size, (r + 1) * size);
       const id = ids[at + r + 1]!;

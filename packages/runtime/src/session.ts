@@ -98,7 +98,7 @@ export class LocalSession implements TextSession {
     const ids = tokenizer.encodeSequence(text, this.#growing.encode(text));
     const kept = commonPrefix(ids, decoder.tokens);
     const fresh = ids.slice(kept);
-    const likely = this.#likelyBehind(fresh.length, options.likely);
+    const likely = fresh.length > 0 ? this.#likelyBehind(ids.length, options.likely) : [];
     this.#stream = null;
     this.#likely = 0;
     this.#truncate(kept);
@@ -126,13 +126,12 @@ export class LocalSession implements TextSession {
     }
   }
 
-  /** `text` as a token that is read in the same pass as `count` others, where that takes hardly longer. */
-  #likelyBehind(count: number, text: string | undefined): readonly number[] {
+  /** `text` as a token that is read behind `length` others, in the same pass as the last of them, where that takes hardly longer. */
+  #likelyBehind(length: number, text: string | undefined): readonly number[] {
     const { decoder, tokenizer } = this.#parts;
-    if (text === undefined || count === 0 || !decoder.backend.oneMoreIsCheap || decoder.whenFull !== 'stop')
-      return [];
+    if (text === undefined || !decoder.backend.oneMoreIsCheap || decoder.whenFull !== 'stop') return [];
     const ids = tokenizer.encode(text);
-    return ids.length === 1 && decoder.length + count < decoder.capacity ? ids : [];
+    return ids.length === 1 && length < decoder.steadyTo(length) ? ids : [];
   }
 
   /** Forgets what was only likely to follow. */

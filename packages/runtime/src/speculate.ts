@@ -41,7 +41,7 @@ export async function speculate(
   signal: AbortSignal | undefined,
 ): Promise<Chosen[] | null> {
   const base = decoder.length + pending.length;
-  const room = Math.min(most, decoder.capacity - base - 1);
+  const room = Math.min(most, decoder.capacity - base - 1, decoder.steadyTo(base) - base);
   const guess = room > 0 ? lookUp([...decoder.tokens, ...pending], room) : [];
   if (guess.length === 0) return null;
   const { logits } = await decoder.ingest([...pending, ...guess], { logits: 'all', signal });
