@@ -65,10 +65,11 @@ export class TokenBytes {
     this.#tokens = tokens;
     const ofBytes = steps.some((s) => s.type === 'ByteLevel');
     this.#toBytes = ofBytes ? byteLevel() : sentencePiece(steps);
-    // What is found in the normalised text stands for that text: in SentencePiece's, a tag has the space in front of it.
+    // What is found in the normalised text stands for that text: in SentencePiece's, a tag has the space in front of it. The decoder
+    // reads added tokens too: Gemma's runs of "▁" are among them.
     const found = ofBytes ? (text: string) => UTF8.encode(text) : this.#toBytes;
     for (const { id, content, normalized } of json.added_tokens ?? [])
-      this.#made[id] = normalized ? found(normalize(content)) : UTF8.encode(content);
+      this.#made[id] = found(normalized ? normalize(content) : content);
     this.stripsLeadingSpace = steps.some(
       (s) =>
         (s.type === 'Strip' && s.content === ' ' && (s.start ?? 0) > 0) ||
