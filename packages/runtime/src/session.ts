@@ -87,6 +87,11 @@ export class LocalSession implements TextSession {
     return this.#parts.decoder.length - this.#likely;
   }
 
+  /** The newest token of the sequence. */
+  get #lastToken(): number | undefined {
+    return this.#pending.at(-1) ?? this.#parts.decoder.tokens[this.#held - 1];
+  }
+
   sync(text: string, options: SyncOptions = {}): Promise<SyncResult> {
     return this.#turn.run(() => this.#sync(text, options));
   }
@@ -215,7 +220,7 @@ export class LocalSession implements TextSession {
     const sampler = new Sampler(options.sampling, this.tokens);
     const stops = new StopStrings(options.stop ?? []);
     const began = this.#text.length;
-    const stream = (this.#stream ??= tokenizer.stream(began === 0));
+    const stream = (this.#stream ??= tokenizer.stream(began === 0, this.#lastToken));
     const ahead: Chosen[] = [];
     let produced = 0;
     let shown = began;
@@ -378,7 +383,7 @@ export class LocalSession implements TextSession {
     const base = from > 0 ? this.#ends[from - 1]! : 0;
     const raw = rawLengths(text, (t) => tokenizer.normalize(t));
     this.#ends.length = from;
-    const stream = tokenizer.stream(base === 0);
+    const stream = tokenizer.stream(base === 0, ids[from - 1]);
     let length = base;
     for (let i = from; i < ids.length; i++) {
       if (i >= silent) length += stream.push(ids[i]!).length;

@@ -3,6 +3,8 @@
 // the rest. Each is written here as the Split that means the same and that it does right; a version that reads them itself makes this
 // file unnecessary.
 
+import { WORD } from './single-words.ts';
+
 interface Splitter {
   type?: string;
   pretokenizers?: Splitter[];
@@ -37,7 +39,7 @@ function spelled(step: Splitter): Splitter | Splitter[] {
   const { type, behavior = 'Isolated' } = step;
   if (type === 'Sequence') return (step.pretokenizers ?? []).flatMap(spelled);
   if (type === 'Digits') return isolated(step.individual_digits ? '\\p{N}' : '\\p{N}+');
-  if (type === 'Whitespace') return split({ Regex: '\\w+|[^\\w\\s]+' }, 'Removed', true);
+  if (type === 'Whitespace') return split({ Regex: `[${WORD}]+|[^${WORD}\\s]+` }, 'Removed', true);
   if (type === 'WhitespaceSplit') return split({ Regex: '\\s+' }, 'Removed', false);
   if (type === 'Punctuation') return split({ Regex: PUNCTUATION }, behavior, false);
   if (type === 'Split') return split(step.pattern ?? {}, behavior, step.invert ?? false);

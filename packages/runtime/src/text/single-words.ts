@@ -17,10 +17,10 @@ export interface Splitting {
   splitter_normalized: Splitter;
 }
 
-/** A word character of Rust's `\w`, with which Hugging Face's tokenizers looks at both neighbours. */
-const WORD = '[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]';
-const ENDS_IN_WORD = new RegExp(`${WORD}$`, 'u');
-const BEGINS_WITH_WORD = new RegExp(`^${WORD}`, 'u');
+/** The word characters of Rust's `\w`, as the inside of a class. Hugging Face's tokenizers looks for them at both neighbours. */
+export const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}';
+const ENDS_IN_WORD = new RegExp(`[${WORD}]$`, 'u');
+const BEGINS_WITH_WORD = new RegExp(`^[${WORD}]`, 'u');
 
 /** Lets `library` leave those `tokens` that are single words where they touch another word. */
 export function leaveInsideWords(library: Splitting, tokens: readonly AddedToken[]): void {

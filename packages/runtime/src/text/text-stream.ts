@@ -3,22 +3,29 @@
 
 import type { TokenBytes } from './token-bytes.ts';
 
+const SPACE = 0x20;
+
 export class TextStream {
   readonly #bytes: TokenBytes;
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   #stripSpace: boolean;
+  /** The last token's, where it shows only with the next one. */
+  #space = '';
   #held = 0;
 
-  constructor(bytes: TokenBytes, stripLeadingSpace: boolean) {
+  /** `after`: the token before those that will come; none for a text's first. */
+  constructor(bytes: TokenBytes, stripLeadingSpace: boolean, after?: number) {
     this.#bytes = bytes;
     this.#stripSpace = stripLeadingSpace;
+    if (bytes.holdsTrailingSpace && after !== undefined && bytes.at(after)?.at(-1) === SPACE)
+      this.#space = ' ';
   }
 
   /** Text completed by this id; may be empty. Ids outside the vocabulary add nothing. */
   push(id: number): string {
     const piece = this.#bytes.at(id);
     if (piece === undefined || piece.length === 0) return '';
-    const text = this.#strip(this.#decoder.decode(piece, { stream: true }));
+    const text = this.#spaced(this.#strip(this.#decoder.decode(piece, { stream: true })));
     this.#held = unfinishedBytes(piece, this.#held);
     return text;
   }
@@ -32,6 +39,13 @@ export class TextStream {
   flush(): string {
     this.#held = 0;
     return this.#strip(this.#decoder.decode());
+  }
+
+  #spaced(text: string): string {
+    if (!this.#bytes.holdsTrailingSpace || text === '') return text;
+    const before = this.#space;
+    this.#space = text.endsWith(' ') ? ' ' : '';
+    return before + text.slice(0, text.length - this.#space.length);
   }
 
   #strip(text: string): string {

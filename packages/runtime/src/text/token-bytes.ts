@@ -1,6 +1,7 @@
 // What each token id contributes to the text, as bytes. Working in bytes is what makes streaming exact: a character may
-// be spread over several tokens, and only its last byte completes it. Covers the two decoders that language models use:
-// byte-level BPE (GPT-2 table) and SentencePiece style (metaspace and <0xNN> byte tokens).
+// be spread over several tokens, and only its last byte completes it. Covers the decoders that language models use:
+// byte-level BPE (GPT-2 table), SentencePiece style (metaspace and <0xNN> byte tokens), WordPiece, BPE with a suffix at a word's
+// end, and whole words (no decoder).
 
 import { RuntimeError } from '../errors.ts';
 
@@ -25,6 +26,9 @@ interface DecoderJson {
   start?: number;
   add_prefix_space?: boolean;
   prepend_scheme?: string;
+  prefix?: string;
+  cleanup?: boolean;
+  suffix?: string;
 }
 
 const UTF8 = new TextEncoder();
@@ -47,6 +51,8 @@ function byteOfStandIn(): Map<string, number> {
 export class TokenBytes {
   /** True where the decoder drops one leading space of the whole text (SentencePiece's dummy prefix). */
   readonly stripsLeadingSpace: boolean;
+  /** True where a space at a token's end shows only with the token behind it. */
+  readonly holdsTrailingSpace: boolean;
   readonly #tokens: readonly (string | undefined)[];
   readonly #toBytes: (token: string) => Uint8Array;
   readonly #made: Uint8Array[] = [];
@@ -63,18 +69,20 @@ export class TokenBytes {
     const steps =
       json.decoder?.type === 'Sequence' ? (json.decoder.decoders ?? []) : json.decoder ? [json.decoder] : [];
     this.#tokens = tokens;
-    const ofBytes = steps.some((s) => s.type === 'ByteLevel');
-    this.#toBytes = ofBytes ? byteLevel() : sentencePiece(steps);
+    const {
+      toBytes,
+      ofBytes = false,
+      stripsLeadingSpace = false,
+      holdsTrailingSpace = false,
+    } = spelling(steps);
+    this.#toBytes = toBytes;
+    this.stripsLeadingSpace = stripsLeadingSpace;
+    this.holdsTrailingSpace = holdsTrailingSpace;
     // What is found in the normalised text stands for that text: in SentencePiece's, a tag has the space in front of it. The decoder
     // reads added tokens too: Gemma's runs of "▁" are among them.
     const found = ofBytes ? (text: string) => UTF8.encode(text) : this.#toBytes;
     for (const { id, content, normalized } of json.added_tokens ?? [])
       this.#made[id] = found(normalized ? normalize(content) : content);
-    this.stripsLeadingSpace = steps.some(
-      (s) =>
-        (s.type === 'Strip' && s.content === ' ' && (s.start ?? 0) > 0) ||
-        (s.type === 'Metaspace' && s.prepend_scheme !== 'never' && s.add_prefix_space !== false),
-    );
   }
 
   /** One more than the highest id. */
@@ -88,6 +96,56 @@ export class TokenBytes {
     const token = this.#tokens[id];
     return (this.#made[id] ??= token === undefined ? new Uint8Array() : this.#toBytes(token));
   }
+}
+
+/** What a decoder makes of one token, and at the ends of a text. */
+interface Spelling {
+  toBytes: (token: string) => Uint8Array;
+  /** The vocabulary spells bytes; added tokens are their own text there. */
+  ofBytes?: boolean;
+  stripsLeadingSpace?: boolean;
+  holdsTrailingSpace?: boolean;
+}
+
+function spelling(steps: readonly DecoderJson[]): Spelling {
+  // Without a decoder tokens are words, joined by spaces.
+  if (steps.length === 0) return { toBytes: (token) => UTF8.encode(` ${token}`), stripsLeadingSpace: true };
+  if (steps.some((s) => s.type === 'ByteLevel')) return { toBytes: byteLevel(), ofBytes: true };
+  const only = steps.length === 1 ? steps[0]! : null;
+  if (only?.type === 'WordPiece') return { toBytes: wordPiece(only), stripsLeadingSpace: true };
+  if (only?.type === 'BPEDecoder') {
+    const suffix = only.suffix ?? '</w>';
+    return { toBytes: (token) => UTF8.encode(token.replaceAll(suffix, ' ')), holdsTrailingSpace: true };
+  }
+  const strips = steps.some(
+    (s) =>
+      (s.type === 'Strip' && s.content === ' ' && (s.start ?? 0) > 0) ||
+      (s.type === 'Metaspace' && s.prepend_scheme !== 'never' && s.add_prefix_space !== false),
+  );
+  return { toBytes: sentencePiece(steps), stripsLeadingSpace: strips };
+}
+
+/** Spaces and contractions that BERT's decoder takes back (Hugging Face tokenizers, decoders/wordpiece.rs, cleanup). */
+const CLEANUP: readonly [string, string][] = [
+  [' .', '.'],
+  [' ?', '?'],
+  [' !', '!'],
+  [' ,', ','],
+  [" ' ", "'"],
+  [" n't", "n't"],
+  [" 'm", "'m"],
+  [' do not', " don't"],
+  [" 's", "'s"],
+  [" 've", "'ve"],
+  [" 're", "'re"],
+];
+
+/** Tokens that continue a word bear a prefix; before every other one stands a space. */
+function wordPiece({ prefix = '##', cleanup = true }: DecoderJson): (token: string) => Uint8Array {
+  return (token) => {
+    const text = token.startsWith(prefix) ? token.slice(prefix.length) : ` ${token}`;
+    return UTF8.encode(cleanup ? CLEANUP.reduce((t, [from, to]) => t.replaceAll(from, to), text) : text);
+  };
 }
 
 function byteLevel(): (token: string) => Uint8Array {
@@ -107,10 +165,10 @@ function byteLevel(): (token: string) => Uint8Array {
 function sentencePiece(steps: readonly DecoderJson[]): (token: string) => Uint8Array {
   const known = new Set(['Replace', 'ByteFallback', 'Fuse', 'Strip', 'Metaspace']);
   const odd = steps.find((s) => !known.has(s.type));
-  if (odd || steps.length === 0) {
+  if (odd) {
     throw new RuntimeError(
       'bad-tokenizer',
-      `tokenizer.json: decoder "${odd?.type ?? 'none'}" is not supported; byte-level and SentencePiece (Metaspace, ByteFallback) decoders are`,
+      `tokenizer.json: decoder "${odd.type}" is not supported; ByteLevel, SentencePiece's (Metaspace, ByteFallback), WordPiece and BPEDecoder are`,
     );
   }
   const replacements: [string, string][] = [];

@@ -80,10 +80,31 @@ test('a sequence that spells its begin token out gets no second one', () => {
   expect(tokenizer.silentPrefix('<|begin|>Hello')).toBe(0);
 });
 
-test('a decoder kind that cannot stream is refused by name', () => {
+test('a decoder kind that is not known is refused by name', () => {
   const json = read('byte-level.json') as Record<string, unknown>;
-  expect(
-    () => new Tokenizer({ ...json, decoder: { type: 'WordPiece', prefix: '##', cleanup: true } }),
-  ).toThrow(/WordPiece.*not supported/);
+  expect(() => new Tokenizer({ ...json, decoder: { type: 'CTC', pad_token: '<pad>' } })).toThrow(
+    /CTC.*not supported/,
+  );
   expect(() => new Tokenizer({})).toThrow(/tokenizer\.json cannot be used/);
 });
+
+test.each(['WordPiece', 'words without a decoder', 'BPE with a suffix'])(
+  'text that goes on behind another is spaced as in one: %s',
+  (kind) => {
+    const variants = read('variants.cases.json') as {
+      name: string;
+      base: string;
+      patch: object;
+      cases: Case[];
+    }[];
+    const { base, patch, cases } = variants.find(({ name }) => name === kind)!;
+    const tokenizer = new Tokenizer({ ...(read(`${base}.json`) as object), ...patch });
+    for (const { ids, decoded } of cases) {
+      for (let cut = 1; cut < ids.length; cut++) {
+        const rest = tokenizer.stream(false, ids[cut - 1]);
+        const behind = ids.slice(cut).map((id) => rest.push(id));
+        expect(tokenizer.decode(ids.slice(0, cut)) + behind.join('')).toBe(decoded);
+      }
+    }
+  },
+);

@@ -31,7 +31,7 @@ export class Tokenizer {
   constructor(json: unknown, config: unknown = {}, chatBeginnings: () => readonly string[] = () => []) {
     this.#chatBeginnings = chatBeginnings;
     try {
-      this.#inner = new HuggingFaceTokenizer(libraryJson(json as object), (config ?? {}) as object);
+      this.#inner = new HuggingFaceTokenizer(libraryJson(json as object), withUnknown(json, config));
     } catch (error) {
       throw new RuntimeError('bad-tokenizer', `tokenizer.json cannot be used: ${messageOf(error)}`, {
         cause: error,
@@ -94,9 +94,9 @@ export class Tokenizer {
     return ids.map((id) => stream.push(id)).join('') + stream.flush();
   }
 
-  /** A decoder that takes one id at a time. `fresh`: the first id begins a text. */
-  stream(fresh: boolean): TextStream {
-    return new TextStream(this.bytes, fresh && this.bytes.stripsLeadingSpace);
+  /** A decoder that takes one id at a time. `fresh`: the first id begins a text; else it comes behind the id `after`. */
+  stream(fresh: boolean, after?: number): TextStream {
+    return new TextStream(this.bytes, fresh && this.bytes.stripsLeadingSpace, fresh ? undefined : after);
   }
 
   /** Id of an added token by its content, e.g. "<bigmodel>"; undefined where there is none. */
@@ -131,4 +131,10 @@ export class Tokenizer {
     const normalizer = this.#inner.normalizer as unknown as ((text: string) => string) | null;
     return normalizer ? normalizer(text) : text;
   }
+}
+
+/** @huggingface/tokenizers 0.2.0 takes the unknown token of a word-level model from tokenizer_config.json only. */
+function withUnknown(json: unknown, config: unknown): object {
+  const { type, unk_token } = (json as { model?: { type?: string; unk_token?: string } }).model ?? {};
+  return type === 'WordLevel' ? { ...(config as object | null), unk_token } : ((config ?? {}) as object);
 }
