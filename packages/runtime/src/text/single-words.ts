@@ -1,5 +1,6 @@
-// Added tokens that count only as words of their own (`single_word`). @huggingface/tokenizers 0.2.0 finds them inside words too; its
-// splitters are wrapped here, which a version that reads the field makes unnecessary.
+// Added tokens that count only as words of their own (`single_word`), and those that take the white space beside them (`lstrip`, `rstrip`).
+// @huggingface/tokenizers 0.2.0 finds the former inside words too, and takes what JavaScript calls white space: U+FEFF, but not U+0085. Its
+// splitters are wrapped here, which a version that does all that makes unnecessary.
 
 import type { TokenizerJson } from './token-bytes.ts';
 
@@ -12,6 +13,7 @@ interface Splitter {
 
 /** What is needed of the library's Tokenizer. It looks for some added tokens in the text, for the others in the normalised one. */
 export interface Splitting {
+  added_tokens_map: Map<string, { lstrip: boolean; rstrip: boolean }>;
   normalizer: ((text: string) => string) | null;
   splitter_unnormalized: Splitter;
   splitter_normalized: Splitter;
@@ -22,9 +24,15 @@ export const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}';
 const ENDS_IN_WORD = new RegExp(`[${WORD}]$`, 'u');
 const BEGINS_WITH_WORD = new RegExp(`^[${WORD}]`, 'u');
 
-/** Lets `library` leave those `tokens` that are single words where they touch another word. */
-export function leaveInsideWords(library: Splitting, tokens: readonly AddedToken[]): void {
-  if (!tokens.some((token) => token.single_word)) return;
+/** The white space of Rust's `char::is_whitespace`. */
+const SPACE = '\\p{White_Space}';
+const LEADING_SPACE = new RegExp(`^${SPACE}+`, 'u');
+const TRAILING_SPACE = new RegExp(`(?<!${SPACE})${SPACE}+$`, 'u');
+
+/** Lets `library` leave those `tokens` that are single words where they touch another word, and take the white space that is theirs. */
+export function cutAtAddedTokens(library: Splitting, tokens: readonly AddedToken[]): void {
+  if (!tokens.some((token) => token.single_word || token.lstrip || token.rstrip)) return;
+  for (const token of library.added_tokens_map.values()) token.lstrip = token.rstrip = false;
   const { normalizer } = library;
   const isLate = (token: AddedToken): boolean => normalizer !== null && (token.normalized ?? !token.special);
   leave(
@@ -52,7 +60,10 @@ function leave(splitter: Splitter, tokens: readonly AddedToken[]): void {
       open = plain;
       at += part.length;
     }
-    return parts;
+    return parts.map((part, i) => {
+      if (words.get(parts[i - 1] ?? '')?.rstrip) part = part.replace(LEADING_SPACE, '');
+      return words.get(parts[i + 1] ?? '')?.lstrip ? part.replace(TRAILING_SPACE, '') : part;
+    });
   };
 }
 

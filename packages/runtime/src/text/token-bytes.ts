@@ -14,6 +14,8 @@ export interface TokenizerJson {
     special?: boolean;
     normalized?: boolean;
     single_word?: boolean;
+    lstrip?: boolean;
+    rstrip?: boolean;
   }[];
 }
 

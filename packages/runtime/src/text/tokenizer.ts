@@ -5,7 +5,7 @@ import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { RuntimeError, messageOf } from '../errors.ts';
 import { libraryJson } from './library-json.ts';
 import { seams, type Seams } from './seams.ts';
-import { leaveInsideWords, type Splitting } from './single-words.ts';
+import { cutAtAddedTokens, type Splitting } from './single-words.ts';
 import { TextStream } from './text-stream.ts';
 import { TokenBytes, type TokenizerJson } from './token-bytes.ts';
 import { unknownBytes } from './unknown-bytes.ts';
@@ -43,7 +43,7 @@ export class Tokenizer {
     this.seams = seams(json, config);
     const added = parsed.added_tokens ?? [];
     for (const token of added) this.#idOf.set(token.content, token.id);
-    leaveInsideWords(library, added);
+    cutAtAddedTokens(library, added);
     this.#unknownBytes = unknownBytes((json as { model: unknown }).model, (token) =>
       this.#inner.token_to_id(token),
     );
