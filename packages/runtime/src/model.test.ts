@@ -10,8 +10,9 @@ import type { Backend } from './backend.ts';
 import { Decoder } from './decoder.ts';
 import type { LocalModel } from './local-model.ts';
 import { openLocal } from './node/index.ts';
-import type { LocalSession, SessionChunk } from './session.ts';
+import { LocalSession, type SessionChunk } from './session.ts';
 import type { GenerateOptions } from './text-model.ts';
+import { Tokenizer } from './text/tokenizer.ts';
 
 const fixtures = fileURLToPath(new URL('../test/fixtures/', import.meta.url));
 interface Reference {
@@ -238,6 +239,29 @@ describe('session', () => {
     expect((await session.state()).text).toBe(text);
     await session.close();
   });
+
+  test.each([
+    ['A dog and', ' the dog.'],
+    ['<bigmodel>\nA dog', '</bigmodel>\nis'],
+    ['e\u0301 is', ' the e\u0301'],
+  ])(
+    'places are those of the text where the tokenizer writes a mark for every space: %j',
+    async (first, more) => {
+      const json: unknown = JSON.parse(
+        readFileSync(path.join(fixtures, 'tokenizers/sentence-piece.json'), 'utf8'),
+      );
+      session = new LocalSession({
+        decoder: await Decoder.create(model.backend),
+        tokenizer: new Tokenizer(json),
+        stopIds: new Set(),
+      });
+      for (const text of [first, first + more]) {
+        const { watched } = await session.sync(text, { watch: [1] });
+        expect(watched.at(-1)!.textLength).toBe(text.length);
+      }
+      await session.close();
+    },
+  );
 
   test('the log-probability watched at a position is that of scoring the text', async () => {
     const id = model.tokenizer.encode(' loaves')[0]!;

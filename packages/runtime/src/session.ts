@@ -381,14 +381,16 @@ export class LocalSession implements TextSession {
     let from = Math.min(kept, this.#ends.length);
     while (from > 0 && this.#ends[from - 1] === -1) from--;
     const base = from > 0 ? this.#ends[from - 1]! : 0;
-    const raw = rawLengths(text, (t) => tokenizer.normalize(t));
     this.#ends.length = from;
     const stream = tokenizer.stream(base === 0, ids[from - 1]);
-    let length = base;
+    let spelled = '';
     for (let i = from; i < ids.length; i++) {
-      if (i >= silent) length += stream.push(ids[i]!).length;
-      this.#ends.push(stream.midCharacter ? -1 : raw(length));
+      if (i >= silent) spelled += stream.push(ids[i]!);
+      this.#ends.push(stream.midCharacter ? -1 : spelled.length);
     }
+    const raw = rawLengths(text.slice(base), spelled, (t) => tokenizer.normalize(t));
+    for (let i = from; i < ids.length; i++)
+      if (this.#ends[i]! >= 0) this.#ends[i] = base + raw(this.#ends[i]!);
   }
 
   #notes(): { notes?: readonly string[] } {
