@@ -251,6 +251,15 @@ describe('a checkpoint with', () => {
     expect(error.message).toMatch(/1 of 2 shards .* are missing: model-00002-of-00002\.safetensors/);
   });
 
+  it('a whole file and an index of others is read from the whole file, as by transformers', async () => {
+    const index = JSON.stringify({ weight_map: { [QUERY]: 'model-00001-of-00002.safetensors' } });
+    const source = broken('qwen2', (f) => {
+      f[`${MODEL}.index.json`] = new TextEncoder().encode(index);
+    });
+    const { tensors } = await Checkpoint.open(source);
+    expect(tensors.get(QUERY)!.file).toBe(MODEL);
+  });
+
   it('a harmless unknown field compiles when the caller says so', async () => {
     await withFolder(async (folder) => {
       const source = broken('qwen2', editConfig({ mascot: 'owl' }));

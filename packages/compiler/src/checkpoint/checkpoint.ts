@@ -5,6 +5,7 @@ import type { CheckpointSource } from '../files.ts';
 import { hasOwnHead } from './own-head.ts';
 import { readSafetensorsHeader, type StoredTensor } from './safetensors.ts';
 
+const WHOLE = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
 
 export class Checkpoint {
@@ -93,6 +94,8 @@ async function readTensors(
 }
 
 async function shardFiles(source: CheckpointSource, files: readonly string[]): Promise<readonly string[]> {
+  // As transformers does: an index beside it may be of the shards that the file was made of.
+  if (files.includes(WHOLE)) return [WHOLE];
   if (files.includes(INDEX)) {
     const map = (await readJson(source, INDEX))['weight_map'];
     if (map === null || typeof map !== 'object') {
@@ -109,7 +112,6 @@ async function shardFiles(source: CheckpointSource, files: readonly string[]): P
     return shards;
   }
   const found = files.filter((f) => /^[^/]+\.safetensors$/.test(f));
-  if (found.includes('model.safetensors')) return ['model.safetensors'];
   if (found.length === 1) return found;
   const what =
     found.length === 0 ? 'no .safetensors file' : `${found.length} .safetensors files and no ${INDEX}`;
