@@ -4,13 +4,15 @@
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { readFile, readdir, rm, stat } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { MANIFEST_FILE, type CompileOptions } from '@baton/compiler';
 import { compileDirectory } from '@baton/compiler/node';
 import { compilerIdentity } from './compiler-identity.ts';
 import { withLock } from './lock.ts';
+import { makeFolder } from './make-folder.ts';
+import { writeWhole } from './write-whole.ts';
 
 /** BATON_CACHE, or the cache folder of this system's customs (~/.cache/baton on Linux). */
 export function cacheRoot(): string {
@@ -27,7 +29,7 @@ export function cacheRoot(): string {
 /** The folder of the compiled model for the checkpoint in `directory`; compiles it where there is none. */
 export async function compiledDirectory(directory: string, options: CompileOptions = {}): Promise<string> {
   const root = path.join(cacheRoot(), 'compiled');
-  await mkdir(root, { recursive: true });
+  makeFolder(root);
   const hash = createHash('sha256').update(
     JSON.stringify([await compilerIdentity(), sortedEntries(options)]),
   );
@@ -82,8 +84,7 @@ async function fileHash(file: string): Promise<string> {
   const known = await readFile(memo, 'utf8').catch(() => '');
   if (/^[0-9a-f]{64}$/.test(known)) return known;
   const fresh = await digest();
-  await mkdir(path.dirname(memo), { recursive: true });
-  await writeFile(`${memo}.${process.pid}`, fresh);
-  await rename(`${memo}.${process.pid}`, memo);
+  makeFolder(path.dirname(memo));
+  await writeWhole(memo, fresh);
   return fresh;
 }

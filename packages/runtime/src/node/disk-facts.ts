@@ -1,10 +1,12 @@
 // Facts kept as small files in the cache folder; written under a temporary name and renamed, so that none is read half.
 
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Facts } from '../facts.ts';
 import { cacheRoot } from './compile-cache.ts';
+import { makeFolder } from './make-folder.ts';
+import { writeWhole } from './write-whole.ts';
 
 export function diskFacts(): Facts {
   const at = (key: string): string =>
@@ -19,11 +21,9 @@ export function diskFacts(): Facts {
     },
     set: async (key, value) => {
       const file = at(key);
-      const scratch = `${file}.${process.pid}`;
       try {
-        await mkdir(path.dirname(file), { recursive: true });
-        await writeFile(scratch, JSON.stringify(value));
-        await rename(scratch, file);
+        makeFolder(path.dirname(file));
+        await writeWhole(file, JSON.stringify(value));
       } catch {
         // A cache that cannot be written is no cache; the fact is found out again next time.
       }

@@ -1,12 +1,13 @@
 // The model store's place on disk.
 
-import { mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import { open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { RuntimeError } from '../errors.ts';
 import { ModelStore } from '../store/model-store.ts';
 import type { StoreFolder } from '../store/folder.ts';
 import { cacheRoot } from './compile-cache.ts';
 import { withLock } from './lock.ts';
+import { makeFolder } from './make-folder.ts';
 import { writeWhole } from './write-whole.ts';
 
 /** The store of downloaded models in Node, under BATON_CACHE or ~/.cache/baton. */
@@ -16,7 +17,7 @@ export function diskStore(root = path.join(cacheRoot(), 'models')): ModelStore {
 
 export function diskFolder(root: string): StoreFolder {
   const at = (file: string): string => path.join(root, ...file.split('/'));
-  const parent = (file: string): Promise<unknown> => mkdir(path.dirname(at(file)), { recursive: true });
+  const parent = async (file: string): Promise<unknown> => makeFolder(path.dirname(at(file)));
   return {
     size: async (file) => {
       const info = await stat(at(file)).catch(() => null);
@@ -81,7 +82,7 @@ export function diskFolder(root: string): StoreFolder {
       return names.filter((n) => !n.endsWith('.lock') && !n.endsWith('.tmp'));
     },
     free: async () => {
-      await mkdir(root, { recursive: true });
+      makeFolder(root);
       const { bavail, bsize } = await statfs(root);
       return bavail * bsize;
     },
@@ -92,7 +93,7 @@ export function diskFolder(root: string): StoreFolder {
     }),
     disk: at,
     exclusive: async (name, work) => {
-      await mkdir(root, { recursive: true });
+      makeFolder(root);
       return withLock(path.join(root, `${name}.lock`), work);
     },
   };

@@ -2,9 +2,12 @@
 
 import { rename, rm, writeFile } from 'node:fs/promises';
 
+/** One process may write one file twice at once. */
+let written = 0;
+
 /** Its folder must exist. Leaves nothing beside the file where it fails. */
 export async function writeWhole(file: string, contents: string | Uint8Array): Promise<void> {
-  const unfinished = `${file}.${process.pid}.tmp`;
+  const unfinished = `${file}.${process.pid}-${written++}.tmp`;
   try {
     await writeFile(unfinished, contents);
     await rename(unfinished, file);
