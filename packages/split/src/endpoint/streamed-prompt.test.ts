@@ -267,7 +267,7 @@ describe('a relay whose large endpoint reads along', () => {
     await textOf(remote.generate('hello', { maxTokens: 1 }));
     const sent: SolveEvent[] = [];
     const prices = { input: 1000, output: 0 };
-    const options = { small, large: remote, prices, budget: { maxSpans: 1 } };
+    const options = { small, large: remote, prices };
     const trace = await solveToTrace(QUESTION, options, (event) => void sent.push(event));
     const requests = sent.filter((event) => event.type === 'request');
     const whole = trace.prompt + trace.text;
