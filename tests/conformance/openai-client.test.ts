@@ -144,6 +144,25 @@ describe('completions', () => {
     expect(byIds.usage!.prompt_tokens).toBe(ids.length);
   });
 
+  test('characters spread over several tokens: the echo of ids, and offsets behind them', async () => {
+    const text = 'é😀 a';
+    const byText = (await complete({ prompt: text, echo: true, logprobs: 0, max_tokens: 0 })).choices[0]!;
+    const { token_ids: ids } = byText as unknown as { token_ids: number[] };
+    const byIds = (await complete({ prompt: ids, echo: true, logprobs: 0, max_tokens: 1 })).choices[0]!;
+    expect(byIds.text.slice(0, text.length)).toBe(text);
+    for (const { logprobs } of [byText, byIds])
+      expect(logprobs!.text_offset![logprobs!.tokens!.indexOf(' a')]).toBe(text.indexOf(' a'));
+    expect(byIds.logprobs!.text_offset!.at(-1)).toBe(text.length);
+  });
+
+  test('offsets go on where text is held back for a stop string', async () => {
+    const { tokens } = (await complete({ logprobs: 0 })).choices[0]!.logprobs!;
+    const stop = `${tokens!.slice(2, 4).join('')}\u0000never`;
+    const { text, logprobs } = (await complete({ logprobs: 0, stop })).choices[0]!;
+    expect(text).toBe(tokens!.join(''));
+    expect(logprobs!.text_offset).toEqual(tokens!.map((_, i) => tokens!.slice(0, i).join('').length));
+  });
+
   test('a bias of -100 bans a token', async () => {
     const free = await complete({ max_tokens: 1 });
     const [id] = (free.choices[0] as unknown as { token_ids: number[] }).token_ids;

@@ -13,7 +13,7 @@ import {
   parseBody,
   unsupported,
 } from './generation-fields.ts';
-import { completionLogprobs, type CompletionLogprobs } from './logprobs.ts';
+import { TextOffsets, completionLogprobs, textOf, type CompletionLogprobs } from './logprobs.ts';
 import { UsageSum, extensions, finishReason } from './run-request.ts';
 
 const id = v.pipe(v.number(), v.integer(), v.minValue(0));
@@ -92,11 +92,10 @@ async function* choiceEvents(
   const top = request.logprobs ?? 0;
   const wanted = request.logprobs !== null && request.logprobs !== undefined;
   const bytes = (token: number): Uint8Array | undefined => engine.tokenBytes(token);
-  let offset = 0;
+  const offsets = new TextOffsets();
   if (request.echo) {
     signal.throwIfAborted();
-    const echoed = await echo(engine, prompt, wanted ? top : null);
-    offset = echoed.text.length;
+    const echoed = await echo(engine, prompt, wanted ? top : null, offsets);
     // Scoring has read the whole prompt; where nothing is to be written after it, it is not read again.
     const all = request.max_tokens === 0 && echoed.token_ids.length > 0;
     const usage = { promptTokens: echoed.token_ids.length, completionTokens: 0 };
@@ -112,8 +111,8 @@ async function* choiceEvents(
     signal,
   };
   for await (const chunk of engine.generate(prompt, options)) {
-    const logprobs = wanted && chunk.logprobs ? completionLogprobs(chunk.logprobs, offset, top, bytes) : null;
-    offset += chunk.text.length;
+    const logprobs =
+      wanted && chunk.logprobs ? completionLogprobs(chunk.logprobs, offsets, top, bytes) : null;
     const stopped = chunk.stopped !== undefined && options.stop?.includes(chunk.stopped);
     yield {
       choice: {
@@ -133,12 +132,13 @@ async function echo(
   engine: Engine,
   prompt: Prompt,
   top: number | null,
+  offsets: TextOffsets,
 ): Promise<Pick<Choice, 'text' | 'logprobs' | 'token_ids'>> {
   const bytes = (token: number): Uint8Array | undefined => engine.tokenBytes(token);
   if (top === null && 'text' in prompt) return { text: prompt.text, logprobs: null, token_ids: [] };
   const scored = await engine.score(prompt, top ?? 0);
-  const text = 'text' in prompt ? prompt.text : scored.map((t) => t.text).join('');
-  const logprobs = top === null ? null : completionLogprobs(scored, 0, top, bytes);
+  const text = 'text' in prompt ? prompt.text : textOf(scored, bytes);
+  const logprobs = top === null ? null : completionLogprobs(scored, offsets, top, bytes);
   return { text, logprobs, token_ids: scored.map((t) => t.id) };
 }
 

@@ -14,14 +14,26 @@ export interface CompletionLogprobs {
   text_offset: number[];
 }
 
-/** `offset`: UTF-16 units of text before the first entry. `top` 0 gives no alternatives. */
+/** Where the tokens of a choice begin in its text, in UTF-16 units. One that goes on with a character begins with that character. */
+export class TextOffsets {
+  readonly #characters = new TextDecoder('utf-8', { ignoreBOM: true });
+  #at = 0;
+
+  /** Where this token begins; the next one is behind it. */
+  next(token: Uint8Array): number {
+    const at = this.#at;
+    this.#at += this.#characters.decode(token, { stream: true }).length;
+    return at;
+  }
+}
+
+/** `offsets` goes on from one call to the next of a choice. `top` 0 gives no alternatives. */
 export function completionLogprobs(
   entries: readonly (Entry | PromptToken)[],
-  offset: number,
+  offsets: TextOffsets,
   top: number,
   bytes: TokenBytes,
 ): CompletionLogprobs {
-  let at = offset;
   const out: CompletionLogprobs = {
     tokens: [],
     token_logprobs: [],
@@ -36,8 +48,7 @@ export function completionLogprobs(
         ? null
         : Object.fromEntries((entry.top ?? []).map((t) => [tokenName(t, bytes), t.logprob])),
     );
-    out.text_offset.push(at);
-    at += entry.text.includes('\uFFFD') ? 0 : entry.text.length;
+    out.text_offset.push(offsets.next(ownBytes(entry, bytes)));
   }
   return out;
 }
@@ -46,9 +57,18 @@ export function chatLogprobs(entries: TextChunk['logprobs'], bytes: TokenBytes):
   const one = (t: TokenLogprob): object => ({
     token: tokenName(t, bytes),
     logprob: t.logprob,
-    bytes: [...(bytes(t.id) ?? new TextEncoder().encode(t.text))],
+    bytes: [...ownBytes(t, bytes)],
   });
   return { content: (entries ?? []).map((t) => ({ ...one(t), top_logprobs: (t.top ?? []).map(one) })) };
+}
+
+/** The text of tokens together: characters may be spread over several. */
+export function textOf(tokens: readonly { id: number; text: string }[], bytes: TokenBytes): string {
+  return Buffer.concat(tokens.map((token) => ownBytes(token, bytes))).toString();
+}
+
+function ownBytes(token: { id: number; text: string }, bytes: TokenBytes): Uint8Array {
+  return bytes(token.id) ?? new TextEncoder().encode(token.text);
 }
 
 function tokenName(token: { id: number; text: string }, bytes: TokenBytes): string {
