@@ -349,6 +349,23 @@ describe('refusals are the client’s own error classes, naming the field', () =
     ['tools', { tools: [{ type: 'function' as const, function: { name: 'f' } }] }, 'no tools'],
     ['audio', { audio: { voice: 'alloy', format: 'wav' as const } }, 'no audio'],
     ['top_logprobs', { top_logprobs: 3 }, 'logprobs'],
+    ['chat_template_kwargs', { chat_template_kwargs: { enable_thinking: false } }, 'chat template'],
+    ['add_generation_prompt', { add_generation_prompt: false }, 'assistant message'],
+    [
+      'messages.1.tool_calls',
+      {
+        messages: [
+          messages[0]!,
+          {
+            role: 'assistant' as const,
+            content: null,
+            tool_calls: [{ id: '1', type: 'function' as const, function: { name: 'f', arguments: '{}' } }],
+          },
+          messages[0]!,
+        ],
+      },
+      'no tools',
+    ],
   ])('what this server cannot do is refused and named: %s', async (param, options, words) => {
     const request = client.chat.completions.create({ model: server.model, messages, ...options });
     await expect(request).rejects.toMatchObject({
@@ -358,8 +375,34 @@ describe('refusals are the client’s own error classes, naming the field', () =
     });
   });
 
+  test.each([
+    { response_format: { type: 'json_object' } },
+    { structured_outputs: { choice: ['yes', 'no'] } },
+    { guided_regex: '[0-9]+' },
+    { grammar: 'root ::= "yes"' },
+    { json_schema: {} },
+  ])('so is structured output of a raw completion: %o', async (options) => {
+    await expect(complete(options)).rejects.toMatchObject({
+      status: 400,
+      param: Object.keys(options)[0],
+      message: expect.stringContaining('no structured output'),
+    });
+  });
+
+  test('a field that is missing is told as that', async () => {
+    const ask = client.post('/chat/completions', { body: { messages: [{ role: 'user' }] } });
+    await expect(ask).rejects.toMatchObject({
+      status: 400,
+      param: 'messages.0.content',
+      message: expect.stringContaining('messages.0.content: it is missing'),
+    });
+    await expect(client.post('/completions', { body: {} })).rejects.toMatchObject({
+      message: expect.stringContaining('prompt: it is missing'),
+    });
+  });
+
   test('what asks for nothing of it is fine', async () => {
-    const nothing = { response_format: { type: 'text' as const }, tools: [], parallel_tool_calls: false };
+    const nothing = { response_format: { type: 'text' as const }, tools: [], chat_template_kwargs: {} };
     const reply = await client.chat.completions.create({
       model: server.model,
       messages,

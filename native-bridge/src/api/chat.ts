@@ -26,6 +26,9 @@ const schema = v.object({
     v.array(
       v.object({
         role: v.picklist(['system', 'developer', 'user', 'assistant']),
+        // Before the content, which such messages leave out.
+        tool_calls: unsupported('tools', []),
+        function_call: unsupported('functions'),
         // Not a union, which says of a part only that it is no text.
         content: v.lazy((content) => (Array.isArray(content) ? v.array(part) : v.string())),
       }),
@@ -38,9 +41,10 @@ const schema = v.object({
   top_logprobs: v.nullish(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(20))),
   continue_final_message: v.nullish(v.boolean()),
   add_generation_prompt: v.nullish(v.boolean()),
-  response_format: unsupported('structured output', { type: 'text' }),
   tools: unsupported('tools', []),
   functions: unsupported('functions', []),
+  chat_template: unsupported('other chat template than the model’s own'),
+  chat_template_kwargs: unsupported('variables for the chat template', {}),
   audio: unsupported('audio'),
   modalities: unsupported('other modality than text', ['text'], []),
 });
@@ -72,6 +76,13 @@ export function parseChat(body: unknown): ChatRequest {
     });
   if (request.continue_final_message && request.add_generation_prompt)
     throw new ApiError(400, 'add_generation_prompt and continue_final_message exclude each other', {
+      param: 'add_generation_prompt',
+    });
+  if (
+    request.add_generation_prompt === false &&
+    (last !== 'assistant' || request.continue_final_message === false)
+  )
+    throw new ApiError(400, 'add_generation_prompt: without it only an assistant message can be continued', {
       param: 'add_generation_prompt',
     });
   return request;

@@ -10,6 +10,17 @@ const number = (low: number, high: number) =>
 const whole = (low: number, high = Number.MAX_SAFE_INTEGER) =>
   v.nullish(v.pipe(v.number(), v.integer(), v.minValue(low), v.maxValue(high)));
 
+/** A field that this server knows and cannot honour: its message says so, and not what type it would have. */
+export const unsupported = (what: string, ...harmless: readonly unknown[]) =>
+  v.nullish(
+    v.custom<unknown>(
+      (value) => value === false || harmless.some((one) => JSON.stringify(one) === JSON.stringify(value)),
+      `this server has no ${what}`,
+    ),
+  );
+
+const structured = unsupported('structured output', { type: 'text' }, '');
+
 /** Most choices of one request, prompts and `n` together. */
 export const MOST_CHOICES = 64;
 
@@ -31,6 +42,15 @@ export const generationFields = {
   n: whole(1, MOST_CHOICES),
   stream: v.nullish(v.boolean()),
   stream_options: v.nullish(v.object({ include_usage: v.nullish(v.boolean()) })),
+  response_format: structured,
+  // As vLLM and llama.cpp have it, in this order.
+  structured_outputs: structured,
+  guided_json: structured,
+  guided_regex: structured,
+  guided_choice: structured,
+  guided_grammar: structured,
+  json_schema: structured,
+  grammar: structured,
 };
 
 export type GenerationFields = v.InferOutput<ReturnType<typeof shared>>;
@@ -42,6 +62,8 @@ export function parseBody<S extends v.GenericSchema>(schema: S, body: unknown): 
   if (result.success) return result.output;
   const issue = result.issues[0];
   const field = v.getDotPath(issue);
+  if (field && issue.input === undefined)
+    throw new ApiError(400, `${field}: it is missing`, { param: field });
   const found = JSON.stringify(issue.input)?.slice(0, 40) ?? 'undefined';
   // The value of these two is the person's text, which error messages and logs must not hold.
   const shown = field?.startsWith('prompt') || field?.startsWith('messages') ? '' : ` (got ${found})`;
@@ -59,15 +81,6 @@ export const maxTokensField = v.nullish(v.pipe(v.number(), v.integer(), v.minVal
 export function mostTokens(given: number | null | undefined, fallback: number): number {
   return given === -1 ? Infinity : (given ?? fallback);
 }
-
-/** A field that this server knows and cannot honour: its message says so, and not what type it would have. */
-export const unsupported = (what: string, ...harmless: readonly unknown[]) =>
-  v.nullish(
-    v.custom<unknown>(
-      (value) => value === false || harmless.some((one) => JSON.stringify(one) === JSON.stringify(value)),
-      `this server has no ${what}`,
-    ),
-  );
 
 /** Generation options of choice number `choice`; every choice of a seeded request has a seed of its own. */
 export function generateOptions(
