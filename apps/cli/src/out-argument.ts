@@ -2,9 +2,13 @@
 // written; the nearest one that exists must take them.
 import { mkdtemp, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { UsageError } from './usage-error.ts';
 
 /** Throws where `--out FILE` could not be written. */
 export async function checkOutFile(file: string): Promise<void> {
+  refuseEmpty(file);
+  if (file.endsWith('/') || file.endsWith(path.sep))
+    throw new Error(`--out ${file} is a folder; name a file`);
   const there = await stat(file).catch(() => null);
   if (there?.isDirectory()) throw new Error(`--out ${file} is a folder; name a file`);
   // A file is replaced as a whole, which would put one in the place of /dev/null.
@@ -14,9 +18,15 @@ export async function checkOutFile(file: string): Promise<void> {
 
 /** Throws where `--out FOLDER` could not be made or written into. */
 export async function checkOutFolder(folder: string): Promise<void> {
+  refuseEmpty(folder);
   const there = await stat(folder).catch(() => null);
   if (there && !there.isDirectory()) throw new Error(`--out ${folder} is a file; name a folder`);
   await tryFolder(path.resolve(folder), folder);
+}
+
+/** A variable that a script never set; as a path it would be the folder that the command runs in. */
+function refuseEmpty(out: string): void {
+  if (out.trim() === '') throw new UsageError('--out is empty; name a place');
 }
 
 /** In words, instead of the system's with the name of a folder that nobody typed. */

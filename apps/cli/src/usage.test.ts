@@ -80,11 +80,19 @@ it('a folder with a letter wrong is told from a Hugging Face id that cannot be r
 
 const TO_FILES = ['solve q', `annotate ${task} --disagreement`, 'bench relay'];
 const TO_FOLDERS = [`compile ${CHECKPOINT} --context 64 --chunk 16`, `eval --task ${task} --policy small`];
+
+it.each([...TO_FILES, ...TO_FOLDERS])('%s: an --out that is empty is no place', async (words) => {
+  const { code, stderr } = await refused(`${words} --out `);
+  expect(stderr).toMatch(/--out is empty/);
+  expect(code).toBe(2);
+});
+
 mkdirSync(path.join(folder, 'taken'));
 
 it.each([
   ...TO_FILES.flatMap((words) => [
     [`${words} --out ${folder}/taken`, /--out .* is a folder; name a file/] as const,
+    [`${words} --out ${folder}/new/`, /--out .* is a folder; name a file/] as const,
     [`${words} --out ${file}/below/file`, /--out .*: cannot write in .*file \(it is no folder\)/] as const,
   ]),
   ...TO_FOLDERS.flatMap((words) => [
