@@ -46,6 +46,7 @@ it.each([
   [`${COMPILE} --revision main`, /--revision is for a Hugging Face id, and .* is a folder/],
   [`${COMPILE} --keep-above -1`, /--keep-above.* a number of at least 0/],
   ['score --text hi --model ', /the model is empty/],
+  [`compile --out ${folder}/none `, /the checkpoint is empty/],
 ])('%s is wrong usage', async (words, line) => {
   const { code, stderr } = await refused(words);
   expect(stderr).toMatch(line);
@@ -57,6 +58,10 @@ it.each([
   [
     'generate --prompt x --model no-such-owner/name',
     /no such folder; if it is a Hugging Face id, run baton compile/,
+  ],
+  [
+    `compile ${CHECKPOINT}/model.safetensors --out ${folder}/none`,
+    /model\.safetensors is a file; give the folder/,
   ],
   [`eval --task ${folder} --policy small --out ${folder}/none`, /is a folder; a task is a \.jsonl file/],
 ])('%s fails with one line', async (words, line) => {

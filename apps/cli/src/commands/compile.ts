@@ -186,10 +186,13 @@ async function run(checkpoint: string, flags: Flags): Promise<void> {
 
 /** A folder if there is one of that name, else a URL or a Hugging Face id. */
 async function openSource(checkpoint: string, flags: Flags, signal: AbortSignal): Promise<CheckpointSource> {
-  const isFolder = await stat(checkpoint).then(
-    (s) => s.isDirectory(),
-    () => false,
-  );
+  if (checkpoint.trim() === '')
+    throw new UsageError('the checkpoint is empty: give a folder, a URL or a Hugging Face id');
+  const there = await stat(checkpoint).catch(() => null);
+  const isFolder = there?.isDirectory() ?? false;
+  // A path of two parts would read as an id.
+  if (there && !isFolder)
+    throw new Error(`compile: ${checkpoint} is a file; give the folder with the checkpoint’s config.json`);
   if (flags.revision !== undefined && (isFolder || isUrl(checkpoint)))
     throw new UsageError(
       `--revision is for a Hugging Face id, and ${checkpoint} is a ${isFolder ? 'folder' : 'URL'}; leave it out`,
