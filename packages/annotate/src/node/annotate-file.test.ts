@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { mkdtemp, readFile, readdir, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rename, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import { expect, test } from 'vitest';
 import type { Annotate } from '../annotated-row.ts';
@@ -166,3 +166,16 @@ test.each<[string, (options: AnnotateFileOptions) => Promise<void>, RegExp]>([
   await damage(options);
   await expect(annotateFile(options)).rejects.toThrow(message);
 });
+
+test.each(['out.jsonl', 'out.sft.jsonl', 'out.stats.json', 'out.rejected.jsonl'])(
+  'an input that one of the outputs would replace is left alone: %s',
+  async (name) => {
+    const options = await setUp();
+    const input = join(dirname(options.input), name);
+    await rename(options.input, input);
+    const before = await readFile(input, 'utf8');
+    await expect(annotateFile({ ...options, input })).rejects.toThrow(/would be written over the input/);
+    expect(await readFile(input, 'utf8')).toBe(before);
+    expect(await readdir(dirname(input))).toEqual([name]);
+  },
+);

@@ -2,7 +2,7 @@
 // moment it is there; then the training file, the statistics and the list of rows that failed.
 
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, realpath } from 'node:fs/promises';
 import { basename } from 'node:path';
 
 import { openJsonlLog, writeFileWhole } from '@baton/eval/jsonl';
@@ -58,6 +58,7 @@ export async function annotateFile(options: AnnotateFileOptions): Promise<Annota
     statistics: `${stem}.stats.json`,
     rejected: `${stem}.rejected.jsonl`,
   };
+  await refuseInput(options.input, Object.values(files));
   const log = await openJsonlLog(options.out);
   const annotated = new Map<string, AnnotatedRow>();
   const current = (row: ReasoningRow): boolean => {
@@ -148,6 +149,15 @@ async function annotateAll(
   await Promise.all(Array.from({ length: Math.max(1, options.concurrency ?? 1) }, work));
   const order = new Map(todo.map((row, i) => [row.id, i]));
   return rejected.sort((a, b) => order.get(a.id)! - order.get(b.id)!);
+}
+
+/** The rejected rows of one run are a natural input of the next, which would write its own over them. */
+async function refuseInput(input: string, files: readonly string[]): Promise<void> {
+  const source = await realpath(input);
+  for (const file of files) {
+    if ((await realpath(file).catch(() => null)) === source)
+      throw new AnnotateError(`${file} would be written over the input; choose another --out`);
+  }
 }
 
 async function readInput(path: string, limit: number | undefined): Promise<ReasoningRow[]> {
