@@ -1,5 +1,6 @@
 // `baton compile` as a person runs it, on the compiler's fixtures.
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   copyFileSync,
   existsSync,
@@ -16,7 +17,7 @@ import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, expect, it } from 'vitest';
+import { afterAll, expect, it, vi } from 'vitest';
 
 const root = path.resolve(import.meta.dirname, '../../../..');
 const fixture = path.join(root, 'packages/compiler/test/fixtures/qwen2');
@@ -156,6 +157,49 @@ it.skipIf(process.platform === 'win32')('leaves nothing behind when the system r
   expect(run.stderr.trim()).not.toContain('\n');
   expect(readdirSync(place)).toEqual([]);
 });
+
+it.skipIf(process.platform === 'win32').each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
+  'leaves nothing behind when it is ended by %s',
+  async (signal) => {
+    const place = mkdtempSync(path.join(folder, 'ended-'));
+    // Gives everything but the weights themselves, which lie behind the header.
+    const server = createServer((request, response) => {
+      const file = path.join(fixture, path.basename(request.url!));
+      if (!existsSync(file)) return response.writeHead(404).end();
+      const whole = readFileSync(file);
+      const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '') ?? [];
+      if (first === undefined) return response.end(whole);
+      const begin = Number(first);
+      const end = Math.min(last ? Number(last) + 1 : whole.length, whole.length);
+      response.writeHead(206, {
+        'content-length': end - begin,
+        'content-range': `bytes ${begin}-${end - 1}/${whole.length}`,
+      });
+      const headerBytes = 8 + Number(whole.readBigUInt64LE());
+      if (file.endsWith('.safetensors') && end > headerBytes + 4096) return response.flushHeaders();
+      return response.end(whole.subarray(begin, end));
+    });
+    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+    try {
+      const { port } = server.address() as AddressInfo;
+      const bin = path.join(root, 'apps/cli/bin/baton.mjs');
+      const words = [bin, 'compile', `http://127.0.0.1:${port}`, '--out', path.join(place, 'model')];
+      const child = spawn(process.execPath, words, { stdio: ['ignore', 'ignore', 'pipe'] });
+      let stderr = '';
+      child.stderr.on('data', (piece) => (stderr += String(piece)));
+      await vi.waitUntil(() => readdirSync(place).length > 0 || child.exitCode !== null, { timeout: 20_000 });
+      expect(stderr).toBe('');
+      child.kill(signal);
+      const [code] = (await once(child, 'close')) as [number | null];
+      expect(code).toBe(130);
+      expect(stderr.trim()).toBe('baton: stopped; nothing was kept');
+      expect(readdirSync(place)).toEqual([]);
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+  },
+);
 
 it('compiles a Hugging Face id from the hub that HF_ENDPOINT names', async () => {
   const seen: string[] = [];

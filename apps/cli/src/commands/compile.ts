@@ -127,13 +127,16 @@ export function compileCommand(): Command {
     .action(run);
 }
 
+/** Ctrl-C, a supervisor's stop and a closed terminal: what is written so far are gigabytes in a hidden folder. */
+const ENDINGS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
 async function run(checkpoint: string, flags: Flags): Promise<void> {
   refuseNarrower(flags);
   const { out, context, chunk, weights, group, target, layersPerGraph, head, epsilonFloor, id, json } = flags;
   const { cacheUpdate, attention, prefillWeights, boundary, keepAbove } = flags;
   const stop = new AbortController();
   const interrupt = () => stop.abort(new DOMException('stopped; nothing was kept', 'AbortError'));
-  process.once('SIGINT', interrupt);
+  for (const signal of ENDINGS) process.once(signal, interrupt);
   const show = process.stderr.isTTY;
   try {
     await checkOutFolder(out);
@@ -180,7 +183,7 @@ async function run(checkpoint: string, flags: Flags): Promise<void> {
     };
     console.log(json ? JSON.stringify(result) : summary(result));
   } finally {
-    process.removeListener('SIGINT', interrupt);
+    for (const signal of ENDINGS) process.removeListener(signal, interrupt);
   }
 }
 
