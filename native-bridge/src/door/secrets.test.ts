@@ -30,6 +30,12 @@ describe('tokens', () => {
     if (process.platform !== 'win32') expect(statSync(file).mode & 0o777).toBe(0o600);
   });
 
+  test('a name cannot write over the list that it stands in', () => {
+    const store = new TokenStore(file);
+    store.issue('https://a.example', '\u001b[2J\rüb er\n1234  2026  program  ✓\u202e\u2028x');
+    expect(store.list()[0]!.name).toBe('[2J üb er 1234  2026  program  ✓ x');
+  });
+
   test('revoked by another process end in this one', () => {
     const here = new TokenStore(file);
     const token = here.issue(null, 'a program');

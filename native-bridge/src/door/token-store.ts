@@ -25,13 +25,16 @@ export class TokenStore {
     this.#file = file;
   }
 
-  /** Makes a token that works for this origin only (null: only for requests that come from no web page). */
+  /**
+   * Makes a token that works for this origin only (null: only for requests that come from no web page). A client may choose its name, and the
+   * list goes to a terminal: what could move the cursor, begin a line or turn the reading direction round becomes a space.
+   */
   issue(origin: string | null, name: string): string {
     const token = newToken();
     const client: PairedClient = {
       id: randomUUID().slice(0, 8),
       origin,
-      name,
+      name: name.replace(/[\p{C}\p{Zl}\p{Zp}]+/gu, ' ').trim(),
       created: new Date().toISOString(),
       tokenHash: hashOf(token),
     };
