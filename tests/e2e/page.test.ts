@@ -134,6 +134,29 @@ describe('the page', () => {
     await visitor.close();
   });
 
+  it('does not put a server’s usual address over one that is typed at once', async () => {
+    const visitor = await Visitor.open(browser, started.page, 'wasm-simd', { endpointKind: 'auto' });
+    await visitor.page.getByRole('button', { name: 'Settings' }).click();
+    const form = visitor.page.locator('baton-endpoint');
+    const address = form.getByRole('textbox', { name: 'Address' });
+    await address.waitFor();
+    const shown = await form.evaluate(async (element) => {
+      const find = <T extends Element>(name: string): T => element.shadowRoot!.querySelector<T>(name)!;
+      const frame = (): Promise<unknown> => new Promise(requestAnimationFrame);
+      await frame();
+      const server = find<HTMLSelectElement>('select');
+      server.value = 'vllm';
+      server.dispatchEvent(new Event('change'));
+      await Promise.resolve();
+      find<HTMLInputElement>('input[type=url]').value = 'http://127.0.0.1:9/v1';
+      await frame();
+      await frame();
+      return find<HTMLInputElement>('input[type=url]').value;
+    });
+    expect(shown).toBe('http://127.0.0.1:9/v1');
+    await visitor.close();
+  });
+
   it('keeps an API key out of storage unless asked', async () => {
     const visitor = await Visitor.open(browser, started.page);
     await visitor.page.getByRole('button', { name: 'Settings' }).click();
@@ -377,7 +400,7 @@ describe('trouble', () => {
   });
 
   it('works without site data, where the browser forbids it', async () => {
-    const context = await browser.newContext();
+    const context = await browser.newContext({ serviceWorkers: 'block' });
     await context.addInitScript(() => {
       for (const name of ['localStorage', 'indexedDB'])
         Object.defineProperty(window, name, {

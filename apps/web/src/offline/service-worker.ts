@@ -72,7 +72,11 @@ registerRoute(
 
 /** Out of this version's cache, an older one's, or that of the files kept at first use. */
 async function asset(request: Request, { href }: URL, event: LastingEvent): Promise<Response> {
-  const kept = await caches.match(href, { ignoreVary: true });
+  // Its own first: Chromium keeps the compiled form of a script beside the file it came from, some time later, and would make a
+  // cache anew for that which has been removed meanwhile.
+  const kept =
+    (await caches.match(href, { ignoreVary: true, cacheName: own })) ??
+    (await caches.match(href, { ignoreVary: true }));
   if (kept) return kept;
   const answer = await fetch(request);
   if (answer.ok && atFirstUse.urls.has(href)) {

@@ -145,6 +145,8 @@ export class BatonEndpoint extends LitElement {
     const known = PRESETS.some(({ url }) => url === endpointUrl);
     const url = preset?.url && (endpointUrl === '' || known) ? { endpointUrl: preset.url } : {};
     changeSettings({ endpointKind, endpointOwn: true, ...url });
+    // Not with the next frame, as for other changes: the address would go over what was typed since.
+    this.requestUpdate();
     if (endpointKind === HERE || endpointKind === BRIDGE) void checkEndpoint();
     else store.patch({ large: { status: store.value.settings.endpointUrl === '' ? 'none' : 'unchecked' } });
   }
