@@ -4,6 +4,7 @@ export * from './manifest.ts';
 export { compile, COMPILER_VERSION, type CompiledModel } from './compile.ts';
 export { CompileError, type CompileErrorCode } from './errors.ts';
 export type { CheckpointSource, FileWriter, ModelFiles, ModelSink } from './files.ts';
+export { integerProductsAreExact } from './graph/integer-product.ts';
 export * from './host/index.ts';
 export * from './sources/index.ts';
 export { unsupportedByOpenvino } from './openvino/unsupported-operators.ts';

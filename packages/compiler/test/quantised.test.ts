@@ -3,7 +3,8 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { CompileOptions, Manifest } from '../src/index.ts';
+import * as ort from 'onnxruntime-node';
+import { integerProductsAreExact, type CompileOptions, type Manifest } from '../src/index.ts';
 import { compileDirectory } from '../src/node/index.ts';
 import { fixture, fixtureNames, withFolder, worstError } from './fixtures.ts';
 import { TestHost } from './host.ts';
@@ -90,8 +91,17 @@ it.each(['portable', 'fused'] as const)('works with one scale per output channel
   });
 });
 
-describe('the integer lowering', () => {
-  it.each(fixtureNames())(
+describe('the integer lowering', async () => {
+  const exact = await integerProductsAreExact(ort);
+
+  it.runIf(process.platform === 'linux' && process.arch === 'x64')(
+    'is told apart on processors whose products of bytes saturate',
+    async () => {
+      expect(exact).toBe(/vnni/.test(await readFile('/proc/cpuinfo', 'utf8')));
+    },
+  );
+
+  it.runIf(exact).each(fixtureNames())(
     'multiplies the stored integers by rows of 8-bit activations (%s)',
     async (name) => {
       await compiled(name, { weights: 'int8', lowering: 'integer' }, async (manifest, folder) => {

@@ -3,6 +3,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { integerProductsAreExact } from '@baton/compiler';
 import { compileDirectory } from '@baton/compiler/node';
 import * as ort from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -84,11 +85,15 @@ async function logprobs(type: OnnxType, tokens: number[], before: number): Promi
   return Array.from(logits!, (v) => v - sum);
 }
 
-describe('the ONNX export', () => {
+describe('the ONNX export', async () => {
   // score() tells the prediction for its last token from those before it.
   const tokens = Array.from(TEXT, (c) => c.charCodeAt(0)).slice(0, -1);
 
-  it.each(['fp32', 'q4', 'q8'] as const)('%s is the network of the checkpoint', async (type) => {
+  // Where products of bytes saturate, the usual q8 export is another network.
+  const types = (await integerProductsAreExact(ort))
+    ? (['fp32', 'q4', 'q8'] as const)
+    : (['fp32', 'q4'] as const);
+  it.each(types)('%s is the network of the checkpoint', async (type) => {
     const got = await logprobs(type, tokens, 15);
     const error = Math.max(...[...want].map(([id, logprob]) => Math.abs(got[id]! - logprob)));
     // Log-probabilities lie near -4; rounding weights moves them by tenths, a wrong graph by whole numbers.

@@ -7,7 +7,7 @@
 // The sums become f32 and meet the matrix's scales inside com.microsoft.MatMulIntegerToFloat, whose scale for the
 // activations is one number for all rows, so it gets 1 and the rows' own scales follow.
 import type { ManifestTensor } from '../manifest.ts';
-import { CONTRIB_DOMAIN, type OnnxBuilder } from './onnx-builder.ts';
+import { CONTRIB_DOMAIN, ELEMENT_TYPES, OnnxBuilder } from './onnx-builder.ts';
 
 /** `input` is f32 [rows, K], `tensor` int8 [N, K] with one scale per row; returns the name of f32 [rows, N]. `rows` null: any number. */
 export function integerProduct(
@@ -24,22 +24,77 @@ export function integerProduct(
   const columnScales = b.external(`${weight}.scales`, 'f32', [dims[0]!], { file, ...scales! });
   // Of a constant: runtimes turn it once, when they load the graph.
   const turned = b.node('Transpose', `${name}/turned`, [stored], { perm: [1n, 0n] });
-  const product = b.node(
+  return product(b, quantised, turned, columnScales, name);
+}
+
+/** `matrix` is int8 [K, N], `columnScales` f32 [N]. */
+function product(
+  b: OnnxBuilder,
+  { integers, scales }: Quantised,
+  matrix: string,
+  columnScales: string,
+  name: string,
+): string {
+  const columns = b.node(
     'MatMulIntegerToFloat',
     `${name}/columns`,
-    [quantised.integers, turned, b.scalar('one', 1), columnScales, b.bytes('byte_128', [], 128)],
+    [integers, matrix, b.scalar('one', 1), columnScales, b.bytes('byte_128', [], 128)],
     {},
     { domain: CONTRIB_DOMAIN },
   );
-  return b.node('Mul', name, [product, quantised.scales]);
+  return b.node('Mul', name, [columns, scales]);
+}
+
+const PROBE = { rows: 4, inputs: 64, outputs: 16 };
+
+/** What is used of an ONNX Runtime (onnxruntime-node, onnxruntime-web). */
+export interface OnnxRuntime {
+  InferenceSession: { create(graph: Uint8Array<ArrayBuffer>): Promise<OnnxSession> };
+  Tensor: new (type: 'float32', data: Float32Array, dims: readonly number[]) => unknown;
+}
+
+interface OnnxSession {
+  run(feeds: Record<string, unknown>): Promise<Record<string, { data: unknown }>>;
+  release(): Promise<void>;
+}
+
+/**
+ * Whether integer products are exact with `ort`'s CPU kernels on this processor. On x86 without VNNI they add two products of
+ * an unsigned and a signed byte in 16 bits (vpmaddubsw), which saturate from 32768 on: two products of 255 and 127 are 64770,
+ * and such a sum comes out half as large, with no error. Tried with one row and with several, which have kernels of their own.
+ */
+export async function integerProductsAreExact(ort: OnnxRuntime): Promise<boolean> {
+  const { rows, inputs, outputs } = PROBE;
+  const b = new OnnxBuilder('integer_product_probe');
+  b.input('rows', 'f32', [rows, inputs], 0);
+  const matrix = b.node('Cast', 'matrix', [b.bytes('largest', [inputs, outputs], 127)], {
+    to: BigInt(ELEMENT_TYPES.int8),
+  });
+  const columnScales = b.floats('column_scales', [outputs], new Float32Array(outputs).fill(1));
+  product(b, quantisedRows(b, 'rows', null), matrix, columnScales, 'sums');
+  b.output('sums', 'f32', [rows, outputs], 0);
+  const session = await ort.InferenceSession.create(b.toBytes('probe'));
+  try {
+    for (const count of [1, rows]) {
+      const ones = new Float32Array(count * inputs).fill(1);
+      const results = await session.run({ rows: new ort.Tensor('float32', ones, [count, inputs]) });
+      const sums = results['sums']!.data as Float32Array;
+      // Ones become 127 of 1/127, whose f32 is off by its last bit.
+      if (!sums.every((sum) => Math.abs(sum - inputs * 127) < 1)) return false;
+    }
+    return true;
+  } finally {
+    await session.release();
+  }
+}
+
+interface Quantised {
+  integers: string;
+  scales: string;
 }
 
 /** uint8 [rows, K] around 128, and f32 [rows, 1]: what they are worth. Computed once for all products with the same input. */
-function quantisedRows(
-  b: OnnxBuilder,
-  input: string,
-  rows: number | null,
-): { integers: string; scales: string } {
+function quantisedRows(b: OnnxBuilder, input: string, rows: number | null): Quantised {
   const [integers, scales] = [`${input}/integers`, `${input}/integer_scales`];
   if (b.has(integers)) return { integers, scales };
   const axis = b.int64s('last_axis', [-1]);

@@ -2,7 +2,7 @@
 // one, so that the sessions of one model share those pages.
 
 import path from 'node:path';
-import type { Manifest, ModelFiles } from '@baton/compiler';
+import { integerProductsAreExact, type Manifest, type ModelFiles } from '@baton/compiler';
 import type * as Ort from 'onnxruntime-node';
 import type { Backend } from '../backend.ts';
 import { RuntimeError, messageOf } from '../errors.ts';
@@ -16,6 +16,9 @@ export interface OrtCpuOptions {
   threads?: number;
 }
 
+/** Of this process's processor; asked for once. */
+let exact: Promise<boolean> | undefined;
+
 export async function openOrtCpu(
   manifest: Manifest,
   files: ModelFiles,
@@ -23,6 +26,13 @@ export async function openOrtCpu(
 ): Promise<Backend> {
   const ort = await loadOnnxRuntime();
   keepFreedMemory();
+  if (manifest.lowering === 'integer' && !(await (exact ??= integerProductsAreExact(ort)))) {
+    throw new RuntimeError(
+      'target-refused',
+      `ort-cpu gives wrong numbers for ${manifest.id}: this processor's 8-bit products saturate (it has no VNNI). ` +
+        'Compile with the lowering fused, or use wasm-simd',
+    );
+  }
   const weights = files.directory === undefined ? await files.read(manifest.weightsFile) : null;
   const session: Ort.InferenceSession.SessionOptions = {
     executionProviders: ['cpu'],
