@@ -107,8 +107,8 @@ export function createApp(options: AppOptions): Hono {
     return c.json({ ids: stepwise(engine).encode(text) });
   });
   app.post('/v1/render', async (c) => {
-    const { messages, addGenerationPrompt = true } = parseBody(renderBody, await json(c));
-    return c.json({ text: await stepwise(engine).renderChat(messages, addGenerationPrompt) });
+    const { messages, addGenerationPrompt = true, variables = {} } = parseBody(renderBody, await json(c));
+    return c.json({ text: await stepwise(engine).renderChat(messages, { addGenerationPrompt, variables }) });
   });
   app.post('/v1/sessions', async (c) => {
     await json(c);

@@ -349,7 +349,7 @@ describe('refusals are the client’s own error classes, naming the field', () =
     ['tools', { tools: [{ type: 'function' as const, function: { name: 'f' } }] }, 'no tools'],
     ['audio', { audio: { voice: 'alloy', format: 'wav' as const } }, 'no audio'],
     ['top_logprobs', { top_logprobs: 3 }, 'logprobs'],
-    ['chat_template_kwargs', { chat_template_kwargs: { enable_thinking: false } }, 'chat template'],
+    ['chat_template_kwargs', { chat_template_kwargs: { messages: [] } }, 'no variables'],
     ['add_generation_prompt', { add_generation_prompt: false }, 'assistant message'],
     [
       'messages.1.tool_calls',

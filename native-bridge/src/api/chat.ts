@@ -11,6 +11,7 @@ import {
   maxTokensField,
   mostTokens,
   parseBody,
+  templateVariables,
   unsupported,
 } from './generation-fields.ts';
 import { chatLogprobs } from './logprobs.ts';
@@ -44,7 +45,7 @@ const schema = v.object({
   tools: unsupported('tools', []),
   functions: unsupported('functions', []),
   chat_template: unsupported('other chat template than the model’s own'),
-  chat_template_kwargs: unsupported('variables for the chat template', {}),
+  chat_template_kwargs: v.nullish(templateVariables),
   audio: unsupported('audio'),
   modalities: unsupported('other modality than text', ['text'], []),
 });
@@ -111,6 +112,7 @@ export async function* chatEvents(
       ...(request.logprobs ? { topLogprobs: request.top_logprobs ?? 0 } : {}),
       signal,
       continueFinal,
+      variables: request.chat_template_kwargs ?? {},
     };
     let first = true;
     for await (const chunk of engine.chat(messages, options)) {

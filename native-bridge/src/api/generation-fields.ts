@@ -19,6 +19,18 @@ export const unsupported = (what: string, ...harmless: readonly unknown[]) =>
     ),
   );
 
+/** Given to the template by this server itself. */
+const OWN = ['messages', 'tools', 'add_generation_prompt', 'continue_final_message', 'chat_template'];
+
+/** What a chat template reads besides the messages (vLLM's and SGLang's `chat_template_kwargs`). */
+export const templateVariables = v.pipe(
+  v.record(v.string(), v.unknown()),
+  v.check(
+    (given) => !OWN.some((name) => name in given),
+    `${OWN.join(', ')} are no variables; send them as fields of the request`,
+  ),
+);
+
 const structured = unsupported('structured output', { type: 'text' }, '');
 
 /** Most choices of one request, prompts and `n` together. */

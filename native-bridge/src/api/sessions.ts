@@ -4,6 +4,7 @@ import * as v from 'valibot';
 import type { GenerateOptions, Sampling, SyncResult } from '@baton/runtime/text-model';
 import { ApiError } from '../api-error.ts';
 import type { Engine, StepwiseEngine } from '../engine/engine.ts';
+import { templateVariables } from './generation-fields.ts';
 
 const number = v.optional(v.pipe(v.number(), v.finite()));
 const whole = v.optional(v.pipe(v.number(), v.integer(), v.minValue(0)));
@@ -38,6 +39,7 @@ export const renderBody = v.object({
     v.minLength(1),
   ),
   addGenerationPrompt: v.optional(v.boolean()),
+  variables: v.optional(templateVariables),
 });
 
 /** Throws 400 where two models answer: their text is nobody's own cache. */

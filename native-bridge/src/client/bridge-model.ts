@@ -3,6 +3,7 @@
 import type {
   ChatMessage,
   GenerateOptions,
+  RenderOptions,
   SyncResult,
   TextChunk,
   TextModel,
@@ -77,10 +78,7 @@ export class BridgeModel implements TextModel {
     return this.#completions.generate(prompt, options);
   }
 
-  async renderChat(
-    messages: readonly ChatMessage[],
-    options: { addGenerationPrompt?: boolean } = {},
-  ): Promise<string> {
+  async renderChat(messages: readonly ChatMessage[], options: RenderOptions = {}): Promise<string> {
     return (await this.post<{ text: string }>('render', { messages, ...options })).text;
   }
 

@@ -1,5 +1,11 @@
 // What answers requests, as the HTTP side sees it: one local model, or a relay of two. The HTTP side knows no models.
-import type { ChatMessage, GenerateOptions, TextChunk, TokenLogprob } from '@baton/runtime/text-model';
+import type {
+  ChatMessage,
+  GenerateOptions,
+  RenderOptions,
+  TextChunk,
+  TokenLogprob,
+} from '@baton/runtime/text-model';
 import type { Trace } from '@baton/split/trace';
 import type { Sessions } from './sessions.ts';
 
@@ -41,7 +47,7 @@ export interface StepwiseEngine {
   /** Throws 400 for a text that has more tokens than fit, whatever they are; does not tokenise it. */
   refuseEndless(text: string): void;
   encode(text: string): readonly number[];
-  renderChat(messages: readonly ChatMessage[], addGenerationPrompt: boolean): Promise<string>;
+  renderChat(messages: readonly ChatMessage[], options: RenderOptions): Promise<string>;
 }
 
 export interface Engine {
@@ -58,7 +64,7 @@ export interface Engine {
   close(): Promise<void>;
 }
 
-export interface ChatOptions extends GenerateOptions {
+export interface ChatOptions extends GenerateOptions, Pick<RenderOptions, 'variables'> {
   /** Go on with the last assistant message instead of answering it. */
   continueFinal: boolean;
 }

@@ -51,7 +51,7 @@ export class ModelEngine implements Engine {
         this.#refuseEndless(text);
         return model.tokenizer.encode(text);
       },
-      renderChat: (messages, addGenerationPrompt) => model.renderChat(messages, { addGenerationPrompt }),
+      renderChat: (messages, options) => model.renderChat(messages, options),
     };
   }
 
@@ -87,8 +87,9 @@ export class ModelEngine implements Engine {
   }
 
   async *chat(messages: readonly ChatMessage[], options: ChatOptions): AsyncGenerator<EngineChunk> {
-    const { continueFinal, ...rest } = options;
-    yield* this.generate({ text: await renderConversation(this.#model, messages, continueFinal) }, rest);
+    const { continueFinal, variables = {}, ...rest } = options;
+    const text = await renderConversation(this.#model, messages, continueFinal, { variables });
+    yield* this.generate({ text }, rest);
   }
 
   async score(prompt: Prompt, top: number): Promise<PromptToken[]> {

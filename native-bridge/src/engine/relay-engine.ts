@@ -53,15 +53,19 @@ export class RelayEngine implements Engine {
   }
 
   async *chat(messages: readonly ChatMessage[], options: ChatOptions): AsyncGenerator<EngineChunk> {
-    const { continueFinal, ...rest } = options;
+    const { continueFinal, variables = {}, ...rest } = options;
     const { small } = this.#parts;
     const begun = continueFinal ? messages.at(-1)!.content : '';
     const turns = continueFinal ? messages.slice(0, -1) : messages;
     const question = turns.at(-1);
     if (question?.role === 'user' && question.content.trim() !== '' && this.#parts.chatTemplate !== null)
-      return yield* this.#solve(question.content, { history: turns.slice(0, -1), begun }, rest);
+      return yield* this.#solve(question.content, { history: turns.slice(0, -1), begun }, rest, variables);
     // Nothing is asked that a large model could be asked in its own form: it goes on with the same text.
-    yield* this.#solve(await renderConversation(small, messages, continueFinal), { raw: true }, rest);
+    yield* this.#solve(
+      await renderConversation(small, messages, continueFinal, { variables }),
+      { raw: true },
+      rest,
+    );
   }
 
   async score(): Promise<PromptToken[]> {
@@ -82,6 +86,7 @@ export class RelayEngine implements Engine {
     question: string,
     asked: Pick<SolveOptions, 'history' | 'begun' | 'raw'>,
     options: GenerateOptions,
+    variables: NonNullable<ChatOptions['variables']> = {},
   ): AsyncGenerator<EngineChunk> {
     if (options.topLogprobs !== undefined)
       throw new ApiError(400, 'logprobs: a relay has none, for two models write its answer', {
@@ -98,7 +103,8 @@ export class RelayEngine implements Engine {
         location: small.location,
         capabilities: small.capabilities,
         generate: (text, generation) => small.generate(text, generation),
-        renderChat: (messages, form) => small.renderChat(messages, form),
+        // The large model has a template of its own, which may know other names.
+        renderChat: (messages, form) => small.renderChat(messages, { ...form, variables }),
         openSession: async () => this.#lease(await prompt.promise),
       },
       large: await large.open(),

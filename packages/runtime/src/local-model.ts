@@ -11,6 +11,7 @@ import { LocalSession, commonPrefix, type SessionOptions } from './session.ts';
 import type {
   ChatMessage,
   GenerateOptions,
+  RenderOptions,
   TextChunk,
   TextModel,
   TextModelCapabilities,
@@ -87,10 +88,7 @@ export class LocalModel implements TextModel {
     return this.#backend;
   }
 
-  async renderChat(
-    messages: readonly ChatMessage[],
-    options: { addGenerationPrompt?: boolean } = {},
-  ): Promise<string> {
+  async renderChat(messages: readonly ChatMessage[], options: RenderOptions = {}): Promise<string> {
     const { template } = this.#parts.text;
     if (!template) throw new RuntimeError('bad-input', `${this.id} has no chat template; use raw completion`);
     return template.render(messages, options);

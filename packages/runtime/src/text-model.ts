@@ -78,6 +78,13 @@ export interface ChatMessage {
   content: string;
 }
 
+export interface RenderOptions {
+  /** End where the assistant begins to write. Default: true. */
+  addGenerationPrompt?: boolean;
+  /** What the template reads besides the messages, such as Qwen3's `enable_thinking`: any JSON. */
+  variables?: Readonly<Record<string, unknown>>;
+}
+
 export interface TextModel {
   readonly id: string;
   /** Where it runs, e.g. an execution target such as "wasm", or the endpoint's URL. */
@@ -86,7 +93,7 @@ export interface TextModel {
   /** Streams a continuation of the raw text `prompt`. Throws before the first chunk if the prompt does not fit. */
   generate(prompt: string, options?: GenerateOptions): AsyncIterable<TextChunk>;
   /** Renders messages with the model's chat template, ready for `generate`; absent where the template is unknown. */
-  renderChat?(messages: readonly ChatMessage[], options?: { addGenerationPrompt?: boolean }): Promise<string>;
+  renderChat?(messages: readonly ChatMessage[], options?: RenderOptions): Promise<string>;
   /** A stateful sequence over the model's KV cache; present when `capabilities.sessions`. */
   openSession?(): Promise<TextSession>;
   close?(): Promise<void>;

@@ -10,6 +10,7 @@ import { Mutex } from '../mutex.ts';
 import type {
   ChatMessage,
   GenerateOptions,
+  RenderOptions,
   TextChunk,
   TextModel,
   TextModelCapabilities,
@@ -124,10 +125,7 @@ export class WorkerModel implements TextModel {
     return this.#measured ?? Promise.resolve(this.location);
   }
 
-  async renderChat(
-    messages: readonly ChatMessage[],
-    options: { addGenerationPrompt?: boolean } = {},
-  ): Promise<string> {
+  async renderChat(messages: readonly ChatMessage[], options: RenderOptions = {}): Promise<string> {
     return this.carried((connection) => connection.call(connection.remote.renderChat(messages, options)));
   }
 

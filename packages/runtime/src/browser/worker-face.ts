@@ -8,9 +8,10 @@ import type { SessionOptions } from '../session.ts';
 import type {
   ChatMessage,
   GenerateOptions,
+  RenderOptions,
+  SyncOptions,
   SyncResult,
   TextModelCapabilities,
-  SyncOptions,
 } from '../text-model.ts';
 import type { ModelSource } from './model-source.ts';
 import type { PackedRows } from './packed-rows.ts';
@@ -59,10 +60,7 @@ export interface ModelWorker {
   ): Promise<Reply<OpenedModel>>;
   /** A short measurement of the open model (measure.ts). */
   measure(): Promise<Reply<Speed>>;
-  renderChat(
-    messages: readonly ChatMessage[],
-    options: { addGenerationPrompt?: boolean },
-  ): Promise<Reply<string>>;
+  renderChat(messages: readonly ChatMessage[], options: RenderOptions): Promise<Reply<string>>;
   /** A new session's number. */
   openSession(): Promise<Reply<number>>;
   encode(session: number, text: string): Promise<Reply<Int32Array>>;

@@ -2,7 +2,7 @@
 // tokenizer_config.json), the way transformers' apply_chat_template does. Knows no tokens.
 
 import { RuntimeError, messageOf } from '../errors.ts';
-import type { ChatMessage } from '../text-model.ts';
+import type { ChatMessage, RenderOptions } from '../text-model.ts';
 import { JinjaTemplate } from './jinja-template.ts';
 import { templateVariables } from './template-variables.ts';
 
@@ -34,11 +34,12 @@ export class ChatTemplate {
    * Text ready for `generate`. Without `addGenerationPrompt: false` it ends where the assistant begins to write. Throws `bad-tokenizer` for
    * a template that does not parse, `bad-input` for messages that it refuses.
    */
-  render(messages: readonly ChatMessage[], options: { addGenerationPrompt?: boolean } = {}): string {
+  render(messages: readonly ChatMessage[], options: RenderOptions = {}): string {
     const template = (this.#template ??= this.#parse());
     try {
       return template.render({
         ...this.#variables,
+        ...options.variables,
         messages: messages.map((m) => ({ ...m })),
         add_generation_prompt: options.addGenerationPrompt ?? true,
         tools: null,

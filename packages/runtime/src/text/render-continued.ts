@@ -1,6 +1,6 @@
 // A conversation whose last message is an assistant's beginning, as the raw text that a model goes on with.
 
-import type { ChatMessage, TextModel } from '../text-model.ts';
+import type { ChatMessage, RenderOptions, TextModel } from '../text-model.ts';
 
 /** Stands for what is continued, so that a template that trims or cuts thoughts cannot change it. */
 const MARK = 'baton-continues-here-7d1f';
@@ -13,10 +13,11 @@ const MARK = 'baton-continues-here-7d1f';
 export async function renderContinued(
   model: Pick<TextModel, 'renderChat'>,
   messages: readonly ChatMessage[],
+  options: Pick<RenderOptions, 'variables'> = {},
 ): Promise<string | null> {
   const { content } = messages.at(-1)!;
   const marked = [...messages.slice(0, -1), { role: 'assistant', content: MARK } as const];
-  const rendered = await model.renderChat!(marked, { addGenerationPrompt: false });
+  const rendered = await model.renderChat!(marked, { ...options, addGenerationPrompt: false });
   const at = rendered.lastIndexOf(MARK);
   return at < 0 ? null : rendered.slice(0, at) + content;
 }

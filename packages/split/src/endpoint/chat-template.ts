@@ -8,7 +8,7 @@
 // special tokens, and no field turns that off; sgl-project/sglang pull request 8291). A model that reads it twice answers worse. What
 // a server adds it is asked once, and that is then left out of what it is sent. vLLM is told to add nothing (presets.ts).
 
-import type { ChatMessage } from '@baton/runtime/text-model';
+import type { ChatMessage, RenderOptions } from '@baton/runtime/text-model';
 import { underSignal } from '@baton/runtime/under-signal';
 
 import { EndpointError } from '../split-error.ts';
@@ -62,15 +62,20 @@ async function ifKnown<T>(work: () => Promise<T>): Promise<T | null> {
 export async function renderedBy(
   server: RenderingServer,
   messages: readonly ChatMessage[],
-  addGenerationPrompt: boolean,
+  { addGenerationPrompt = true, variables = {} }: RenderOptions = {},
 ): Promise<string | null> {
   const { kind, model } = server;
   const { base, root, post } = access(server);
-  const asked = { messages, add_generation_prompt: addGenerationPrompt };
+  const given = Object.keys(variables).length > 0;
+  const kwargs = given ? { chat_template_kwargs: variables } : {};
+  const asked = { messages, add_generation_prompt: addGenerationPrompt, ...kwargs };
   return ifKnown(async () => {
     switch (kind) {
       case 'baton':
-        return textOf(await post(`${base}/render`, { messages, addGenerationPrompt }), 'text');
+        return textOf(
+          await post(`${base}/render`, { messages, addGenerationPrompt, ...(given ? { variables } : {}) }),
+          'text',
+        );
       case 'llama.cpp':
         return textOf(await post(`${root}/apply-template`, asked), 'prompt');
       case 'vllm': {

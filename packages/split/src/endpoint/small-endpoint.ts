@@ -4,6 +4,7 @@
 import type {
   ChatMessage,
   GenerateOptions,
+  RenderOptions,
   TextChunk,
   TextModel,
   TextModelCapabilities,
@@ -159,15 +160,12 @@ class SmallEndpoint implements TextModel {
   }
 
   /** Through the server's own rendering where it has one; otherwise the question as plain text, which a note tells. */
-  async renderChat(
-    messages: readonly ChatMessage[],
-    options: { addGenerationPrompt?: boolean } = {},
-  ): Promise<string> {
-    const { addGenerationPrompt = true } = options;
+  async renderChat(messages: readonly ChatMessage[], options: RenderOptions = {}): Promise<string> {
+    const { addGenerationPrompt = true, variables = {} } = options;
     const { url } = this.#options;
     const http = httpOf(this.#options);
     const server = isRenderer(this.#kind) ? { kind: this.#kind, url, model: this.id, http } : null;
-    const rendered = server && (await renderedBy(server, messages, addGenerationPrompt));
+    const rendered = server && (await renderedBy(server, messages, { addGenerationPrompt, variables }));
     if (server && rendered !== null) return withoutAdded(rendered, await addedInFront(server));
     this.#notes.push(`${this.id}: its chat template is not known; the question is asked as plain text`);
     return plainPrompt(messages.at(-1)?.content ?? '', messages.slice(0, -1));

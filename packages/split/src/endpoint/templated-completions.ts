@@ -38,7 +38,7 @@ export class TemplatedCompletionsModel extends OpenAICompletionsModel implements
       model: options.model ?? (await firstModelId(options)),
       http,
     });
-    this.#frame = new ChatFrame(async (messages) => renderedBy(await this.#server(), messages, true));
+    this.#frame = new ChatFrame(async (messages) => renderedBy(await this.#server(), messages));
   }
 
   async promptOf(turn: Continuation, signal?: Signal): Promise<string> {
