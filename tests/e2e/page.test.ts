@@ -157,6 +157,19 @@ describe('the page', () => {
     await visitor.close();
   });
 
+  it('keeps what was chosen in each of two tabs', async () => {
+    const visitor = await Visitor.open(browser, started.page, 'wasm-simd');
+    await visitor.ready();
+    const other = await visitor.page.context().newPage();
+    await other.goto(started.page);
+    await other.getByRole('radio', { name: /^Large:/ }).check({ force: true });
+    await visitor.page.getByRole('button', { name: 'Theme' }).click();
+    await visitor.page.reload();
+    expect(await visitor.page.getByRole('radio', { name: /^Large:/ }).isChecked()).toBe(true);
+    expect(await visitor.page.locator('html').getAttribute('data-theme')).toBe('light');
+    await visitor.close();
+  });
+
   it('keeps an API key out of storage unless asked', async () => {
     const visitor = await Visitor.open(browser, started.page);
     await visitor.page.getByRole('button', { name: 'Settings' }).click();

@@ -116,7 +116,7 @@ export async function bench(options: BenchOptions): Promise<Bench> {
       platform: `${process.platform} ${process.arch}`,
     },
     ...(rates.length > 0
-      ? { readBandwidth: { gigabytesPerSecond: round(Math.max(...rates), 1), threads } }
+      ? { readBandwidth: { gigabytesPerSecond: Number(Math.max(...rates).toPrecision(3)), threads } }
       : {}),
     models,
   };

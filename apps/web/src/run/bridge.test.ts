@@ -85,7 +85,7 @@ it('a link with a code alone, to a page that no bridge serves, changes nothing e
 it('a link to a bridge of this machine is kept when the person has paired, and not before', async () => {
   bridge.pairing!.open();
   const page = await visit(`#bridge=${encodeURIComponent(bridge.url)}&pair=${code}`, paired);
-  expect(await panel(page).getByLabel('Where the bridge is').inputValue()).toBe(bridge.url);
+  await expect.poll(() => panel(page).getByLabel('Where the bridge is').inputValue()).toBe(bridge.url);
   await panel(page).getByRole('button', { name: 'Look for the bridge' }).click();
   const field = panel(page).getByLabel(/Code that the bridge shows/);
   expect(await field.inputValue()).toBe(code);

@@ -139,8 +139,17 @@ export const store = new Store<AppState>({
   alert: null,
 });
 
-export function changeSettings(change: Partial<Settings>): void {
-  const settings = { ...store.value.settings, ...change };
+/** Of what is stored only the fields that change are written: another tab may have changed others. */
+export function changeSettings(given: Partial<Settings>): void {
+  const before = store.value.settings;
+  const change = Object.fromEntries(
+    Object.entries(given).filter(([name, value]) => value !== before[name as keyof Settings]),
+  ) as Partial<Settings>;
+  if (Object.keys(change).length === 0) return;
+  const settings = { ...before, ...change };
   store.patch({ settings });
-  saveSettings(settings);
+  const { apiKey: _, ...rest } = change;
+  // The key goes by what is ticked in this tab.
+  const asked = settings.rememberKey && ('apiKey' in change || 'rememberKey' in change);
+  saveSettings({ ...loadSettings(), ...rest, ...(asked ? { apiKey: settings.apiKey } : {}) });
 }
