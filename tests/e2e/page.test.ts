@@ -165,8 +165,8 @@ describe('the page', () => {
     await other.getByRole('radio', { name: /^Large:/ }).check({ force: true });
     await visitor.page.getByRole('button', { name: 'Theme' }).click();
     await visitor.page.reload();
-    expect(await visitor.page.getByRole('radio', { name: /^Large:/ }).isChecked()).toBe(true);
-    expect(await visitor.page.locator('html').getAttribute('data-theme')).toBe('light');
+    await expect.poll(() => visitor.page.getByRole('radio', { name: /^Large:/ }).isChecked()).toBe(true);
+    await expect.poll(() => visitor.page.locator('html').getAttribute('data-theme')).toBe('light');
     await visitor.close();
   });
 
@@ -336,9 +336,9 @@ describe('trouble', () => {
     expect(trace.totals.largeTokens).toBe(0);
     expect(trace.answer).not.toBeNull();
     const notes = visitor.page.locator('baton-trace .notes');
-    expect(await notes.innerText()).toContain('127.0.0.1:9');
+    await expect.poll(() => notes.innerText()).toContain('127.0.0.1:9');
     expect(await notes.innerText()).toContain('does it allow this origin? The small model carries on alone');
-    expect(await visitor.largeLine.innerText()).toMatch(
+    await expect.poll(() => visitor.largeLine.innerText()).toMatch(
       /cannot be asked .*127\.0\.0\.1:9.*origin\? The small/s,
     );
     await visitor.close();
@@ -405,7 +405,7 @@ describe('trouble', () => {
     await page.getByRole('button', { name: 'History' }).click();
     expect(await panel.locator(':focus').innerText()).toBe('Close');
     await panel.getByRole('button', { name: 'Forget all' }).click();
-    expect(await panel.locator('li').count()).toBe(1);
+    await expect.poll(() => panel.locator('li').count()).toBe(1);
     await panel.getByRole('button', { name: 'Really forget all?' }).click();
     await panel.getByText('No runs yet').waitFor();
     await visitor.close();
@@ -426,7 +426,7 @@ describe('trouble', () => {
     await page.goto(started.page);
     await page.locator('[data-model=small][data-tone=good]').waitFor();
     await page.getByRole('button', { name: 'Theme' }).click();
-    expect(await page.locator('html').getAttribute('data-theme')).toBe('light');
+    await expect.poll(() => page.locator('html').getAttribute('data-theme')).toBe('light');
     await context.close();
   });
 
@@ -447,7 +447,7 @@ describe('trouble', () => {
     expect(trace.answer).toBe('\\frac{1}{2}');
     const answer = visitor.page.locator('baton-answer .prose');
     expect(await answer.locator('strong').innerText()).toBe('bold');
-    expect(await answer.locator('.katex').count()).toBe(2);
+    await expect.poll(() => answer.locator('.katex').count()).toBe(2);
     expect(await answer.locator('img, script, style, [onerror], a[href^="javascript"]').count()).toBe(0);
     expect(await answer.innerText()).toContain('$5 and $10');
     expect(await visitor.page.evaluate(() => 'hit' in window)).toBe(false);
