@@ -338,9 +338,9 @@ describe('trouble', () => {
     const notes = visitor.page.locator('baton-trace .notes');
     await expect.poll(() => notes.innerText()).toContain('127.0.0.1:9');
     expect(await notes.innerText()).toContain('does it allow this origin? The small model carries on alone');
-    await expect.poll(() => visitor.largeLine.innerText()).toMatch(
-      /cannot be asked .*127\.0\.0\.1:9.*origin\? The small/s,
-    );
+    await expect
+      .poll(() => visitor.largeLine.innerText())
+      .toMatch(/cannot be asked .*127\.0\.0\.1:9.*origin\? The small/s);
     await visitor.close();
   });
 
