@@ -412,6 +412,42 @@ describe('trouble', () => {
     await endless.close();
   });
 
+  it('tells a run that another tab goes on with from one whose tab was closed', async () => {
+    const endless = await fixedEndpoint(
+      Array.from({ length: 2000 }, (_, i) => `step ${i}\n`),
+      20,
+    );
+    const settings = { endpointUrl: endless.url, endpointKind: 'vllm', endpointOwn: true, policy: 'large' };
+    const visitor = await Visitor.open(browser, started.page, 'wasm-simd', settings);
+    await visitor.ready();
+    await visitor.solve();
+    await visitor.page.getByText('step 5').waitFor();
+    const other = await visitor.page.context().newPage();
+    await other.goto(started.page);
+    const entry = other.locator('baton-history li');
+    const newest = entry.first().getByRole('button');
+    /** The list is read when it is opened. */
+    const opened = async (): Promise<string[]> => {
+      await other.keyboard.press('Escape');
+      await other.getByRole('button', { name: 'History' }).click();
+      return entry.allInnerTexts();
+    };
+    await expect.poll(opened).toEqual([expect.stringContaining('still going on')]);
+    expect(await newest.isDisabled()).toBe(true);
+    await visitor.page.getByRole('button', { name: 'Stop' }).click();
+    await expect.poll(() => newest.innerText()).toContain('no answer');
+    expect(await newest.isDisabled()).toBe(false);
+
+    await visitor.solve();
+    await expect.poll(opened).toEqual([expect.stringContaining('still going on'), expect.anything()]);
+    await visitor.page.close({ runBeforeUnload: true });
+    await expect.poll(() => newest.innerText()).toContain('unfinished');
+    await newest.click();
+    expect(await other.locator('baton-trace .notes').innerText()).toContain('the page was closed');
+    await visitor.close();
+    await endless.close();
+  });
+
   it('works without site data, where the browser forbids it', async () => {
     const context = await browser.newContext({ serviceWorkers: 'block' });
     await context.addInitScript(() => {

@@ -3,37 +3,61 @@
 import { clear, createStore, delMany, entries, promisifyRequest } from 'idb-keyval';
 import type { Trace } from '@baton/split/trace';
 import { store, type HistoryEntry } from '../state/app-state.ts';
+import { UNFINISHED } from '../trace/notes.ts';
+import { runEnded, runsGoingOn } from './runs-going-on.ts';
 
 /** Older traces are dropped; one is some tens of kilobytes. */
 const MOST = 100;
 
 const shelf = createStore('baton-history', 'traces');
 
-type Stored = Omit<HistoryEntry, 'key'>;
+type Stored = Omit<HistoryEntry, 'key' | 'goesOn'>;
 
-/** Reads the kept traces into the store, newest first. */
+/** Of this page, and not on the shelf: on their way there, or refused by a full or forbidden storage. */
+const unkept = new Map<string, HistoryEntry>();
+
+/** Runs in other tabs whose end is waited for. */
+const awaited = new Set<string>();
+
+/** Reads the kept traces into the store, newest first: other tabs' as well, so at every look. */
 export async function loadHistory(): Promise<void> {
   try {
+    const goingOn = await runsGoingOn();
     const kept = await entries<string, Stored>(shelf);
-    const history = kept.map(([key, value]) => ({ key, ...value }));
-    history.sort((a, b) => b.key.localeCompare(a.key));
-    store.patch({ history });
+    const history = kept.map(([key, value]) => {
+      const goesOn = goingOn.has(key) && value.trace.notes.includes(UNFINISHED);
+      return { key, ...value, goesOn };
+    });
+    for (const { key, goesOn } of history) if (goesOn) void readAtEnd(key);
+    const shown = [...unkept.values(), ...history.filter(({ key }) => !unkept.has(key))];
+    shown.sort((a, b) => b.key.localeCompare(a.key));
+    store.patch({ history: shown });
   } catch {
-    // Private windows may forbid storage: the history is then empty and nothing else is lost.
+    // Private windows may forbid storage: the history is then this page's, and nothing else is lost.
   }
 }
 
+/** Reads everything again once that run has ended. */
+async function readAtEnd(key: string): Promise<void> {
+  if (awaited.has(key)) return;
+  awaited.add(key);
+  await runEnded(key).catch(() => undefined);
+  awaited.delete(key);
+  await loadHistory();
+}
+
 export async function remember(trace: Trace, expected: string | null): Promise<void> {
-  const entry: HistoryEntry = { key: trace.startedAt, trace, expected };
+  const entry: HistoryEntry = { key: trace.startedAt, trace, expected, goesOn: false };
+  unkept.set(entry.key, entry);
   const history = [entry, ...store.value.history.filter(({ key }) => key !== entry.key)];
   store.patch({ history: history.slice(0, MOST) });
-  await keepTrace(trace, expected);
+  if (await keepTrace(trace, expected)) unkept.delete(entry.key);
   const dropped = history.slice(MOST).map(({ key }) => key);
   await delMany(dropped, shelf).catch(() => undefined);
 }
 
-/** Puts a trace on the shelf, in the place of an earlier state of the same run. Where storage is forbidden, it does nothing. */
-export async function keepTrace(trace: Trace, expected: string | null): Promise<void> {
+/** Puts a trace on the shelf, in the place of an earlier state of the same run. False where storage is forbidden. */
+export async function keepTrace(trace: Trace, expected: string | null): Promise<boolean> {
   try {
     await shelf('readwrite', (traces) => {
       traces.put({ trace, expected } satisfies Stored, trace.startedAt);
@@ -41,12 +65,15 @@ export async function keepTrace(trace: Trace, expected: string | null): Promise<
       traces.transaction.commit();
       return promisifyRequest(traces.transaction);
     });
+    return true;
   } catch {
     // As above: the trace stays in memory until the page closes.
+    return false;
   }
 }
 
 export async function forgetAll(): Promise<void> {
+  unkept.clear();
   store.patch({ history: [] });
   // Other tabs' as well.
   await clear(shelf).catch(() => undefined);

@@ -4,6 +4,7 @@
 import { traceFromEvents, type SolveEvent, type Trace } from '@baton/split';
 import { UNFINISHED } from '../trace/notes.ts';
 import { keepTrace, remember } from './history.ts';
+import { holdRun } from './runs-going-on.ts';
 
 /** A crashed browser tells nobody that it goes; one that closes a page does. */
 const EVERY_MS = 1000;
@@ -20,6 +21,7 @@ export function keepRun(expected: string | null): KeptRun {
   const events: SolveEvent[] = [];
   let kept = 0;
   let leaving = false;
+  let letGo: (() => void) | null = null;
   const keep = (): void => {
     if (leaving || events.length === kept) return;
     kept = events.length;
@@ -37,18 +39,27 @@ export function keepRun(expected: string | null): KeptRun {
   addEventListener('pagehide', turn, { signal });
   addEventListener('pageshow', turn, { signal });
   document.addEventListener('visibilitychange', keep, { signal });
-  const stop = (): void => {
+  const rest = (): void => {
     clearInterval(timer);
     ended.abort();
+  };
+  const stop = (): void => {
+    rest();
+    letGo?.();
   };
   return {
     add: (event) => {
       // Its prompt is the text so far, over and over, and no part of a trace.
       if (event.type !== 'request') events.push(event);
+      if (event.type !== 'start') return;
+      letGo = holdRun(event.startedAt);
+      keep();
     },
     finish: async (trace) => {
-      stop();
+      rest();
       if (!leaving) await remember(trace, expected);
+      // Not before its trace can be read.
+      stop();
     },
     stop,
   };

@@ -90,6 +90,8 @@ export interface HistoryEntry {
   key: string;
   trace: Trace;
   expected: string | null;
+  /** It still goes on, in this tab or another: the trace is as far as it has been kept. */
+  goesOn: boolean;
 }
 
 export interface AppState {

@@ -1,7 +1,7 @@
 // Earlier runs, kept in this browser only. Picking one shows it as if it had just been written.
 
 import { LitElement, css, html, type TemplateResult } from 'lit';
-import { forgetAll, show } from '../../run/history.ts';
+import { forgetAll, loadHistory, show } from '../../run/history.ts';
 import type { HistoryEntry } from '../../state/app-state.ts';
 import { StoreController } from '../../state/store-controller.ts';
 import { base, controls } from '../../styles/shared.ts';
@@ -54,18 +54,20 @@ export class BatonHistory extends LitElement {
   #entry(entry: HistoryEntry, busy: boolean): TemplateResult {
     const { question, answer, totals, startedAt, policy, notes } = entry.trace;
     const when = new Date(startedAt).toLocaleString([], { dateStyle: 'medium', timeStyle: 'short' });
-    const result = notes.includes(UNFINISHED)
-      ? 'unfinished'
-      : answer === null
-        ? 'no answer'
-        : `answer ${answer}`;
+    const result = entry.goesOn
+      ? 'still going on'
+      : notes.includes(UNFINISHED)
+        ? 'unfinished'
+        : answer === null
+          ? 'no answer'
+          : `answer ${answer}`;
     const choose = (): void => {
       show(entry);
       this.#dialog().close();
     };
     return html`
       <li>
-        <button ?disabled=${busy} @click=${choose}>
+        <button ?disabled=${busy || entry.goesOn} @click=${choose}>
           <span class="question">${question}</span>
           <span class="quiet">
             ${result} · ${policy} · ${percent(totals.offloadRatio)} large · ${seconds(totals.elapsedMs)} ·
@@ -88,6 +90,8 @@ export class BatonHistory extends LitElement {
   open(): void {
     this.sure = false;
     this.#dialog().showModal();
+    // Another tab may have solved something meanwhile.
+    void loadHistory();
   }
 
   #dialog(): HTMLDialogElement {
