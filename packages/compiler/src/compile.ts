@@ -57,12 +57,12 @@ export async function compile(
 
 async function compileInto(source: CheckpointSource, sink: ModelSink, options: CompileOptions) {
   const asked = resolveOptions(options);
-  const checkpoint = await Checkpoint.open(source);
-  const json = await checkpoint.json('config.json');
-  if (!json) {
+  const familyOf = (json: Readonly<Record<string, unknown>> | null) => {
+    if (json) return { json, ...findFamily(json) };
     throw new CompileError('missing', `${source.name}: no config.json; a Hugging Face checkpoint is needed`);
-  }
-  const { family, config } = findFamily(json);
+  };
+  const checkpoint = await Checkpoint.open(source, familyOf);
+  const { json, family, config } = familyOf(await checkpoint.json('config.json'));
   const describeFor = (capacities: readonly number[]) => {
     const ignoreConfigFields = options.ignoreConfigFields ?? [];
     return describe(family, config, { ...textNames(checkpoint), capacities, ignoreConfigFields });

@@ -244,6 +244,32 @@ describe('a checkpoint with', () => {
     });
   });
 
+  it.each([
+    [
+      'quantised',
+      { quantization_config: { quant_method: 'gptq' } },
+      /quantization_config: this checkpoint is already quantised/,
+    ],
+    ['of another family', { model_type: 'bert' }, /model_type "bert" is not supported/],
+  ])(
+    'weights that cannot be read, as its config.json explains, is told as what it is: %s',
+    async (_, fields, message) => {
+      const source = broken('qwen2', (files) => {
+        editConfig(fields)(files);
+        editHeader((h) => void (h[QUERY]!.dtype = 'I64'))(files);
+      });
+      const read: string[] = [];
+      const watched: typeof source = {
+        name: source.name,
+        list: () => source.list(),
+        size: (file) => source.size(file),
+        read: (file, offset, length) => (read.push(file), source.read(file, offset, length)),
+      };
+      expect((await failure(compile(watched, new DirectorySink('unused'), SMALL))).message).toMatch(message);
+      expect(read).toEqual(['config.json']);
+    },
+  );
+
   it('a missing shard is refused by name', async () => {
     const source = broken('llama-biased', (f) => void delete f['model-00002-of-00002.safetensors']);
     const error = await failure(compile(source, new DirectorySink('unused'), SMALL));

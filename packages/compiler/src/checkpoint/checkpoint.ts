@@ -5,6 +5,9 @@ import type { CheckpointSource } from '../files.ts';
 import { hasOwnHead } from './own-head.ts';
 import { readSafetensorsHeader, type StoredTensor } from './safetensors.ts';
 
+type Json = Record<string, unknown>;
+
+const CONFIG = 'config.json';
 const WHOLE = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
 
@@ -24,8 +27,16 @@ export class Checkpoint {
     this.tensors = tensors;
   }
 
-  static async open(source: CheckpointSource): Promise<Checkpoint> {
+  /**
+   * `check` is given config.json (null where there is none) before anything else is read, and may throw: what a checkpoint says of itself
+   * explains more than tensors that are not as expected, and headers of many shards are not fetched in vain.
+   */
+  static async open(
+    source: CheckpointSource,
+    check: (config: Json | null) => void = () => {},
+  ): Promise<Checkpoint> {
     const files = await source.list();
+    check(files.includes(CONFIG) ? await readJson(source, CONFIG) : null);
     const checkpoint = new Checkpoint(source, files, await readTensors(source, files));
     checkpoint.#ownHead = await hasOwnHead(checkpoint);
     return checkpoint;
@@ -37,7 +48,7 @@ export class Checkpoint {
   }
 
   /** A JSON object file, or null where it does not exist. */
-  async json(path: string): Promise<Record<string, unknown> | null> {
+  async json(path: string): Promise<Json | null> {
     return this.files.includes(path) ? readJson(this.source, path) : null;
   }
 
@@ -121,12 +132,12 @@ async function shardFiles(source: CheckpointSource, files: readonly string[]): P
   );
 }
 
-async function readJson(source: CheckpointSource, path: string): Promise<Record<string, unknown>> {
+async function readJson(source: CheckpointSource, path: string): Promise<Json> {
   const bytes = await source.read(path, 0, await source.size(path));
   try {
     const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
     if (value !== null && typeof value === 'object' && !Array.isArray(value)) {
-      return value as Record<string, unknown>;
+      return value as Json;
     }
   } catch (cause) {
     throw new CompileError('bad-config', `${path}: not JSON (${(cause as Error).message})`, { cause });
