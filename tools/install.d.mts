@@ -1,0 +1,2 @@
+export declare function ensureInstalled(): void;
+export declare function isInstalled(folder: string): boolean;
