@@ -28,6 +28,16 @@ describe('as in Python', () => {
     ],
     ['every newline of a template is \\n', 'a\r\n{% if true %}\r\nb\r\n{% endif %}\r\n', 'a\nb\n'],
     ['a plus keeps the white space', 'a\n  {%+ if true %}b{% endif +%}\n c', 'a\n  b\n c'],
+    [
+      'Llama 2 writes an empty system message as well',
+      "{% set system = '' %}{% if system != false %}<<SYS>>{{ system }}<</SYS>>{% endif %}",
+      '<<SYS>><</SYS>>',
+    ],
+    [
+      'what is equal has the same value, not the same sign in JavaScript',
+      String.raw`{% for same in ['' == false, '' != false, '0' == 0, '1' == true, 1 == true, 1.0 == 1, none == none, nothing == nothing, [1, [2]] == [1, [2]], [1] == [1, 2], [1] == '1', {'a': 1} == {'a': 1}, {'a': 1} == {'a': 2}, messages[0] == messages[1], messages[0] != messages[0]] %}{{ 'y' if same else 'n' }}{% endfor %}`,
+      'nynnyyyyynnynnn',
+    ],
     ['strftime_now is there', "{{ 'yes' if strftime_now is defined else 'no' }}", 'yes'],
   ])('%s', (_, source, text) => {
     expect(render(source)).toBe(text);
