@@ -108,3 +108,33 @@ test.each(['WordPiece', 'words without a decoder', 'BPE with a suffix'])(
     }
   },
 );
+
+// Expected ids are of transformers 5.18, AutoTokenizer.
+describe('tokens that tokenizer_config.json lists', () => {
+  const token = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
+  const of = (kind: string, listed: object) =>
+    new Tokenizer(read(`${kind}.json`), { added_tokens_decoder: listed });
+
+  test('have the flags that it gives them', () => {
+    const listed = { 397: { ...token, content: '<bigmodel>', lstrip: true, rstrip: true } };
+    expect(of('byte-level', listed).encode('a <bigmodel> x')).toEqual([64, 397, 87]);
+    const normalized = { 3: { ...token, content: '<bigmodel>', normalized: true, special: false } };
+    const pieces = of('sentence-piece', normalized);
+    expect(pieces.encode('a <bigmodel> b')).toEqual([313, 281, 3, 348]);
+    expect(pieces.decode([313, 281, 3, 348])).toBe('a <bigmodel> b');
+  });
+
+  test('count where tokenizer.json lacks them', () => {
+    const tokenizer = of('byte-level', { 399: { ...token, content: '[NEW]', rstrip: true } });
+    expect(tokenizer.encode('[NEW] z [NEW]')).toEqual([399, 89, 220, 399]);
+    expect(tokenizer.decode([399, 89, 220, 399])).toBe('[NEW]z [NEW]');
+    expect(tokenizer.addedToken('[NEW]')).toBe(399);
+  });
+
+  test('may be nothing', () => {
+    for (const listed of [null, {}, { 3: null }]) {
+      const tokenizer = new Tokenizer(read('byte-level.json'), { added_tokens_decoder: listed });
+      expect(tokenizer.encode('a <bigmodel> x')).toEqual(tokenizers['byte-level'].encode('a <bigmodel> x'));
+    }
+  });
+});

@@ -3,6 +3,7 @@
 
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { RuntimeError, messageOf } from '../errors.ts';
+import { withConfiguredTokens } from './configured-tokens.ts';
 import { libraryJson } from './library-json.ts';
 import { seams, type Seams } from './seams.ts';
 import { cutAtAddedTokens, type Splitting } from './single-words.ts';
@@ -25,13 +26,14 @@ export class Tokenizer {
   readonly #beginnings = new Map<string, { id: number; lead: string; covers: number }[]>();
 
   /**
-   * `json` and `config` are the parsed tokenizer.json and tokenizer_config.json; `chatBeginnings` are those of the model's chat template,
+   * `file` and `config` are the parsed tokenizer.json and tokenizer_config.json; `chatBeginnings` are those of the model's chat template,
    * asked for where they matter. Throws `bad-tokenizer`.
    */
-  constructor(json: unknown, config: unknown = {}, chatBeginnings: () => readonly string[] = () => []) {
+  constructor(file: unknown, config: unknown = {}, chatBeginnings: () => readonly string[] = () => []) {
     this.#chatBeginnings = chatBeginnings;
+    const json = withConfiguredTokens(file as object, config);
     try {
-      this.#inner = new HuggingFaceTokenizer(libraryJson(json as object), withUnknown(json, config));
+      this.#inner = new HuggingFaceTokenizer(libraryJson(json), withUnknown(json, config));
     } catch (error) {
       throw new RuntimeError('bad-tokenizer', `tokenizer.json cannot be used: ${messageOf(error)}`, {
         cause: error,
