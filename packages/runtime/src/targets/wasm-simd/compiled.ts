@@ -7,13 +7,13 @@ import type { LayerWeights, Network, NetworkWeights } from './network.ts';
 import type { SourceMatrix } from './pack.ts';
 import { floatsOf, sourceMatrix, type StoredForm, type StoredMatrix } from './pieces.ts';
 
-/** Why this target cannot run the model, in one line; undefined when it can. */
+/** What the model has that this target cannot run, in one line; undefined when it can. */
 export function unsupported(manifest: Manifest): string | undefined {
   const { heads, kvHeads } = manifest.architecture;
   if (heads % kvHeads !== 0) return `${heads} heads over ${kvHeads} key-value heads`;
   for (const [name, { group, dims, scales }] of Object.entries(manifest.tensors)) {
     if (scales && group !== dims[1] && group! % 32 !== 0) {
-      return `${name} has a scale for every ${group} inputs (its kernels take multiples of 32, or one scale for a whole row)`;
+      return `a scale for every ${group} inputs of ${name} (the kernels here take multiples of 32, or one scale for a whole row)`;
     }
   }
   return undefined;

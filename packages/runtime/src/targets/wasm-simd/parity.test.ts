@@ -122,7 +122,9 @@ it('refuses a model whose groups its kernels do not take, and says which', async
   const { manifest, files } = await compiled('qwen2', { weights: 'int4', group: 16 });
   expect(probeWasmSimd(manifest)).toMatchObject({
     available: false,
-    reason: expect.stringContaining('every 16 inputs'),
+    reason: expect.stringContaining(
+      'the model has a scale for every 16 inputs of layers.0.query (the kernels here',
+    ),
   });
   await expect(openWasmSimd(manifest, files)).rejects.toThrow('every 16 inputs');
 });
