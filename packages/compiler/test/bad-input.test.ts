@@ -33,6 +33,15 @@ const CASES: readonly [what: string, code: string, message: RegExp, edit: (files
     (f) => void (f[MODEL] = new Uint8Array(3)),
   ],
   [
+    'a pointer that Git LFS has not replaced',
+    'bad-checkpoint',
+    /model\.safetensors: a Git LFS pointer, not the file itself; run "git lfs pull"/,
+    (f) =>
+      void (f[MODEL] = new TextEncoder().encode(
+        'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 98560000\n',
+      )),
+  ],
+  [
     'a header of gigabytes',
     'bad-checkpoint',
     /header of \d+ bytes in a file/,

@@ -16,6 +16,10 @@ export interface StoredTensor {
   bytes: number;
 }
 
+/** A pointer file begins so, and is shorter than that (https://github.com/git-lfs/git-lfs, docs/spec.md). */
+const POINTER_START = 'version ';
+const POINTER_MOST = 1024;
+
 /** The reference reader refuses larger headers too. */
 const MAX_HEADER = 100_000_000;
 
@@ -30,6 +34,13 @@ export async function readSafetensorsHeader(
   };
   if (size < 8) fail(`${size} bytes are too few for a safetensors file`);
   const head = await source.read(file, 0, 8);
+  // What `git clone` leaves in place of large files where Git LFS is not installed; cloning again gives the same.
+  if (new TextDecoder().decode(head) === POINTER_START && size < POINTER_MOST) {
+    throw new CompileError(
+      'bad-checkpoint',
+      `${file}: a Git LFS pointer, not the file itself; run "git lfs pull" in the checkpoint's folder, or download the file`,
+    );
+  }
   const length = Number(new DataView(head.buffer, head.byteOffset, 8).getBigUint64(0, true));
   if (length > size - 8)
     fail(`header of ${length} bytes in a file of ${size} (cut short, or not safetensors)`);
