@@ -17,7 +17,7 @@ if (!existsSync(source)) {
 } else {
   const { keepCompiledCode, runsTypeScript, startPinned } = await import('./pinned-node.mjs');
   if (runsTypeScript) {
-    keepCompiledCode();
+    await keepCompiledCode();
     await start(source);
   } else startPinned('baton-bridge', fileURLToPath(import.meta.url));
 }

@@ -12,12 +12,20 @@ const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 export const runsTypeScript = major > 22 || (major === 22 && minor >= 18);
 
 /**
- * Keeps compiled code with what else Baton keeps (BATON_CACHE, else ~/.cache/baton): stripping types from the sources anew is
- * half of a short command's time, and of a compute thread's start. Where the folder cannot be written nothing is kept.
+ * Keeps compiled code with what else Baton keeps (the cache folder): stripping types from the sources anew is half of a short
+ * command's time, and of a compute thread's start. Where the folder cannot be made nothing is kept.
  */
-export function keepCompiledCode() {
-  const caches = process.env.XDG_CACHE_HOME || path.join(os.homedir(), '.cache');
-  module.enableCompileCache?.(path.join(process.env.BATON_CACHE || path.join(caches, 'baton'), 'code'));
+export async function keepCompiledCode() {
+  const { cacheRoot } = await import('@baton/runtime/cache-root');
+  const { makeFolder } = await import('@baton/runtime/make-folder');
+  const folder = path.join(cacheRoot(), 'code');
+  try {
+    // Node would make it itself, by the recursive mkdir that does not return in a place that takes no folders.
+    makeFolder(folder);
+  } catch {
+    return;
+  }
+  module.enableCompileCache?.(folder);
 }
 
 /** Runs `script` with this process's arguments; `name` is what error messages call the command. */

@@ -7,7 +7,7 @@ import { keepCompiledCode, runsTypeScript, startPinned } from '../../../native-b
 const here = path.dirname(fileURLToPath(import.meta.url));
 
 if (runsTypeScript) {
-  keepCompiledCode();
+  await keepCompiledCode();
   const { run } = await import(pathToFileURL(path.join(here, '..', 'src', 'main.ts')).href);
   process.exitCode = await run(process.argv.slice(2));
 } else {

@@ -80,4 +80,24 @@ describe('baton', () => {
     expect(stderr).toMatch(/^baton: standard output cannot be written \(ENOSPC.*\)\n$/);
     expect(status).toBe(1);
   });
+
+  it('keeps compiled code in the folder that BATON_HOME names, and nothing in the home', () => {
+    const home = mkdtempSync(path.join(os.tmpdir(), 'baton-cli-home-'));
+    const { BATON_CACHE: _, XDG_CACHE_HOME: __, ...own } = process.env;
+    const env = { ...own, HOME: home, BATON_HOME: path.join(home, 'all') };
+    try {
+      expect(spawnSync(process.execPath, [bin, '--version'], { env }).status).toBe(0);
+      expect(readdirSync(home)).toEqual(['all']);
+      expect(readdirSync(path.join(home, 'all', 'cache'))).toEqual(['code']);
+    } finally {
+      rmSync(home, { recursive: true, force: true });
+    }
+  });
+
+  // Node's own recursive mkdir never returns there.
+  it.skipIf(process.platform !== 'linux')('does not wait for a cache folder that cannot be made', () => {
+    const env = { ...process.env, BATON_CACHE: '/proc/nowhere/cache' };
+    const run = spawnSync(process.execPath, [bin, '--version'], { env, timeout: 30_000 });
+    expect({ status: run.status, signal: run.signal }).toEqual({ status: 0, signal: null });
+  });
 });

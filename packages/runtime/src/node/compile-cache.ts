@@ -5,26 +5,14 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readFile, readdir, rm, stat } from 'node:fs/promises';
-import os from 'node:os';
 import path from 'node:path';
 import { MANIFEST_FILE, type CompileOptions } from '@baton/compiler';
 import { compileDirectory } from '@baton/compiler/node';
+import { cacheRoot } from './cache-root.ts';
 import { compilerIdentity } from './compiler-identity.ts';
 import { withLock } from './lock.ts';
 import { makeFolder } from './make-folder.ts';
 import { writeWhole } from './write-whole.ts';
-
-/** BATON_CACHE, or the cache folder of this system's customs (~/.cache/baton on Linux). */
-export function cacheRoot(): string {
-  const { BATON_CACHE, BATON_HOME, LOCALAPPDATA, XDG_CACHE_HOME } = process.env;
-  if (BATON_CACHE) return BATON_CACHE;
-  if (BATON_HOME) return path.join(BATON_HOME, 'cache');
-  const home = os.homedir();
-  if (process.platform === 'win32')
-    return path.join(LOCALAPPDATA ?? path.join(home, 'AppData', 'Local'), 'baton', 'cache');
-  if (process.platform === 'darwin') return path.join(home, 'Library', 'Caches', 'baton');
-  return path.join(XDG_CACHE_HOME || path.join(home, '.cache'), 'baton');
-}
 
 /** The folder of the compiled model for the checkpoint in `directory`; compiles it where there is none. */
 export async function compiledDirectory(directory: string, options: CompileOptions = {}): Promise<string> {

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Facts } from '../facts.ts';
-import { cacheRoot } from './compile-cache.ts';
+import { cacheRoot } from './cache-root.ts';
 import { makeFolder } from './make-folder.ts';
 import { writeWhole } from './write-whole.ts';
 

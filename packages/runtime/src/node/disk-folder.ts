@@ -5,7 +5,7 @@ import path from 'node:path';
 import { RuntimeError } from '../errors.ts';
 import { ModelStore } from '../store/model-store.ts';
 import type { StoreFolder } from '../store/folder.ts';
-import { cacheRoot } from './compile-cache.ts';
+import { cacheRoot } from './cache-root.ts';
 import { withLock } from './lock.ts';
 import { makeFolder } from './make-folder.ts';
 import { writeWhole } from './write-whole.ts';

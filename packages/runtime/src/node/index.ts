@@ -4,4 +4,4 @@ export { nodeTargets } from './targets.ts';
 export { openOrtCpu, type OrtCpuOptions } from './ort-cpu.ts';
 export { withLock } from './lock.ts';
 export { diskFolder, diskStore } from './disk-folder.ts';
-export { cacheRoot } from './compile-cache.ts';
+export { cacheRoot } from './cache-root.ts';
