@@ -24,9 +24,16 @@ function place(): string {
   return path.join(folder('state'), 'running');
 }
 
-/** Gives the file, for `forgetRunning`. */
+/** Gives the file, for `forgetRunning`. Throws where there is no place for it. */
 export function rememberRunning(running: Running): string {
-  mkdirSync(place(), { recursive: true, mode: 0o700 });
+  try {
+    mkdirSync(place(), { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new Error(
+      `${place()} cannot be made (${(cause as Error).message}); set BATON_HOME to a folder that can be written`,
+      { cause },
+    );
+  }
   const file = path.join(place(), `${running.port}.json`);
   writeFileSync(`${file}.${process.pid}`, `${JSON.stringify(running)}\n`, { mode: 0o600 });
   renameSync(`${file}.${process.pid}`, file);

@@ -48,3 +48,12 @@ it('a model that another process compiles is not waited for', async () => {
   bridge.kill('SIGTERM');
   expect((await ended).status).toBe(0);
 });
+
+it('a bridge that finds no place for its files says so and ends', async () => {
+  const files = path.join(home.folder, 'no-folder');
+  writeFileSync(files, '');
+  home.environment.BATON_HOME = files;
+  const { status, stdout, stderr } = await serve('demo-small', '--no-pairing', '--json').ended;
+  expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+  expect(stderr).toMatch(/running cannot be made \(.*\); set BATON_HOME to a folder that can be written\n$/);
+});

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, Option } from 'commander';
 import { appFolder, checkApp } from '../page/app-folder.ts';
 import { logFile } from '../folders.ts';
-import { lineLog, rotatingFile } from '../log.ts';
+import { lineLog, rotatingFile, type Log } from '../log.ts';
 import { forgetRunning, rememberRunning } from '../running.ts';
 import { startBridge, type Bridge, type BridgeOptions } from '../start.ts';
 import { VERSION } from '../version.ts';
@@ -71,6 +71,22 @@ async function runServe(flags: Flags, command: Command): Promise<void> {
     // A model that is being opened would hold the process for as long as that takes.
     process.exit(0);
   }
+  try {
+    await serveUntil(stopped, bridge, flags, app !== null, log);
+  } finally {
+    // Also where it could not be said that it runs: an open server would hold a process that no signal ends any more.
+    await bridge.close();
+  }
+}
+
+/** Says where the bridge is, and waits for the signal that ends it. */
+async function serveUntil(
+  stopped: Promise<NodeJS.Signals>,
+  bridge: Bridge,
+  flags: Flags,
+  app: boolean,
+  log: Log,
+): Promise<void> {
   const { url, port, model, location } = bridge;
   const record = rememberRunning({
     pid: process.pid,
@@ -81,17 +97,16 @@ async function runServe(flags: Flags, command: Command): Promise<void> {
     version: VERSION,
     service: flags.service ?? false,
     pages: flags.allowOrigin,
-    app: app !== null,
+    app,
   });
   log.info(`serving ${model} on ${location} at ${url}`);
   if (flags.json)
     console.log(JSON.stringify({ url, port, model, location, pairing: bridge.pairing !== null }));
-  else sayReady(bridge, flags, app !== null);
+  else sayReady(bridge, flags, app);
   if (!flags.service) bridge.pairing?.open();
   const signal = await stopped;
   log.info(`stopping (${signal})`);
   forgetRunning(record);
-  await bridge.close();
 }
 
 /** For the files of a model that is being compiled; what is left after it has no final name, and the next start removes it. */
