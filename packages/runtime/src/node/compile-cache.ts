@@ -8,6 +8,7 @@ import { readFile, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { MANIFEST_FILE, type CompileOptions } from '@baton/compiler';
 import { compileDirectory } from '@baton/compiler/node';
+import { RuntimeError } from '../errors.ts';
 import { cacheRoot } from './cache-root.ts';
 import { compilerIdentity } from './compiler-identity.ts';
 import { withLock } from './lock.ts';
@@ -17,7 +18,7 @@ import { writeWhole } from './write-whole.ts';
 /** The folder of the compiled model for the checkpoint in `directory`; compiles it where there is none. */
 export async function compiledDirectory(directory: string, options: CompileOptions = {}): Promise<string> {
   const root = path.join(cacheRoot(), 'compiled');
-  makeFolder(root);
+  tryFolder(root);
   const hash = createHash('sha256').update(
     JSON.stringify([await compilerIdentity(), sortedEntries(options)]),
   );
@@ -33,6 +34,19 @@ export async function compiledDirectory(directory: string, options: CompileOptio
     await compileDirectory(directory, final, options);
     return final;
   });
+}
+
+/** Throws `store` where compiled models cannot be kept, which is met first by those who have no home, or one that is read-only. */
+function tryFolder(root: string): void {
+  try {
+    makeFolder(root);
+  } catch (cause) {
+    throw new RuntimeError(
+      'store',
+      `compiled models cannot be kept in ${root} (${(cause as Error).message}); set BATON_CACHE to a folder that can be written`,
+      { cause },
+    );
+  }
 }
 
 /** What a process left that was ended while it compiled this model; the lock says that none is at it now. */
@@ -72,7 +86,11 @@ async function fileHash(file: string): Promise<string> {
   const known = await readFile(memo, 'utf8').catch(() => '');
   if (/^[0-9a-f]{64}$/.test(known)) return known;
   const fresh = await digest();
-  makeFolder(path.dirname(memo));
-  await writeWhole(memo, fresh);
+  try {
+    makeFolder(path.dirname(memo));
+    await writeWhole(memo, fresh);
+  } catch {
+    // A cache that can only be read may hold the model all the same; the file is read again next time.
+  }
   return fresh;
 }
