@@ -35,6 +35,10 @@ describe('baton', () => {
     [['nonsense'], /^baton: unknown command 'nonsense'\n$/],
     [['score', '--model'], /^baton: option '--model .*' argument missing\n$/],
     [['solve'], /^baton: give the question, or --question-file \(- for standard input\)\n$/],
+    [
+      ['solve', 'x', '--top-p', '0'],
+      /^baton: option '--top-p .*' argument '0' is invalid\. .* above 0, .*\n$/,
+    ],
     [['help', 'nonsense'], /^baton: unknown command 'nonsense'\n$/],
     [
       ['generate', '--model', 'demo-small', '--prompt', 'x', '--no-such'],

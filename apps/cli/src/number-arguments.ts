@@ -43,6 +43,13 @@ export function share(text: string): number {
   return value;
 }
 
+/** A share of which something is left, as nucleus sampling needs: above 0, up to 1. */
+export function positiveShare(text: string): number {
+  const value = share(text);
+  if (value === 0) throw new InvalidArgumentError('a number above 0, up to 1, is needed.');
+  return value;
+}
+
 /** Prices per million tokens: input, cached input, output. */
 export function prices(text: string): Prices {
   const [input, cachedInput, output, ...rest] = text.split(',').map(amount);

@@ -15,7 +15,7 @@ import { Command, Option } from 'commander';
 import { counted } from '../counted.ts';
 import { addKeepWarm, refuseForLocal } from '../endpoint-options.ts';
 import { identifyModelArgument, isUrl, openModelArgument } from '../model-argument.ts';
-import { amount, positiveNumber, prices, share, wholeNumber } from '../number-arguments.ts';
+import { amount, positiveNumber, positiveShare, prices, share, wholeNumber } from '../number-arguments.ts';
 import { checkOutFolder } from '../out-argument.ts';
 import { progressLine } from '../progress-line.ts';
 
@@ -72,7 +72,7 @@ export function evalCommand(): Command {
     .addOption(new Option('--target <target>', 'execution target of local models').choices(TARGETS))
     .option('--threads <n>', 'threads inside one operator of a local model', positiveNumber)
     .option('--temperature <t>', '0 = greedy', amount, 0)
-    .option('--top-p <p>', 'nucleus', share)
+    .option('--top-p <p>', 'nucleus', positiveShare)
     .option('--seed <n>', 'seed of all draws', wholeNumber, 1)
     .option('--max-tokens <n>', 'most tokens of one answer', positiveNumber)
     .option('--max-offload <r>', 'highest offload ratio of one answer', share)

@@ -12,7 +12,7 @@ import {
 import { openLocal } from '@baton/runtime/node';
 import { Command, Option } from 'commander';
 import { checkLocalModel } from '../model-argument.ts';
-import { amount, share, wholeNumber } from '../number-arguments.ts';
+import { amount, positiveShare, share, wholeNumber } from '../number-arguments.ts';
 import { targetsFor } from '../targets-for.ts';
 import { textArgument } from '../text-argument.ts';
 import { UsageError } from '../usage-error.ts';
@@ -44,7 +44,7 @@ export function generateCommand(): Command {
     .option('--prompt-file <file>', 'the same from a file, or from standard input (-)')
     .option('--max-tokens <n>', 'most tokens to generate', wholeNumber, 256)
     .option('--temperature <t>', '0 = greedy (default)', amount)
-    .option('--top-p <p>', 'nucleus', share)
+    .option('--top-p <p>', 'nucleus', positiveShare)
     .option('--top-k <k>', 'likeliest k only', wholeNumber)
     .option('--min-p <p>', 'at least this share of the likeliest', share)
     .option('--seed <n>', 'same seed, same text', wholeNumber)

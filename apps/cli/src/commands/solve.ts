@@ -11,7 +11,7 @@ import { Command, Option } from 'commander';
 
 import { addKeepWarm, refuseForLocal } from '../endpoint-options.ts';
 import { openModelArgument } from '../model-argument.ts';
-import { amount, positiveNumber, prices, share, wholeNumber } from '../number-arguments.ts';
+import { amount, positiveNumber, positiveShare, prices, share, wholeNumber } from '../number-arguments.ts';
 import { checkOutFile } from '../out-argument.ts';
 import { textArgument } from '../text-argument.ts';
 import { UsageError } from '../usage-error.ts';
@@ -83,7 +83,7 @@ export function solveCommand(): Command {
     .option('--prices <in,cached,out>', 'of the large model per million tokens, e.g. 0.5,0.1,2', prices)
     .option('--seed <n>', 'seed for sampling', wholeNumber)
     .option('--temperature <t>', 'sampling temperature; 0 is greedy', amount)
-    .option('--top-p <p>', 'nucleus sampling', share)
+    .option('--top-p <p>', 'nucleus sampling', positiveShare)
     .option('--out <file>', 'write the trace to this file')
     .option('--json', 'print the trace as JSON')
     .addHelpText('after', `\nPolicies:\n${policies}`)
