@@ -4,7 +4,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { Browser } from 'playwright';
+import type { Browser, Locator } from 'playwright';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Trace } from '@baton/split/trace';
 import { fixedEndpoint } from './fixed-endpoint.ts';
@@ -263,6 +263,59 @@ describe('a page in use', () => {
       await visitor.close();
     }
     expect(best.longest).toBeLessThan(50);
+  });
+
+  it('takes the question that is asked while the answer before it is being stored', async () => {
+    const endpoint = await fixedEndpoint(['It is \\boxed{1}.']);
+    const settings = { endpointUrl: endpoint.url, endpointKind: 'vllm', endpointOwn: true, policy: 'large' };
+    const visitor = await Visitor.open(browser, started.page, 'wasm-simd', settings);
+    await visitor.ready();
+    // As on a slow disk: the history cannot be written until this transaction is let go.
+    await visitor.page.evaluate(async () => {
+      const { promise, resolve } = Promise.withResolvers<IDBDatabase>();
+      const opening = indexedDB.open('baton-history');
+      opening.onsuccess = () => resolve(opening.result);
+      const traces = (await promise).transaction('traces', 'readwrite').objectStore('traces');
+      const hold = (): void => {
+        if (!('letGo' in window)) traces.count().onsuccess = hold;
+      };
+      hold();
+    });
+    await visitor.solve();
+    expect((await visitor.trace()).answer).toBe('1');
+    await visitor.page.locator('textarea').fill('And what is this?');
+    await visitor.solve();
+    await expect.poll(async () => (await visitor.trace()).question).toBe('And what is this?');
+    await visitor.page.evaluate(() => Object.assign(window, { letGo: true }));
+    await visitor.page.getByRole('button', { name: 'History' }).click();
+    await expect.poll(() => visitor.page.locator('baton-history li').count()).toBe(2);
+    await visitor.close();
+    await endpoint.close();
+  });
+
+  it('counts every click of two in one frame, and its lists show what is chosen', async () => {
+    const visitor = await Visitor.open(browser, started.page, 'wasm-simd');
+    const { page } = visitor;
+    await visitor.ready();
+    const list = page.getByLabel('Pick a problem');
+    const question = page.locator('textarea');
+    await visitor.pick(1);
+    await visitor.pick(0);
+    await page.getByRole('button', { name: 'Another' }).click();
+    await expect.poll(() => list.inputValue()).toBe('1');
+    const twice = (button: Locator): Promise<void> =>
+      button.evaluate((element: HTMLElement) => {
+        element.click();
+        element.click();
+      });
+    await twice(page.getByRole('button', { name: 'Another' }));
+    await expect.poll(() => list.inputValue()).toBe('3');
+    expect(await question.inputValue()).toContain(
+      (await list.locator('option:checked').innerText()).slice(0, 20),
+    );
+    await twice(page.getByRole('button', { name: 'Theme' }));
+    await expect.poll(() => page.locator('html').getAttribute('data-theme')).toBe('dark');
+    await visitor.close();
   });
 
   it('lists the models that this browser keeps, says whether they stay, and deletes them', async () => {

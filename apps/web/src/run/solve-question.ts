@@ -48,13 +48,14 @@ export async function solveQuestion(): Promise<void> {
       patchRun({ status: 'done', trace: event.trace });
       showSmallModel(small);
       showLargeModel(large, event.trace);
-      await kept.finish(event.trace);
+      // Not waited for: the next question may be asked from here on, and a browser takes its time to store this one.
+      void kept.finish(event.trace);
     }
   } catch (error) {
+    kept.stop();
     const message = error instanceof Error ? error.message : String(error);
     patchRun(abort.signal.aborted ? { status: 'done' } : { status: 'failed', error: message });
   } finally {
-    kept.stop();
     control = null;
   }
 }

@@ -9,15 +9,15 @@ export class BatonProblems extends LitElement {
   readonly #store = new StoreController(this);
 
   protected override render(): TemplateResult | typeof nothing {
-    const { problems, question } = this.#store.value;
+    const { problems } = this.#store.value;
     if (problems.length === 0) return nothing;
-    const chosen = problems.findIndex((p) => p.question === question);
+    const chosen = this.#chosen();
     return html`
       <select aria-label="Pick a problem" @change=${this.#pick}>
-        <option value="" ?selected=${chosen < 0} disabled>Pick a problem</option>
-        ${problems.map((p, i) => html`<option value=${i} ?selected=${i === chosen}>${shorten(p.question)}</option>`)}
+        <option value="" .selected=${chosen < 0} disabled>Pick a problem</option>
+        ${problems.map((p, i) => html`<option value=${i} .selected=${i === chosen}>${shorten(p.question)}</option>`)}
       </select>
-      <button type="button" class="plain" @click=${() => this.#next(chosen)}>Another</button>
+      <button type="button" class="plain" @click=${this.#next}>Another</button>
     `;
   }
 
@@ -25,8 +25,13 @@ export class BatonProblems extends LitElement {
     this.#take(Number((event.target as HTMLSelectElement).value));
   }
 
-  #next(chosen: number): void {
-    this.#take((chosen + 1) % this.#store.value.problems.length);
+  #next(): void {
+    this.#take((this.#chosen() + 1) % this.#store.value.problems.length);
+  }
+
+  #chosen(): number {
+    const { problems, question } = this.#store.value;
+    return problems.findIndex((p) => p.question === question);
   }
 
   #take(index: number): void {

@@ -22,14 +22,14 @@ export class BatonEndpoint extends LitElement {
         <label class="field">
           Server
           <select @change=${this.#kind}>
-            <option value=${HERE} ?selected=${settings.endpointKind === HERE}>
+            <option value=${HERE} .selected=${settings.endpointKind === HERE}>
               none: demo-large in this page
             </option>
-            <option value=${BRIDGE} ?selected=${settings.endpointKind === BRIDGE}>
+            <option value=${BRIDGE} .selected=${settings.endpointKind === BRIDGE}>
               the bridge on this machine
             </option>
-            <option value="auto" ?selected=${settings.endpointKind === 'auto'}>Find out by asking</option>
-            ${PRESETS.map(({ name }) => html`<option value=${name} ?selected=${settings.endpointKind === name}>${name}</option>`)}
+            <option value="auto" .selected=${settings.endpointKind === 'auto'}>Find out by asking</option>
+            ${PRESETS.map(({ name }) => html`<option value=${name} .selected=${settings.endpointKind === name}>${name}</option>`)}
           </select>
         </label>
         ${preset ? html`<p class="quiet remark">${preset.remark}</p>` : nothing}

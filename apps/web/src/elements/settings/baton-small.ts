@@ -33,7 +33,7 @@ export class BatonSmall extends LitElement {
         <label class="field">
           Checkpoint
           <select ?disabled=${busy} @change=${this.#kind}>
-            ${KINDS.map(([kind, name]) => html`<option value=${kind} ?selected=${settings.smallKind === kind}>${name}</option>`)}
+            ${KINDS.map(([kind, name]) => html`<option value=${kind} .selected=${settings.smallKind === kind}>${name}</option>`)}
           </select>
         </label>
         ${this.#more(settings, busy)}
@@ -113,7 +113,7 @@ export class BatonSmall extends LitElement {
       <label class="field">
         Weights
         <select name="weights">
-          ${WEIGHTS.map(([type, name]) => html`<option value=${type} ?selected=${settings.smallWeights === type}>${name}</option>`)}
+          ${WEIGHTS.map(([type, name]) => html`<option value=${type} .selected=${settings.smallWeights === type}>${name}</option>`)}
         </select>
       </label>
       ${

@@ -28,7 +28,7 @@ export class BatonHeader extends LitElement {
           <button class="plain" @click=${() => this.#open('settings')}>Settings</button>
           <button
             class="plain theme"
-            @click=${() => changeSettings({ theme: NEXT[theme] })}
+            @click=${() => changeSettings({ theme: NEXT[this.#store.value.settings.theme] })}
             aria-label="Theme: ${NAMES[theme]}. Change to ${NAMES[NEXT[theme]]}"
             title="Theme: ${NAMES[theme]}"
           >

@@ -21,7 +21,10 @@ export class BatonInspector extends LitElement {
     const segments = run?.live.segments ?? [];
     const segment = selected === null ? undefined : segments[selected];
     if (selected === null || segment === undefined) return nothing;
-    const go = (to: number) => (): void => store.patch({ selected: to });
+    const go = (by: number) => (): void => {
+      const to = (store.value.selected ?? selected) + by;
+      if (to >= 0 && to < segments.length) store.patch({ selected: to });
+    };
     const close = (): void => store.patch({ selected: null });
     return html`
       <section
@@ -32,18 +35,13 @@ export class BatonInspector extends LitElement {
       >
         <div class="head">
           <h2>Segment ${selected + 1} of ${segments.length} · ${AUTHORS[segment.origin]}</h2>
-          <button
-            class="plain"
-            ?disabled=${selected === 0}
-            @click=${go(selected - 1)}
-            aria-label="Previous segment"
-          >
+          <button class="plain" ?disabled=${selected === 0} @click=${go(-1)} aria-label="Previous segment">
             ←
           </button>
           <button
             class="plain"
             ?disabled=${selected === segments.length - 1}
-            @click=${go(selected + 1)}
+            @click=${go(1)}
             aria-label="Next segment"
           >
             →
