@@ -101,7 +101,7 @@ it('prints one line and leaves nothing when it fails', () => {
   const out = path.join(folder, 'none');
   for (const [words, message] of [
     [[path.join(folder, 'absent')], /no folder .*absent, and it is neither a URL nor an id/],
-    [[folder], /no \.safetensors file/],
+    [[folder], /no config\.json; a Hugging Face checkpoint is needed/],
     [[fixture, '--chunk', '99', '--context', '64'], /chunk 99 is longer than the smallest context/],
     [[fixture, '--epsilon-floor', ''], /--epsilon-floor.* is invalid\. a number is needed/],
     [[fixture, '--keep-above', 'much'], /--keep-above.* is invalid\. a number is needed/],
