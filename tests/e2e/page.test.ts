@@ -293,6 +293,37 @@ describe('a page in use', () => {
     await endpoint.close();
   });
 
+  it('does not undo a click of Solve or Stop by the second one of a double click', async () => {
+    const endless = await fixedEndpoint(
+      Array.from({ length: 2000 }, (_, i) => `step ${i}\n`),
+      20,
+    );
+    const settings = { endpointUrl: endless.url, endpointKind: 'vllm', endpointOwn: true, policy: 'large' };
+    const visitor = await Visitor.open(browser, started.page, 'wasm-simd', settings);
+    const { page } = visitor;
+    await visitor.ready();
+    const solve = page.getByRole('button', { name: 'Solve' });
+    const stop = page.getByRole('button', { name: 'Stop', exact: true });
+    /** One click on what has taken the place of the button that was clicked before. */
+    const clickAgain = async (button: Locator): Promise<void> => {
+      await button.hover();
+      await page.mouse.down({ clickCount: 2 });
+      await page.mouse.up({ clickCount: 2 });
+    };
+    await solve.click();
+    await clickAgain(stop);
+    await page.getByText('step 5').waitFor();
+    await stop.click();
+    await clickAgain(solve);
+    const { stopReason, startedAt } = await visitor.trace();
+    expect(stopReason).toBe('aborted');
+    await page.waitForTimeout(200);
+    expect(await solve.count()).toBe(1);
+    expect((await visitor.trace()).startedAt).toBe(startedAt);
+    await visitor.close();
+    await endless.close();
+  });
+
   it('counts every click of two in one frame, and its lists show what is chosen', async () => {
     const visitor = await Visitor.open(browser, started.page, 'wasm-simd');
     const { page } = visitor;

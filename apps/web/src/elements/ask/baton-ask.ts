@@ -35,13 +35,14 @@ export class BatonAsk extends LitElement {
               ? html`<button
                   type="button"
                   class="main stop"
-                  @click=${stop}
+                  @click=${(event: MouseEvent) => isSecond(event) || stop()}
                   ?disabled=${run.status === 'stopping'}
                 >
                   ${run.status === 'stopping' ? 'Stopping' : 'Stop'}
                 </button>`
               : html`<button
                   class="main solve"
+                  @click=${(event: MouseEvent) => isSecond(event) && event.preventDefault()}
                   ?disabled=${question.trim() === '' || small.status === 'failed'}
                 >
                   Solve
@@ -119,6 +120,11 @@ export class BatonAsk extends LitElement {
       }
     `,
   ];
+}
+
+/** Of a double click: each of the two buttons takes the other's place, and would undo what the first click began. */
+function isSecond({ detail }: MouseEvent): boolean {
+  return detail === 2;
 }
 
 customElements.define('baton-ask', BatonAsk);
