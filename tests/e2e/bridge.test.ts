@@ -8,6 +8,7 @@ import path from 'node:path';
 import { chromium, type Browser, type Locator } from 'playwright';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { serve, type Served } from '../support/serve.ts';
+import { fixedEndpoint } from './fixed-endpoint.ts';
 import { browserOptions, Visitor, root } from './started-page.ts';
 import { staticHost, type StaticHost } from './static-host.ts';
 
@@ -143,8 +144,23 @@ describe('served from elsewhere', () => {
     expect(large.models.large?.location).toBe(`${bridge.url}/v1`);
     expect(large.notes).toEqual([]);
 
+    const endless = await fixedEndpoint(
+      Array.from({ length: 2000 }, (_, i) => `step ${i}\n`),
+      20,
+    );
+    await visitor.setEndpoint(endless.url);
+    await visitor.solve();
+    await visitor.page.getByText('step 5').waitFor();
     await openSettings(visitor);
-    await panel(visitor).getByRole('button', { name: 'Use as the small model' }).click();
+    const use = panel(visitor).getByRole('button', { name: 'Use as the small model' });
+    expect(await use.isDisabled()).toBe(true);
+    await visitor.page.keyboard.press('Escape');
+    await visitor.page.getByRole('button', { name: 'Stop', exact: true }).click();
+    await visitor.trace();
+    await endless.close();
+
+    await openSettings(visitor);
+    await use.click();
     await visitor.page.keyboard.press('Escape');
     await visitor.page.locator('[data-model=small][data-tone=good]', { hasText: 'demo-large' }).waitFor();
     await visitor.policy('Small');

@@ -86,12 +86,15 @@ export class BatonBridge extends LitElement {
   }
 
   #ready(detail: string, sessions: boolean): TemplateResult {
-    const { smallKind, endpointKind } = this.#store.value.settings;
+    const { settings, run, small } = this.#store.value;
+    const { smallKind, endpointKind } = settings;
+    // Another small model would close the one that writes.
+    const busy = run?.status === 'running' || run?.status === 'stopping' || small.status === 'opening';
     return html`
       <p role="status" class="good">Paired: ${detail}</p>
       <div class="row">
         <button
-          ?disabled=${!sessions || smallKind === 'bridge'}
+          ?disabled=${!sessions || smallKind === 'bridge' || busy}
           title=${sessions ? '' : 'A relay has two models already.'}
           @click=${this.#asSmall}
         >

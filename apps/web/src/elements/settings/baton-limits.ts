@@ -10,8 +10,8 @@ type NumberField = 'maxTokens' | 'maxOffload' | 'temperature' | 'seed';
 
 const FIELDS: readonly [NumberField, string, number, number, number][] = [
   ['maxTokens', 'Longest answer (tokens)', 1, 32768, 1],
-  ['maxOffload', 'Most of it from the large model (0 to 1)', 0, 1, 0.05],
-  ['temperature', 'Temperature (0 is always the likeliest word)', 0, 2, 0.1],
+  ['maxOffload', 'Most of it from the large model (0 to 1)', 0, 1, 0.01],
+  ['temperature', 'Temperature (0 is always the likeliest word)', 0, 2, 0.05],
   ['seed', 'Seed (with a temperature)', 0, 4294967295, 1],
 ];
 
