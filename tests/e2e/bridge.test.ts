@@ -8,7 +8,7 @@ import path from 'node:path';
 import { chromium, type Browser, type Locator } from 'playwright';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { serve, type Served } from '../support/serve.ts';
-import { fixedEndpoint } from './fixed-endpoint.ts';
+import { endlessEndpoint } from './fixed-endpoint.ts';
 import { browserOptions, Visitor, root } from './started-page.ts';
 import { staticHost, type StaticHost } from './static-host.ts';
 
@@ -144,10 +144,7 @@ describe('served from elsewhere', () => {
     expect(large.models.large?.location).toBe(`${bridge.url}/v1`);
     expect(large.notes).toEqual([]);
 
-    const endless = await fixedEndpoint(
-      Array.from({ length: 2000 }, (_, i) => `step ${i}\n`),
-      20,
-    );
+    const endless = await endlessEndpoint();
     await visitor.setEndpoint(endless.url);
     await visitor.solve();
     await visitor.page.getByText('step 5').waitFor();

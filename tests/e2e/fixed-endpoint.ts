@@ -39,6 +39,12 @@ export async function fixedEndpoint(pieces: Iterable<string>, everyMs = 0): Prom
   };
 }
 
+/** One that writes lines "step 0", "step 1" ... for 40 seconds. */
+export function endlessEndpoint(): Promise<FixedEndpoint> {
+  const pieces = Array.from({ length: 2000 }, (_, i) => `step ${i}\n`);
+  return fixedEndpoint(pieces, 20);
+}
+
 async function complete(
   request: http.IncomingMessage,
   response: http.ServerResponse,

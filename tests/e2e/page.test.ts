@@ -7,7 +7,7 @@ import path from 'node:path';
 import type { Browser, Locator } from 'playwright';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Trace } from '@baton/split/trace';
-import { fixedEndpoint } from './fixed-endpoint.ts';
+import { endlessEndpoint, fixedEndpoint } from './fixed-endpoint.ts';
 import { staticHost } from './static-host.ts';
 import { heldHost } from './held-host.ts';
 import { Visitor, openBrowser, root, startEverything, type Started } from './started-page.ts';
@@ -294,10 +294,7 @@ describe('a page in use', () => {
   });
 
   it('does not undo a click of Solve or Stop by the second one of a double click', async () => {
-    const endless = await fixedEndpoint(
-      Array.from({ length: 2000 }, (_, i) => `step ${i}\n`),
-      20,
-    );
+    const endless = await endlessEndpoint();
     const settings = { endpointUrl: endless.url, endpointKind: 'vllm', endpointOwn: true, policy: 'large' };
     const visitor = await Visitor.open(browser, started.page, 'wasm-simd', settings);
     const { page } = visitor;
@@ -445,10 +442,7 @@ describe('trouble', () => {
   });
 
   it('stops at the button, with what was written kept in a complete trace', async () => {
-    const endless = await fixedEndpoint(
-      Array.from({ length: 2000 }, (_, i) => `step ${i}\n`),
-      20,
-    );
+    const endless = await endlessEndpoint();
     const visitor = await Visitor.open(browser, started.page);
     await visitor.ready();
     await visitor.setEndpoint(endless.url);
@@ -466,10 +460,7 @@ describe('trouble', () => {
   });
 
   it('loses nothing of a run that a reload cuts off, and asks before it forgets it', async () => {
-    const endless = await fixedEndpoint(
-      Array.from({ length: 2000 }, (_, i) => `step ${i}\n`),
-      20,
-    );
+    const endless = await endlessEndpoint();
     const visitor = await Visitor.open(browser, started.page, 'wasm-simd');
     const { page } = visitor;
     await visitor.ready();
@@ -498,10 +489,7 @@ describe('trouble', () => {
   });
 
   it('tells a run that another tab goes on with from one whose tab was closed', async () => {
-    const endless = await fixedEndpoint(
-      Array.from({ length: 2000 }, (_, i) => `step ${i}\n`),
-      20,
-    );
+    const endless = await endlessEndpoint();
     const settings = { endpointUrl: endless.url, endpointKind: 'vllm', endpointOwn: true, policy: 'large' };
     const visitor = await Visitor.open(browser, started.page, 'wasm-simd', settings);
     await visitor.ready();
@@ -623,10 +611,7 @@ describe('every person', () => {
   });
 
   it('gets no motion where they ask for none, and every meaning in their own few colours', async () => {
-    const endless = await fixedEndpoint(
-      Array.from({ length: 2000 }, (_, i) => `step ${i}\n`),
-      20,
-    );
+    const endless = await endlessEndpoint();
     const visitor = await Visitor.open(browser, started.page, 'wasm-simd');
     const { page } = visitor;
     await page.emulateMedia({ reducedMotion: 'reduce', forcedColors: 'active' });

@@ -61,8 +61,8 @@ async function compileInto(source: CheckpointSource, sink: ModelSink, options: C
     if (json) return { json, ...findFamily(json) };
     throw new CompileError('missing', `${source.name}: no config.json; a Hugging Face checkpoint is needed`);
   };
-  const checkpoint = await Checkpoint.open(source, familyOf);
-  const { json, family, config } = familyOf(await checkpoint.json('config.json'));
+  const { checkpoint, found } = await Checkpoint.openAs(source, familyOf);
+  const { json, family, config } = found;
   const describeFor = (capacities: readonly number[]) => {
     const ignoreConfigFields = options.ignoreConfigFields ?? [];
     return describe(family, config, { ...textNames(checkpoint), capacities, ignoreConfigFields });

@@ -4,7 +4,7 @@
 import { openWorkerModel, type WorkerModel } from '@baton/runtime/browser';
 import { BridgeModel } from '@baton/bridge/client';
 import type { TextModel } from '@baton/runtime/text-model';
-import { store } from '../state/app-state.ts';
+import { goesOn, store } from '../state/app-state.ts';
 import { smallOnBridge } from './bridge.ts';
 import { smallOnServer } from './small-on-server.ts';
 import { smallSource } from './small-source.ts';
@@ -110,7 +110,7 @@ async function start(key: string, previous: Promise<SmallModel> | undefined): Pr
     void model.measured.then(
       (fastest) => {
         const { run } = store.value;
-        const busy = run?.status === 'running' || run?.status === 'stopping';
+        const busy = goesOn(run);
         if (!current() || fastest === model.location || busy) return;
         open = null;
         void model.close();

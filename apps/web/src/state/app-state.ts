@@ -86,6 +86,11 @@ export interface Run {
   expected: string | null;
 }
 
+/** Whether models write, or are about to stop. */
+export function goesOn(run: Run | null): run is Run {
+  return run?.status === 'running' || run?.status === 'stopping';
+}
+
 export interface HistoryEntry {
   key: string;
   trace: Trace;

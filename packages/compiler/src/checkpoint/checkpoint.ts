@@ -27,19 +27,23 @@ export class Checkpoint {
     this.tensors = tensors;
   }
 
+  static async open(source: CheckpointSource): Promise<Checkpoint> {
+    return (await Checkpoint.openAs(source, () => null)).checkpoint;
+  }
+
   /**
-   * `check` is given config.json (null where there is none) before anything else is read, and may throw: what a checkpoint says of itself
-   * explains more than tensors that are not as expected, and headers of many shards are not fetched in vain.
+   * `read` is given config.json (null where there is none) before anything else is read, and may throw: what a checkpoint says of itself
+   * explains more than tensors that are not as expected, and headers of many shards are not fetched in vain. What it gives is `found`.
    */
-  static async open(
+  static async openAs<Found>(
     source: CheckpointSource,
-    check: (config: Json | null) => void = () => {},
-  ): Promise<Checkpoint> {
+    read: (config: Json | null) => Found,
+  ): Promise<{ checkpoint: Checkpoint; found: Found }> {
     const files = await source.list();
-    check(files.includes(CONFIG) ? await readJson(source, CONFIG) : null);
+    const found = read(files.includes(CONFIG) ? await readJson(source, CONFIG) : null);
     const checkpoint = new Checkpoint(source, files, await readTensors(source, files));
     checkpoint.#ownHead = await hasOwnHead(checkpoint);
-    return checkpoint;
+    return { checkpoint, found };
   }
 
   /** There is a head that is no copy of the embedding table, although config.json may tie the two (own-head.ts). */

@@ -2,7 +2,7 @@
 
 import { LitElement, css, html, type TemplateResult } from 'lit';
 import { solveQuestion, stop } from '../../run/solve-question.ts';
-import { store } from '../../state/app-state.ts';
+import { goesOn, store } from '../../state/app-state.ts';
 import { StoreController } from '../../state/store-controller.ts';
 import { base, controls } from '../../styles/shared.ts';
 import './baton-policy.ts';
@@ -14,7 +14,7 @@ export class BatonAsk extends LitElement {
 
   protected override render(): TemplateResult {
     const { question, run, small } = this.#store.value;
-    const running = run?.status === 'running' || run?.status === 'stopping';
+    const running = goesOn(run);
     return html`
       <form class="card" @submit=${this.#submit}>
         <label for="question" class="visually-hidden">Problem</label>

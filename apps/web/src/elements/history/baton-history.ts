@@ -2,7 +2,7 @@
 
 import { LitElement, css, html, type TemplateResult } from 'lit';
 import { forgetAll, loadHistory, show } from '../../run/history.ts';
-import type { HistoryEntry } from '../../state/app-state.ts';
+import { goesOn, type HistoryEntry } from '../../state/app-state.ts';
 import { StoreController } from '../../state/store-controller.ts';
 import { base, controls } from '../../styles/shared.ts';
 import { percent, seconds } from '../../trace/figures.ts';
@@ -22,7 +22,7 @@ export class BatonHistory extends LitElement {
 
   protected override render(): TemplateResult {
     const { history, run } = this.#store.value;
-    const busy = run?.status === 'running' || run?.status === 'stopping';
+    const busy = goesOn(run);
     return html`
       <dialog aria-labelledby="title">
         <div class="inner">

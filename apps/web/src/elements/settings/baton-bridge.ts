@@ -5,7 +5,7 @@ import { LitElement, css, html, nothing, type TemplateResult } from 'lit';
 import { BRIDGE, forgetBridge, lookForBridge, pairBridge } from '../../run/bridge.ts';
 import { checkEndpoint } from '../../run/large-model.ts';
 import { smallModel } from '../../run/small-model.ts';
-import { changeSettings, store, type BridgeStatus } from '../../state/app-state.ts';
+import { changeSettings, goesOn, store, type BridgeStatus } from '../../state/app-state.ts';
 import { StoreController } from '../../state/store-controller.ts';
 import { base, controls, forms } from '../../styles/shared.ts';
 
@@ -89,7 +89,7 @@ export class BatonBridge extends LitElement {
     const { settings, run, small } = this.#store.value;
     const { smallKind, endpointKind } = settings;
     // Another small model would close the one that writes.
-    const busy = run?.status === 'running' || run?.status === 'stopping' || small.status === 'opening';
+    const busy = goesOn(run) || small.status === 'opening';
     return html`
       <p role="status" class="good">Paired: ${detail}</p>
       <div class="row">

@@ -3,7 +3,7 @@
 
 import { LitElement, html, nothing, type TemplateResult } from 'lit';
 import { smallModel } from '../../run/small-model.ts';
-import { changeSettings, store } from '../../state/app-state.ts';
+import { changeSettings, goesOn, store } from '../../state/app-state.ts';
 import type { Settings } from '../../state/settings.ts';
 import { StoreController } from '../../state/store-controller.ts';
 import { base, controls, forms } from '../../styles/shared.ts';
@@ -27,7 +27,7 @@ export class BatonSmall extends LitElement {
 
   protected override render(): TemplateResult {
     const { settings, small, run } = this.#store.value;
-    const busy = run?.status === 'running' || run?.status === 'stopping' || small.status === 'opening';
+    const busy = goesOn(run) || small.status === 'opening';
     return html`
       <form @submit=${this.#open}>
         <label class="field">

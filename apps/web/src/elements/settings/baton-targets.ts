@@ -3,7 +3,7 @@
 import { LitElement, css, html, type TemplateResult } from 'lit';
 import type { TargetId } from '@baton/runtime';
 import { smallModel } from '../../run/small-model.ts';
-import { changeSettings } from '../../state/app-state.ts';
+import { changeSettings, goesOn } from '../../state/app-state.ts';
 import { StoreController } from '../../state/store-controller.ts';
 import { base, controls } from '../../styles/shared.ts';
 
@@ -12,7 +12,7 @@ export class BatonTargets extends LitElement {
 
   protected override render(): TemplateResult {
     const { targets, settings, small, run } = this.#store.value;
-    const busy = run?.status === 'running' || run?.status === 'stopping';
+    const busy = goesOn(run);
     const failed = new Map(small.status === 'ready' ? small.failures : []);
     const onBridge = settings.smallKind === 'bridge';
     const elsewhere = onBridge || settings.smallKind === 'server';

@@ -1,6 +1,7 @@
 // The live figures of a run. `data-value` holds each number unrounded, for tests and for people who look.
 
 import { LitElement, css, html, nothing, type TemplateResult } from 'lit';
+import { goesOn } from '../../state/app-state.ts';
 import { StoreController } from '../../state/store-controller.ts';
 import { base } from '../../styles/shared.ts';
 import { figuresOf, percent, seconds, speed, tokenCount } from '../../trace/figures.ts';
@@ -58,8 +59,7 @@ export class BatonFigures extends LitElement {
   protected override updated(): void {
     clearTimeout(this.#timer);
     const { run } = this.#store.value;
-    if (run?.status === 'running' || run?.status === 'stopping')
-      this.#timer = setTimeout(() => this.requestUpdate(), TICK_MS);
+    if (goesOn(run)) this.#timer = setTimeout(() => this.requestUpdate(), TICK_MS);
   }
 
   override disconnectedCallback(): void {
