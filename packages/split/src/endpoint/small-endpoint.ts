@@ -161,11 +161,10 @@ class SmallEndpoint implements TextModel {
 
   /** Through the server's own rendering where it has one; otherwise the question as plain text, which a note tells. */
   async renderChat(messages: readonly ChatMessage[], options: RenderOptions = {}): Promise<string> {
-    const { addGenerationPrompt = true, variables = {} } = options;
     const { url } = this.#options;
     const http = httpOf(this.#options);
     const server = isRenderer(this.#kind) ? { kind: this.#kind, url, model: this.id, http } : null;
-    const rendered = server && (await renderedBy(server, messages, { addGenerationPrompt, variables }));
+    const rendered = server && (await renderedBy(server, messages, options));
     if (server && rendered !== null) return withoutAdded(rendered, await addedInFront(server));
     this.#notes.push(`${this.id}: its chat template is not known; the question is asked as plain text`);
     return plainPrompt(messages.at(-1)?.content ?? '', messages.slice(0, -1));
